@@ -1,0 +1,293 @@
+"""The interface to all that is stored: queues, jobs in flight, failures, workers, pause, statistics.
+
+A broker moves opaque bytes and speaks records. It knows nothing of JSON, of jobs, or of the application. Each method's
+docstring is its promise, in the order of a job's life; the contract suite proves every one on every backend.
+
+What it does not promise: that a job runs only once whatever happens (see the table in the design), or that a listing
+is one consistent picture while others change what it lists.
+"""
+
+from __future__ import annotations
+
+import enum
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from taskq.records import (
+    Paused,
+    Registration,
+    Reservation,
+    Reserved,
+    Stats,
+    StoredFailure,
+    Token,
+    WorkerInfo,
+)
+
+__all__ = ["Backend", "Broker", "Capability", "Requeued"]
+
+
+class Capability(enum.Enum):
+    """What a backend may or may not have; what it has not raises `NotSupported`."""
+
+    SHARED = "a store that other processes see"
+
+
+class Requeued(enum.Enum):
+    """What became of a request to requeue a failure."""
+
+    DONE = "requeued"
+    ALREADY = "already retried"
+    GONE = "gone"
+
+
+class Broker(Protocol):
+    """Owns all that is stored. Safe to use from several threads, and in a child after a fork.
+
+    Every method may raise `BrokerUnavailable` (the same call may succeed later) or `BrokerRefused` (it will not).
+    A changing call of a worker carries a `Token`. The same token again gets the same answer and changes nothing, so a
+    call whose answer was lost is asked again until it is answered. A token whose number is smaller than the last one's
+    is late and changes nothing. The calls of one registration come one after another, never side by side.
+    """
+
+    name: str
+    """The name of the backend, as its entry point says it."""
+
+    address: str
+    """Where it is, for people: `Redis at 127.0.0.1:6379`. Never a secret."""
+
+    capabilities: frozenset[Capability]
+    """What this backend has beside what every backend has."""
+
+    # ---- the connection and the clock
+
+    @abstractmethod
+    def check(self) -> None:
+        """Return when the broker answers and accepts us; raise at once, within a second, where it does not."""
+
+    @abstractmethod
+    def now(self) -> float:
+        """The broker's time in unix seconds: what it was at the last beat, and the own monotonic time since."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back every connection and wake whoever waits. May be called twice; the broker is not used after it."""
+
+    # ---- queues
+
+    @abstractmethod
+    def push(self, queue: str, bodies: Sequence[bytes], *, front: bool = False) -> None:
+        """Add jobs to the end of a queue in their order, or all of them ahead of what is there, in their order.
+
+        They are durable when it returns, as far as the backend is durable. One round trip, all or nothing. Where it
+        raises `BrokerUnavailable`, `sent` says whether the jobs may be there all the same; it is never repeated here.
+        """
+
+    @abstractmethod
+    def size(self, queue: str) -> int:
+        """How many jobs wait in a queue; 0 for one that is not there."""
+
+    @abstractmethod
+    def sizes(self, queues: Sequence[str]) -> Mapping[str, int]:
+        """How many jobs wait in each of these queues, in the order given, in one round trip."""
+
+    @abstractmethod
+    def queues(self) -> Sequence[str]:
+        """The names of all queues ever pushed to and not removed, sorted bytewise by their UTF-8 form."""
+
+    @abstractmethod
+    def peek(self, queue: str, start: int, count: int) -> Sequence[bytes]:
+        """Up to `count` bodies from position `start` (0 is the next to be reserved), removing none."""
+
+    @abstractmethod
+    def remove(self, queue: str, body: bytes) -> int:
+        """Remove every waiting job of a queue that has exactly these bytes. How many there were."""
+
+    @abstractmethod
+    def remove_queue(self, queue: str) -> int:
+        """Remove a queue, its waiting jobs and its pause. How many jobs went with it."""
+
+    # ---- reserving
+
+    @abstractmethod
+    def reserve(
+        self,
+        worker: str,
+        queues: Sequence[str],
+        token: Token,
+        *,
+        limit: int = 1,
+        settled: Sequence[Reservation] = (),
+    ) -> Reserved:
+        """Finish `settled`, then take up to `limit` jobs from the first queues that have any, in one atomic step.
+
+        The queues are plain names, looked at in the order given. In the step that takes a job it is recorded as in
+        flight for this worker: there is no instant at which a killed process leaves it in neither place. The first job
+        taken counts as started, the others as held ahead. Nothing is taken from a paused queue, nor anything at all
+        while all is paused. `settled` are reservations of this worker that ended well, the started one first and then
+        those held ahead in their order: each is finished as `finish` does it.
+
+        A worker that holds something (beyond what it settles with this call) gets that again, and nothing is taken.
+
+        Raises:
+            NotRegistered: the worker is not registered under this token's process part; nothing was changed.
+        """
+
+    @abstractmethod
+    def wait(self, queues: Sequence[str] | None, timeout: float, interrupts: Sequence[int] = ()) -> bool:
+        """Block until there may be work in one of the queues (None: in any), or `timeout` seconds have passed.
+
+        It also returns as soon as one of the file descriptors in `interrupts` is readable. It wakes early if it likes,
+        and never removes anything: whoever is woken reserves, and may find nothing. A push that comes between a
+        `reserve` that found nothing and this call is not missed. True where there may be work.
+        """
+
+    # ---- settling: exactly one of these settles a reservation, atomically with its statistics
+
+    @abstractmethod
+    def start(self, reservation: Reservation, token: Token) -> bool:
+        """Note that a job held ahead begins now. It must be the first of those, and no other in progress.
+
+        False where it is no longer held by this worker. Asked of a started one it answers True and changes nothing.
+        """
+
+    @abstractmethod
+    def finish(self, reservation: Reservation, token: Token) -> bool:
+        """Settle a started job as done: forget it and count it as processed.
+
+        False, and nothing changed, where it is no longer this reservation's: someone else settled it.
+        """
+
+    @abstractmethod
+    def release(
+        self,
+        reservations: Sequence[Reservation],
+        token: Token,
+        *,
+        body: bytes | None = None,
+        front: bool = True,
+    ) -> bool:
+        """Put jobs back into their queues: ahead of what is there and in their own order, or behind it.
+
+        They count neither as processed nor as failed. One step for all of them. `body` replaces the bytes of a single
+        one (a retry that counts its attempts). False, and nothing changed, where one of them is no longer held.
+        """
+
+    @abstractmethod
+    def fail(self, reservation: Reservation, token: Token, entry: bytes, *, by_queue: bool = False) -> bool:
+        """Settle a started job as failed: append `entry` to the failed list, count it as processed and as failed.
+
+        `by_queue` appends it to the failed list of the job's own queue instead of the common one. False, and nothing
+        changed, where it is no longer this reservation's.
+        """
+
+    # ---- workers
+
+    @abstractmethod
+    def register(self, registration: Registration) -> bool:
+        """Take a worker id, atomically and exclusively, and write its first heartbeat.
+
+        False, and nothing changed, where the id is there already, alive or dead, or left a job in hand: it belongs to
+        somebody else. The same registration (by `process_token`) again answers True.
+        """
+
+    @abstractmethod
+    def heartbeat(self, worker: str, process_token: str) -> bool:
+        """Write the time of the broker as this worker's heartbeat, and set the own clock by it.
+
+        False, and nothing written, where the worker is not registered under this process part: it was taken for dead.
+        """
+
+    @abstractmethod
+    def unregister(self, worker: str, process_token: str) -> bool:
+        """Forget an idle worker: its registration, heartbeat and own counters.
+
+        False, and nothing changed, where it holds a job (settle that first) or is not registered under this part.
+        """
+
+    @abstractmethod
+    def workers(self) -> Sequence[WorkerInfo]:
+        """Every worker of which there is any trace, sorted by id; other programs' and dead ones too."""
+
+    @abstractmethod
+    def worker(self, worker: str) -> WorkerInfo | None:
+        """One worker; None where there is no trace of it."""
+
+    @abstractmethod
+    def claim_recovery(self, worker: str, seconds: float, *, at_start: bool = False) -> bool:
+        """Whether this worker may look for dead ones now: one process of a namespace at a time, for `seconds`.
+
+        With `at_start` it is Resque's own lock, which a worker takes once and never gives back.
+        """
+
+    @abstractmethod
+    def recover(self, seen: WorkerInfo, entry: bytes | None, *, count: bool = True) -> bool:
+        """Settle what a dead worker left, and forget the worker, in one atomic step.
+
+        The job in hand is failed with `entry`, or put back at the front of its queue where `entry` is None; those held
+        ahead go back to the front of their queues, in order, behind it. False, and nothing changed, where the worker
+        is no longer as it was `seen`: somebody else settled it, or it lives. `count` False leaves the statistics.
+        """
+
+    # ---- pause
+
+    @abstractmethod
+    def pause(self, queue: str | None = None) -> None:
+        """Let nothing more be reserved from this queue; with None from any. Jobs in hand go on."""
+
+    @abstractmethod
+    def unpause(self, queue: str | None = None) -> None:
+        """Undo `pause` of the same; pausing all and pausing one are two things."""
+
+    @abstractmethod
+    def paused(self) -> Paused:
+        """What is paused now."""
+
+    # ---- failures, addressed by content near the position where the caller saw them
+
+    @abstractmethod
+    def failures(self, start: int, count: int, *, queue: str | None = None) -> Sequence[StoredFailure]:
+        """Up to `count` entries from position `start`, 0 the oldest, of the common failed list or of a queue's."""
+
+    @abstractmethod
+    def failure_count(self, *, queue: str | None = None) -> int:
+        """How many entries the common failed list has, or a queue's own."""
+
+    @abstractmethod
+    def failed_queues(self) -> Sequence[str]:
+        """The queues that have a failed list of their own, sorted; it may be empty by now."""
+
+    @abstractmethod
+    def requeue_failure(self, failure: StoredFailure, *, queue: str, body: bytes, replacement: bytes) -> Requeued:
+        """Push `body` to `queue` and put `replacement` (the entry marked as retried) in the entry's place, atomically.
+
+        The entry is found by its bytes, near its position. Of equal entries one is taken, whichever. ALREADY where it
+        is not there but its `replacement`'s form is: the entry's bytes less the last, followed by a comma. GONE where
+        neither is.
+        """
+
+    @abstractmethod
+    def remove_failure(self, failure: StoredFailure) -> bool:
+        """Remove one entry with these bytes, near the position. False where there is none."""
+
+    @abstractmethod
+    def clear_failures(self, *, queue: str | None = None) -> int:
+        """Remove all entries of the common failed list, or of a queue's. How many there were."""
+
+    # ---- statistics
+
+    @abstractmethod
+    def stats(self) -> Stats:
+        """The totals over all workers, those that are gone included."""
+
+
+class Backend(Protocol):
+    """What an entry point of `taskq.backends` names: it makes a broker of an address."""
+
+    def __call__(self, source: object, /) -> Broker:
+        """A broker for a URL, or for a client object of the library that the backend is made of.
+
+        Connects to nothing yet. Raises `ConfigurationError` where the address cannot be understood.
+        """
+        ...

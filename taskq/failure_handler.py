@@ -1,0 +1,94 @@
+"""The interface that decides what becomes of a failed job.
+
+Handlers are an ordered list. Each is asked in turn and may pass; the first decision counts. Then every handler is told.
+One that raises stops neither the others nor the worker, and is never silent: it is logged, and the next one is asked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from taskq.records import Crash, ErrorRecord, Payload
+
+__all__ = ["Decision", "Discard", "Fail", "Failure", "FailureHandler", "Quarantine", "Retry"]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A job that did not end well.
+
+    Attributes:
+        payload: the decoded payload; None where the bytes are none.
+        body: the payload's bytes.
+        queue: the queue it came from.
+        worker: the id of the worker that had it in hand.
+        cause: the exception, or the crash.
+        run_at: when it was reserved, unix seconds.
+        failed_at: when it failed, unix seconds by the broker's clock.
+        attempts: how many times it has been performed, this time included, as far as is known.
+    """
+
+    payload: Payload | None
+    body: bytes
+    queue: str
+    worker: str
+    cause: ErrorRecord | Crash
+    run_at: float
+    failed_at: float
+    attempts: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Put it back into its queue, to be performed again.
+
+    Attributes:
+        front: ahead of what waits there, instead of behind.
+        body: bytes to put back instead of those it came with; None keeps them.
+    """
+
+    front: bool = False
+    body: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """Forget it; it counts as processed. `reason` is for the log."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """Put it into the failed list, or with `by_queue` into the failed list of its own queue."""
+
+    by_queue: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantine:
+    """Put it into the failed list, marked as a job that should not be performed again as it is."""
+
+    reason: str
+
+
+Decision: TypeAlias = Retry | Discard | Fail | Quarantine
+
+
+class FailureHandler:
+    """What every handler can do; a handler overrides what it needs. This base is their documentation."""
+
+    name: str = ""
+    """The name of its entry point."""
+
+    def decide(self, failure: Failure) -> Decision | None:
+        """What becomes of this failure; None to leave it to the next handler.
+
+        Called in the process that performed the job, or, after a crash, in the one that found it. It must not block
+        for long: the worker waits.
+        """
+        return None
+
+    def decided(self, failure: Failure, decision: Decision) -> None:
+        """Told what was decided, by whichever handler, before it is carried out. It can change nothing."""

@@ -1,0 +1,175 @@
+"""The interface of what wraps `enqueue` and `perform`, and of what is told the moments of a worker's life.
+
+A hook is any object that defines some of the methods of `Hook`; only those it defines itself are called. The order of
+the configuration's `hooks` is the order of nesting: the first is the outermost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal, TypeAlias
+
+from taskq.failure_handler import Decision
+from taskq.records import Crash, ErrorRecord, Payload, Reservation
+
+__all__ = [
+    "Accepted",
+    "Deferred",
+    "EnqueueRequest",
+    "Enqueued",
+    "Hook",
+    "PerformContext",
+    "Settled",
+    "Vetoed",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class EnqueueRequest:
+    """A job about to be enqueued.
+
+    Attributes:
+        job: its name on the wire.
+        args: its positional arguments, bound to the signature; keyword-only ones in a last `{"taskq:kw": {...}}`.
+        queue: where it will go.
+        front: whether it goes ahead of what is there.
+        extra: further keys for the payload. Ruby may drop them at any time; see the design.
+        options: what hooks declared and the job or the call said, by option name.
+    """
+
+    job: str
+    args: tuple[object, ...]
+    queue: str
+    front: bool = False
+    extra: Mapping[str, object] = field(default_factory=dict)
+    options: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The job is in its queue (inline: it was performed). `payload` is its bytes. True as a condition."""
+
+    job: str
+    queue: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Vetoed:
+    """A hook, or the job's own `before_enqueue`, said no. Nothing was enqueued. False as a condition."""
+
+    job: str
+    by: str
+    reason: str
+
+    def __bool__(self) -> bool:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """A hook took the job over and will enqueue it itself, for instance when a transaction commits."""
+
+    job: str
+    by: str
+    reason: str
+
+
+Enqueued: TypeAlias = Accepted | Vetoed | Deferred
+
+
+@dataclass(frozen=True, slots=True)
+class PerformContext:
+    """A job about to be performed.
+
+    Attributes:
+        payload: what was enqueued.
+        reservation: where it came from, and who holds it.
+        options: what hooks declared and the job said, by option name.
+        shown_args: the arguments as they may be shown: secret ones as `[secret]`.
+    """
+
+    payload: Payload
+    reservation: Reservation
+    options: Mapping[str, object]
+    shown_args: tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """How a job ended, told after the broker was.
+
+    Attributes:
+        reservation: the job.
+        outcome: "done", "failed", "retried", "discarded", or "refused" where somebody else had settled it.
+        cause: why, where it is not done.
+        decision: what a failure handler decided, where one was asked.
+        seconds: how long `perform` took; None where nobody could measure it.
+    """
+
+    reservation: Reservation
+    outcome: Literal["done", "failed", "retried", "discarded", "refused"]
+    cause: ErrorRecord | Crash | None = None
+    decision: Decision | None = None
+    seconds: float | None = None
+
+
+class Hook:
+    """What a hook can do; a hook defines what it needs. This base is their documentation, and does nothing."""
+
+    name: str = ""
+    """The name of its entry point."""
+
+    before: ClassVar[tuple[str, ...]] = ()
+    """Names of hooks that must come after this one; checked against the configuration's order."""
+
+    after: ClassVar[tuple[str, ...]] = ()
+    """Names of hooks that must come before this one."""
+
+    options: ClassVar[type | None] = None
+    """A dataclass whose fields are the options that this hook adds to `@taskq.job(...)` and `options(...)`."""
+
+    def wrap_enqueue(self, request: EnqueueRequest, call_next: Callable[[EnqueueRequest], Enqueued]) -> Enqueued:
+        """Around each enqueue. Call `call_next` with the request or a changed one; or answer Vetoed or Deferred."""
+        return call_next(request)
+
+    def wrap_perform(self, context: PerformContext, call_next: Callable[[PerformContext], object]) -> object:
+        """Around each `perform` of a plain job. An exception raised here fails the job."""
+        return call_next(context)
+
+    async def awrap_perform(
+        self, context: PerformContext, call_next: Callable[[PerformContext], Awaitable[object]]
+    ) -> object:
+        """Around each `perform` of an `async def` job, on its event loop. Without it `wrap_perform` wraps the loop."""
+        return await call_next(context)
+
+    def before_first_fork(self, worker: str) -> None:
+        """Told once, in the worker, before it registers. An exception ends the worker."""
+
+    def before_fork(self, context: PerformContext) -> None:
+        """Told in the parent, before it forks a child for this job. An exception fails the job."""
+
+    def after_fork(self, context: PerformContext) -> None:
+        """Told in the child, before it performs. An exception fails the job."""
+
+    def before_pause(self, worker: str) -> None:
+        """Told when a worker pauses."""
+
+    def after_pause(self, worker: str) -> None:
+        """Told when it goes on."""
+
+    def queue_empty(self, worker: str) -> None:
+        """Told when a reserve found nothing, after one that found something (or the first)."""
+
+    def worker_exit(self, worker: str) -> None:
+        """Told when the worker ends, after it unregistered."""
+
+    def shutdown(self, worker: str) -> None:
+        """Told when a worker was asked to stop, before the job in hand is waited for."""
+
+    def settled(self, settled: Settled) -> None:
+        """Told after each settling, in the process that settled."""
+
+    def flush(self) -> None:
+        """Told in a child before it exits, and in a worker at its end: send what is buffered."""
