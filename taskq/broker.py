@@ -285,9 +285,18 @@ class Broker(Protocol):
 class Backend(Protocol):
     """What an entry point of `taskq.backends` names: it makes a broker of an address."""
 
-    def __call__(self, source: object, /) -> Broker:
+    def __call__(self, source: object, /, *, namespace: str | None = None, failed_max: int | None = None) -> Broker:
         """A broker for a URL, or for a client object of the library that the backend is made of.
 
-        Connects to nothing yet. Raises `ConfigurationError` where the address cannot be understood.
+        Connects to nothing yet. What the URL itself says (`?namespace=`, a short form's path) wins over the keywords.
+
+        Args:
+            source: the URL, or the client object.
+            namespace: what sets this broker's data apart from others' in the same store; None is the backend's own
+                default.
+            failed_max: how many entries a failed list keeps, the newest; None keeps all.
+
+        Raises:
+            ConfigurationError: the address cannot be understood. It has no password in it.
         """
         ...
