@@ -1,0 +1,514 @@
+"""All that is stored, in one process: a lock, deques and dicts.
+
+It imitates no other backend. Every step that another backend must make atomic is a method body under the one lock.
+Nothing here outlives the process, and no other process sees it: a forked child that uses it is told so.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+from taskq.broker import Broker, Capability, Requeued
+from taskq.errors import ConfigurationError, NotRegistered, NotSupported, Problem
+from taskq.records import (
+    Paused,
+    Registration,
+    Reservation,
+    Reserved,
+    Stats,
+    StoredFailure,
+    Token,
+    WorkerInfo,
+)
+
+__all__ = ["MemoryBroker", "open_broker"]
+
+_CLAIM_AT_START = 60.0  # seconds, as Resque's own lock
+
+
+@dataclass(slots=True)
+class _Seat:
+    """A registered worker, and what it holds: the started job, if any, is `in_hand`, the rest lies `ahead`."""
+
+    registration: Registration
+    started: float
+    heartbeat: float
+    last: Token
+    answer: Reserved | bool = False
+    in_hand: Reservation | None = None
+    ahead: deque[Reservation] = field(default_factory=deque)
+    processed: int = 0
+    failed: int = 0
+
+    def held(self) -> tuple[Reservation, ...]:
+        return (() if self.in_hand is None else (self.in_hand,)) + tuple(self.ahead)
+
+    def state(self) -> bytes:
+        """Differs whenever the worker did anything since: what `recover` is fenced by."""
+        return f"{self.last}:{self.heartbeat!r}".encode()
+
+
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    queues: frozenset[str] | None
+    bell: int
+
+
+class MemoryBroker(Broker):
+    """A broker within this process."""
+
+    name = "memory"
+    address = "memory (this process)"
+    capabilities: frozenset[Capability] = frozenset()
+
+    def __init__(self, *, clock: Callable[[], float] = time.time, failed_max: int | None = None) -> None:
+        """An empty store.
+
+        Args:
+            clock: unix seconds; the broker's time.
+            failed_max: how many entries a failed list keeps, the newest; None for all.
+        """
+        self._clock = clock
+        self._failed_max = failed_max
+        self._pid = os.getpid()
+        self._lock = threading.RLock()
+        self._queues: dict[str, deque[bytes]] = {}
+        self._seats: dict[str, _Seat] = {}
+        self._failures: dict[str | None, list[bytes]] = {None: []}
+        self._paused_all = False
+        self._paused: set[str] = set()
+        self._processed = 0
+        self._failed = 0
+        self._claims: dict[bool, float] = {}
+        self._waiters: set[_Waiter] = set()
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        if os.getpid() != self._pid:
+            raise NotSupported(
+                "memory",
+                "use in another process (this one was forked)",
+                "Jobs are seen only where they were enqueued; use sqlite:///path.db or redis:// for several processes.",
+            )
+        with self._lock:
+            yield
+
+    # ---- the connection and the clock
+
+    def check(self) -> None:
+        with self._held():
+            return
+
+    def now(self) -> float:
+        return self._clock()
+
+    def close(self) -> None:
+        with self._held():
+            for waiter in self._waiters:
+                _ring(waiter)
+
+    # ---- queues
+
+    def push(self, queue: str, bodies: Sequence[bytes], *, front: bool = False) -> None:
+        with self._held():
+            waiting = self._queues.setdefault(queue, deque())
+            if front:
+                waiting.extendleft(reversed(bodies))
+            else:
+                waiting.extend(bodies)
+            self._wake(queue)
+
+    def size(self, queue: str) -> int:
+        with self._held():
+            return len(self._queues.get(queue, ()))
+
+    def sizes(self, queues: Sequence[str]) -> Mapping[str, int]:
+        with self._held():
+            return {queue: len(self._queues.get(queue, ())) for queue in queues}
+
+    def queues(self) -> Sequence[str]:
+        with self._held():
+            return sorted(self._queues, key=str.encode)
+
+    def peek(self, queue: str, start: int, count: int) -> Sequence[bytes]:
+        with self._held():
+            return list(self._queues.get(queue, ()))[start : start + count]
+
+    def remove(self, queue: str, body: bytes) -> int:
+        with self._held():
+            waiting = self._queues.get(queue, deque())
+            kept = [other for other in waiting if other != body]
+            removed = len(waiting) - len(kept)
+            if removed:
+                self._queues[queue] = deque(kept)
+            return removed
+
+    def remove_queue(self, queue: str) -> int:
+        with self._held():
+            self._paused.discard(queue)
+            return len(self._queues.pop(queue, ()))
+
+    # ---- reserving
+
+    def reserve(
+        self,
+        worker: str,
+        queues: Sequence[str],
+        token: Token,
+        *,
+        limit: int = 1,
+        settled: Sequence[Reservation] = (),
+    ) -> Reserved:
+        with self._held():
+            seat = self._seat(worker, token.process)
+            if seat is None:
+                raise NotRegistered(worker)
+            if token == seat.last and isinstance(seat.answer, Reserved):
+                return seat.answer
+            if token.number <= seat.last.number:
+                held = seat.held()
+                return Reserved(held, held=bool(held))
+            seat.last = token
+            seat.answer = self._reserve(seat, queues, token, limit, settled)
+            return seat.answer
+
+    def _reserve(
+        self, seat: _Seat, queues: Sequence[str], token: Token, limit: int, settled: Sequence[Reservation]
+    ) -> Reserved:
+        held = seat.held()
+        if [job.fence for job in settled] != [job.fence for job in held[: len(settled)]]:
+            return Reserved(settled=False)
+        for _ in settled:
+            self._forget_first(seat)
+            self._count(seat, failed=False)
+        if held := seat.held():
+            return Reserved(held, held=True)
+        taken: list[Reservation] = []
+        run_at = self.now()
+        for queue in queues:
+            waiting = self._queues.get(queue)
+            while waiting and len(taken) < limit and self._open(queue):
+                fence = f"{token}:{len(taken) + 1:04d}"
+                worker = seat.registration.worker
+                taken.append(Reservation(worker, queue, waiting.popleft(), fence, run_at, started=not taken))
+        if taken:
+            seat.in_hand = taken[0]
+            seat.ahead.extend(taken[1:])
+        return Reserved(tuple(taken))
+
+    def wait(self, queues: Sequence[str] | None, timeout: float, interrupts: Sequence[int] = ()) -> bool:
+        wanted = None if queues is None else frozenset(queues)
+        with self._held():
+            if self._ready(wanted):
+                return True
+            ear, bell = os.pipe()
+            os.set_blocking(bell, False)
+            waiter = _Waiter(wanted, bell)
+            self._waiters.add(waiter)
+        try:
+            with selectors.DefaultSelector() as selector:
+                for fd in {ear, *interrupts}:
+                    selector.register(fd, selectors.EVENT_READ)
+                return any(key.fd == ear for key, _ in selector.select(max(timeout, 0)))
+        finally:
+            with self._lock:
+                self._waiters.discard(waiter)
+                os.close(ear)
+                os.close(bell)
+
+    # ---- settling
+
+    def start(self, reservation: Reservation, token: Token) -> bool:
+        def begin(seat: _Seat) -> bool:
+            if seat.in_hand is not None:
+                return seat.in_hand.fence == reservation.fence
+            if not seat.ahead or seat.ahead[0].fence != reservation.fence:
+                return False
+            seat.in_hand = replace(seat.ahead.popleft(), started=True)
+            return True
+
+        return self._settle(reservation.worker, token, begin)
+
+    def finish(self, reservation: Reservation, token: Token) -> bool:
+        def finish(seat: _Seat) -> bool:
+            if seat.in_hand is None or seat.in_hand.fence != reservation.fence:
+                return False
+            seat.in_hand = None
+            self._count(seat, failed=False)
+            return True
+
+        return self._settle(reservation.worker, token, finish)
+
+    def release(
+        self,
+        reservations: Sequence[Reservation],
+        token: Token,
+        *,
+        body: bytes | None = None,
+        front: bool = True,
+    ) -> bool:
+        if body is not None and len(reservations) != 1:
+            raise ValueError("release: a new body needs exactly one reservation")
+        if not reservations:
+            return True
+
+        def release(seat: _Seat) -> bool:
+            held = {job.fence: job for job in seat.held()}
+            if not all(job.fence in held for job in reservations):
+                return False
+            if seat.in_hand is not None and any(job.fence == seat.in_hand.fence for job in reservations):
+                seat.in_hand = None
+            fences = {job.fence for job in reservations}
+            seat.ahead = deque(job for job in seat.ahead if job.fence not in fences)
+            for job in reversed(reservations) if front else reservations:
+                self.push(job.queue, [body if body is not None else held[job.fence].body], front=front)
+            return True
+
+        return self._settle(reservations[0].worker, token, release)
+
+    def fail(self, reservation: Reservation, token: Token, entry: bytes, *, by_queue: bool = False) -> bool:
+        def fail(seat: _Seat) -> bool:
+            if seat.in_hand is None or seat.in_hand.fence != reservation.fence:
+                return False
+            seat.in_hand = None
+            self._append_failure(reservation.queue if by_queue else None, entry)
+            self._count(seat, failed=True)
+            return True
+
+        return self._settle(reservation.worker, token, fail)
+
+    # ---- workers
+
+    def register(self, registration: Registration) -> bool:
+        with self._held():
+            seat = self._seats.get(registration.worker)
+            if seat is not None:
+                return seat.registration.process_token == registration.process_token
+            now = self.now()
+            first = Token(registration.process_token, 0)
+            self._seats[registration.worker] = _Seat(registration, started=now, heartbeat=now, last=first)
+            return True
+
+    def heartbeat(self, worker: str, process_token: str) -> bool:
+        with self._held():
+            seat = self._seat(worker, process_token)
+            if seat is None:
+                return False
+            seat.heartbeat = self.now()
+            return True
+
+    def unregister(self, worker: str, process_token: str) -> bool:
+        with self._held():
+            seat = self._seat(worker, process_token)
+            if seat is None or seat.held():
+                return False
+            del self._seats[worker]
+            return True
+
+    def workers(self) -> Sequence[WorkerInfo]:
+        with self._held():
+            return [_info(self._seats[worker]) for worker in sorted(self._seats)]
+
+    def worker(self, worker: str) -> WorkerInfo | None:
+        with self._held():
+            seat = self._seats.get(worker)
+            return None if seat is None else _info(seat)
+
+    def claim_recovery(self, worker: str, seconds: float, *, at_start: bool = False) -> bool:
+        with self._held():
+            now = time.monotonic()
+            if self._claims.get(at_start, now) > now:
+                return False
+            self._claims[at_start] = now + (_CLAIM_AT_START if at_start else seconds)
+            return True
+
+    def recover(self, seen: WorkerInfo, entry: bytes | None, *, count: bool = True) -> bool:
+        with self._held():
+            seat = self._seats.get(seen.id)
+            if seat is None or seat.state() != seen.raw:
+                return False
+            for job in reversed(seat.ahead):
+                self.push(job.queue, [job.body], front=True)
+            if seat.in_hand is not None and entry is None:
+                self.push(seat.in_hand.queue, [seat.in_hand.body], front=True)
+            elif seat.in_hand is not None and entry is not None:
+                self._append_failure(None, entry)
+                if count:
+                    self._count(seat, failed=True)
+            del self._seats[seen.id]
+            return True
+
+    # ---- pause
+
+    def pause(self, queue: str | None = None) -> None:
+        with self._held():
+            if queue is None:
+                self._paused_all = True
+            else:
+                self._paused.add(queue)
+
+    def unpause(self, queue: str | None = None) -> None:
+        with self._held():
+            if queue is None:
+                self._paused_all = False
+            else:
+                self._paused.discard(queue)
+            for waiter in self._waiters:
+                if self._ready(waiter.queues):
+                    _ring(waiter)
+
+    def paused(self) -> Paused:
+        with self._held():
+            return Paused(self._paused_all, frozenset(self._paused))
+
+    # ---- failures
+
+    def failures(self, start: int, count: int, *, queue: str | None = None) -> Sequence[StoredFailure]:
+        with self._held():
+            entries = self._failures.get(queue, [])[start : start + count]
+            return [StoredFailure(start + place, entry, queue) for place, entry in enumerate(entries)]
+
+    def failure_count(self, *, queue: str | None = None) -> int:
+        with self._held():
+            return len(self._failures.get(queue, ()))
+
+    def failed_queues(self) -> Sequence[str]:
+        with self._held():
+            return sorted((queue for queue in self._failures if queue is not None), key=str.encode)
+
+    def requeue_failure(self, failure: StoredFailure, *, queue: str, body: bytes, replacement: bytes) -> Requeued:
+        with self._held():
+            entries = self._failures.get(failure.queue, [])
+            place = _nearest(entries, failure)
+            if place is None:
+                retried = failure.entry[:-1] + b',"retried_at":'
+                return Requeued.ALREADY if any(e.startswith(retried) for e in entries) else Requeued.GONE
+            self.push(queue, [body])
+            entries[place] = replacement
+            return Requeued.DONE
+
+    def remove_failure(self, failure: StoredFailure) -> bool:
+        with self._held():
+            entries = self._failures.get(failure.queue, [])
+            place = _nearest(entries, failure)
+            if place is None:
+                return False
+            del entries[place]
+            return True
+
+    def clear_failures(self, *, queue: str | None = None) -> int:
+        with self._held():
+            entries = self._failures.get(queue, [])
+            count = len(entries)
+            entries.clear()
+            return count
+
+    # ---- statistics
+
+    def stats(self) -> Stats:
+        with self._held():
+            return Stats(self._processed, self._failed)
+
+    # ---- what the methods above are made of; the lock is held
+
+    def _seat(self, worker: str, process_token: str) -> _Seat | None:
+        seat = self._seats.get(worker)
+        return seat if seat is not None and seat.registration.process_token == process_token else None
+
+    def _settle(self, worker: str, token: Token, change: Callable[[_Seat], bool]) -> bool:
+        """Make a change under the rules of tokens: the same again is answered again, a late one changes nothing."""
+        with self._held():
+            seat = self._seat(worker, token.process)
+            if seat is None:
+                return False
+            if token == seat.last and isinstance(seat.answer, bool):
+                return seat.answer
+            if token.number <= seat.last.number:
+                return False
+            seat.last = token
+            seat.answer = change(seat)
+            return seat.answer
+
+    def _forget_first(self, seat: _Seat) -> None:
+        if seat.in_hand is not None:
+            seat.in_hand = None
+        else:
+            seat.ahead.popleft()
+
+    def _count(self, seat: _Seat, *, failed: bool) -> None:
+        seat.processed += 1
+        self._processed += 1
+        if failed:
+            seat.failed += 1
+            self._failed += 1
+
+    def _append_failure(self, queue: str | None, entry: bytes) -> None:
+        entries = self._failures.setdefault(queue, [])
+        entries.append(entry)
+        if self._failed_max is not None and len(entries) > self._failed_max:
+            del entries[: len(entries) - self._failed_max]
+
+    def _open(self, queue: str) -> bool:
+        return not self._paused_all and queue not in self._paused
+
+    def _ready(self, wanted: frozenset[str] | None) -> bool:
+        names = self._queues if wanted is None else wanted
+        return any(self._queues.get(queue) and self._open(queue) for queue in names)
+
+    def _wake(self, queue: str) -> None:
+        if self._open(queue):
+            for waiter in self._waiters:
+                if waiter.queues is None or queue in waiter.queues:
+                    _ring(waiter)
+
+
+def _ring(waiter: _Waiter) -> None:
+    try:
+        os.write(waiter.bell, b"!")
+    except BlockingIOError:  # full of rings it has not heard yet
+        pass
+
+
+def _info(seat: _Seat) -> WorkerInfo:
+    return WorkerInfo(
+        id=seat.registration.worker,
+        registered=True,
+        heartbeat=seat.heartbeat,
+        started=seat.started,
+        job=seat.in_hand,
+        ahead=tuple(seat.ahead),
+        processed=seat.processed,
+        failed=seat.failed,
+        registration=seat.registration,
+        raw=seat.state(),
+    )
+
+
+def _nearest(entries: Sequence[bytes], failure: StoredFailure) -> int | None:
+    """The position of an equal entry, the nearest to where it was seen."""
+    places = (place for place, entry in enumerate(entries) if entry == failure.entry)
+    return min(places, key=lambda place: abs(place - failure.position), default=None)
+
+
+def open_broker(source: object, /, *, namespace: str | None = None, failed_max: int | None = None) -> MemoryBroker:
+    """A new, empty store for `memory://`. Two of them share nothing; pass the broker itself to share it.
+
+    Args:
+        source: `memory://` and nothing behind it.
+        namespace: has no meaning here, for nobody else sees the store.
+        failed_max: how many entries a failed list keeps.
+
+    Raises:
+        ConfigurationError: something stands behind `memory://`.
+    """
+    if source not in {"memory://", "memory:"}:
+        problem = Problem("broker", "broker", f'"{source}" names a store in memory; write memory:// and nothing more.')
+        raise ConfigurationError([problem])
+    return MemoryBroker(failed_max=failed_max)
