@@ -1,0 +1,259 @@
+"""What is known of a job once it is defined: its names, its queue, what performs it, and its own hook methods.
+
+This module knows neither applications nor brokers; `taskq.jobs` makes these records, `taskq.registry` keeps them.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from types import FunctionType
+from typing import TypeAlias
+
+from taskq.errors import JobDefinitionError
+from taskq.signature import Signature
+
+__all__ = ["ClassMethods", "JobDefinition", "of_class", "of_function"]
+
+Method: TypeAlias = Callable[..., object]
+
+
+@dataclass(frozen=True, slots=True)
+class ClassMethods:
+    """The hook methods that a job's class has, as Resque knows them: by prefix, sorted by name (WIRE.md sections 2, 4).
+
+    A field holds every static or class method whose name begins with the field's, ready to be called with the job's
+    arguments (`on_failure` with the exception first). A job that is a function has none.
+    """
+
+    before_enqueue: tuple[Method, ...] = ()
+    after_enqueue: tuple[Method, ...] = ()
+    before_dequeue: tuple[Method, ...] = ()
+    after_dequeue: tuple[Method, ...] = ()
+    before_perform: tuple[Method, ...] = ()
+    around_perform: tuple[Method, ...] = ()
+    after_perform: tuple[Method, ...] = ()
+    on_failure: tuple[Method, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class JobDefinition:
+    """A job, defined.
+
+    Attributes:
+        name: its name on the wire, the payload's `class`.
+        aliases: further names that it is performed under: its old ones.
+        queue: where it goes when a call does not say.
+        target: where it was written, `module:qualified.name`.
+        function: what performs it, to be called with what `signature.unbind` gives. It returns an awaitable where
+            `is_async`.
+        is_async: whether it is an `async def`.
+        signature: what it takes.
+        secret: the parameters whose arguments are shown as `[secret]`.
+        options: what it said for the options that hooks declare.
+        methods: its class's own hook methods.
+        source: the file it was written in; empty where that is not known.
+    """
+
+    name: str
+    aliases: tuple[str, ...]
+    queue: str
+    target: str
+    function: Callable[..., object]
+    is_async: bool
+    signature: Signature
+    secret: frozenset[str] = frozenset()
+    options: Mapping[str, object] = field(default_factory=dict)
+    methods: ClassMethods = ClassMethods()
+    source: str = ""
+
+    def shown(self, args: tuple[object, ...]) -> tuple[object, ...]:
+        """The arguments of a payload as they may be shown to people."""
+        return self.signature.shown(args, self.secret)
+
+    def is_same(self, other: JobDefinition) -> bool:
+        """Whether the same source was executed again: a module reloaded, or imported once more as `__main__`."""
+        if self.target == other.target:
+            return True
+        ours, theirs = self.target.partition(":")[2], other.target.partition(":")[2]
+        return ours == theirs and self.source == other.source != ""
+
+
+def of_function(
+    function: Callable[..., object],
+    *,
+    name: str | None,
+    aliases: tuple[str, ...],
+    queue: str | None,
+    secret: tuple[str, ...],
+    options: Mapping[str, object],
+) -> JobDefinition:
+    """The definition of a job that is a function.
+
+    Raises:
+        JobDefinitionError: it cannot be a job as it was written.
+    """
+    return _definition(
+        written=function,
+        function=function,
+        signature_of=function,
+        skip=0,
+        name=name,
+        aliases=aliases,
+        queue=queue,
+        secret=secret,
+        options=options,
+        methods=ClassMethods(),
+    )
+
+
+def of_class(
+    owner: type,
+    *,
+    name: str | None,
+    aliases: tuple[str, ...],
+    queue: str | None,
+    secret: tuple[str, ...],
+    options: Mapping[str, object],
+) -> JobDefinition:
+    """The definition of a job that is a class with `perform`: a static, class or instance method.
+
+    An instance is made without arguments for each performing.
+
+    Raises:
+        JobDefinitionError: it cannot be a job as it was written.
+    """
+    where = _target(owner)
+    perform = getattr(owner, "perform", None)
+    if not callable(perform):
+        raise JobDefinitionError(f"{where} has no method perform; a class that is a job needs one.")
+    if queue is None:
+        queue = getattr(owner, "queue", None)
+        if queue is not None and not isinstance(queue, str):
+            raise JobDefinitionError(
+                f"{where}.queue is a {type(queue).__name__}; a job's queue is a string. Or say @taskq.job(queue=...)."
+            )
+    of_instance = isinstance(inspect.getattr_static(owner, "perform"), FunctionType)
+    function = perform
+    if of_instance:
+        _takes_self(perform, where)
+        _made_without_arguments(owner, where)
+
+        def function(*args: object, **kwargs: object) -> object:
+            return owner().perform(*args, **kwargs)
+
+    return _definition(
+        written=owner,
+        function=function,
+        signature_of=perform,
+        skip=1 if of_instance else 0,
+        name=name,
+        aliases=aliases,
+        queue=queue,
+        secret=secret,
+        options=options,
+        methods=_methods(owner, where),
+    )
+
+
+def _definition(
+    *,
+    written: type | Callable[..., object],
+    function: Callable[..., object],
+    signature_of: Callable[..., object],
+    skip: int,
+    name: str | None,
+    aliases: tuple[str, ...],
+    queue: str | None,
+    secret: tuple[str, ...],
+    options: Mapping[str, object],
+    methods: ClassMethods,
+) -> JobDefinition:
+    where = _target(written)
+    if name is None:
+        name = getattr(written, "__name__", "")
+        if name == "<lambda>":
+            name = ""
+    for said in (name, *aliases):
+        if not isinstance(said, str) or not said:
+            raise JobDefinitionError(f'{where}: a job needs a name that is not empty: @taskq.job(name="...").')
+    if queue is not None and not queue:
+        raise JobDefinitionError(f"{where}: jobs must be placed onto a queue; its name is empty.")
+    if inspect.isgeneratorfunction(signature_of) or inspect.isasyncgenfunction(signature_of):
+        raise JobDefinitionError(f"{where} is a generator: calling it would perform nothing. Take the `yield` out.")
+    signature = Signature(name, signature_of, skip=skip)
+    unknown = signature.unknown(secret)
+    if unknown:
+        raise JobDefinitionError(
+            f'{where}: secret names "{unknown[0]}", which is no parameter. Signature: {name}{signature}.'
+        )
+    return JobDefinition(
+        name=name,
+        aliases=aliases,
+        queue="default" if queue is None else queue,
+        target=where,
+        function=function,
+        is_async=inspect.iscoroutinefunction(signature_of),
+        signature=signature,
+        secret=frozenset(secret),
+        options=dict(options),
+        methods=methods,
+        source=_source(written, signature_of),
+    )
+
+
+def _methods(owner: type, where: str) -> ClassMethods:
+    found: dict[str, tuple[Method, ...]] = {}
+    names = sorted(dir(owner))
+    for prefix in (f.name for f in fields(ClassMethods)):
+        methods = []
+        for name in (name for name in names if name.startswith(prefix)):
+            method = getattr(owner, name)
+            if not callable(method):
+                continue
+            # Resque calls these on the class. Of a plain function nobody could say whether it expects an instance.
+            if isinstance(inspect.getattr_static(owner, name), FunctionType):
+                raise JobDefinitionError(
+                    f"{where}.{name} is called on the class: make it a @staticmethod or a @classmethod."
+                )
+            if inspect.iscoroutinefunction(method):
+                raise JobDefinitionError(f"{where}.{name} is an async def; hook methods of a class are plain ones.")
+            methods.append(method)
+        found[prefix] = tuple(methods)
+    return ClassMethods(**found)
+
+
+def _takes_self(perform: Callable[..., object], where: str) -> None:
+    first = next(iter(inspect.signature(perform).parameters), None)
+    if first is None or not (first == "self" or first.startswith("_")):
+        named = f'has "{first}" for its first parameter' if first else "has no parameters"
+        raise JobDefinitionError(f"{where}.perform {named}, not self. Make it a @staticmethod or a @classmethod.")
+
+
+def _made_without_arguments(owner: type, where: str) -> None:
+    try:
+        inspect.signature(owner).bind()
+    except ValueError:
+        return  # a class of C that does not tell its signature
+    except TypeError as error:
+        raise JobDefinitionError(
+            f"{where}.perform is an instance method, but {owner.__name__}() cannot be made without arguments: "
+            f"{error}. Make perform a @staticmethod, or give the arguments defaults."
+        ) from None
+
+
+def _target(written: type | Callable[..., object]) -> str:
+    module = getattr(written, "__module__", None) or "?"
+    return f"{module}:{getattr(written, '__qualname__', None) or repr(written)}"
+
+
+def _source(written: type | Callable[..., object], function: Callable[..., object]) -> str:
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    if code is not None:
+        source: str = code.co_filename
+    else:
+        module = sys.modules.get(getattr(written, "__module__", None) or "")
+        source = getattr(module, "__file__", None) or ""
+    return "" if source.startswith("<") else source
