@@ -1,0 +1,406 @@
+"""The only module that knows stevedore: it finds what is installed under a name, and says what is wrong with it.
+
+Installed is not enabled: nothing is imported but what is asked for by name, and nothing here decides what that is.
+Both stevedore (30 ms) and importlib.metadata are imported when the first plugin is wanted, not before.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, Literal, TypeGuard, overload
+
+from taskq.broker import Backend, Broker
+from taskq.errors import ConfigurationError, PluginError, Problem, nearest
+from taskq.failure_handler import FailureHandler
+from taskq.serializer import Serializer
+from taskq.urls import backend_name
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+__all__ = [
+    "BACKENDS",
+    "COMMANDS",
+    "FAILURE_HANDLERS",
+    "HOOKS",
+    "NAMESPACES",
+    "SERIALIZERS",
+    "PluginInfo",
+    "PluginProblem",
+    "catalogue",
+    "create_all",
+    "is_broker",
+    "load",
+    "load_all",
+    "names",
+    "open_broker",
+]
+
+BACKENDS: Final = "taskq.backends"
+"""Each names a `taskq.broker.Backend`; its name is the scheme of the URLs that it opens."""
+SERIALIZERS: Final = "taskq.serializers"
+"""Each names what, called without arguments, gives a `taskq.serializer.Serializer`."""
+FAILURE_HANDLERS: Final = "taskq.failure_handlers"
+"""Each names what, called without arguments, gives a `taskq.failure_handler.FailureHandler`."""
+HOOKS: Final = "taskq.hooks"
+"""Each names what, called without arguments, gives a hook (see `taskq.hook.Hook`)."""
+COMMANDS: Final = "taskq.commands"
+"""Each names a further command of the `taskq` program."""
+
+NAMESPACES: Final[Mapping[str, str]] = {
+    BACKENDS: "backend",
+    SERIALIZERS: "serializer",
+    FAILURE_HANDLERS: "failure handler",
+    HOOKS: "hook",
+    COMMANDS: "command",
+}
+"""Every namespace of entry points that taskq reads, with the word for one plugin of it."""
+
+_MUST_HAVE: Final[Mapping[str, tuple[str, ...]]] = {
+    SERIALIZERS: ("name", "dumps", "loads"),
+    FAILURE_HANDLERS: ("decide", "decided"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PluginProblem(Problem):
+    """What is wrong with one plugin.
+
+    Attributes:
+        namespace: the namespace it was looked for in.
+        name: the name that was asked for.
+        distributions: what gives that name, as `name version`; empty where nothing does, two where two do.
+        cause: the exception that it raised when it was imported or made; None where it did not come to that.
+        near: the name that was probably meant, where it is missing.
+        install: what to give to `pip install`, where an extra or a package is missing.
+    """
+
+    namespace: str = ""
+    name: str = ""
+    distributions: tuple[str, ...] = ()
+    cause: BaseException | None = None
+    near: str | None = None
+    install: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PluginInfo:
+    """One installed plugin, for `taskq plugins`.
+
+    Attributes:
+        namespace: one of `NAMESPACES`.
+        name: what the configuration calls it.
+        target: what its entry point names, `module:object`.
+        distribution: the distribution that it came with.
+        version: that one's version.
+        error: why it does not load; None where it does.
+    """
+
+    namespace: str
+    name: str
+    target: str
+    distribution: str
+    version: str
+    error: str | None
+
+
+def names(namespace: str) -> Sequence[str]:
+    """The names that are installed in a namespace, sorted, each once. Imports none of them."""
+    return sorted({entry.name for entry in _entries(namespace)})
+
+
+@overload
+def load(namespace: Literal["taskq.backends"], name: str, *, source: str | None = None) -> Backend: ...
+@overload
+def load(namespace: str, name: str, *, source: str | None = None) -> object: ...
+def load(namespace: str, name: str, *, source: str | None = None) -> object:
+    """What one entry point names, imported and not called.
+
+    Args:
+        namespace: one of `NAMESPACES`.
+        name: the plugin's name.
+        source: the place it was configured in, for the error.
+
+    Raises:
+        PluginError: it is missing, broken, there twice, or needs an extra.
+    """
+    return load_all(namespace, [name], source=source)[0]
+
+
+def load_all(namespace: str, names: Iterable[str], *, source: str | None = None) -> list[object]:
+    """What these entry points name, imported and not called, in the order of the names.
+
+    Raises:
+        PluginError: all that is wrong with any of them, one problem a plugin.
+    """
+    return _each(namespace, names, source, make=False)
+
+
+@overload
+def create_all(
+    namespace: Literal["taskq.serializers"], plugins: Iterable[object], *, source: str | None = None
+) -> list[Serializer]: ...
+@overload
+def create_all(
+    namespace: Literal["taskq.failure_handlers"], plugins: Iterable[object], *, source: str | None = None
+) -> list[FailureHandler]: ...
+@overload
+def create_all(namespace: str, plugins: Iterable[object], *, source: str | None = None) -> list[object]: ...
+def create_all(
+    namespace: str, plugins: Iterable[object], *, source: str | None = None
+) -> list[Serializer] | list[FailureHandler] | list[object]:
+    """The plugins of these names, imported and made: each entry point is called without arguments.
+
+    What is no text is taken as a plugin that is made already, so that an application can give its own object.
+
+    Raises:
+        PluginError: all that is wrong with any of them, one problem a plugin.
+    """
+    return _each(namespace, plugins, source, make=True)
+
+
+def is_broker(source: object) -> TypeGuard[Broker]:
+    """Whether this is a broker already: it has every method that `taskq.broker.Broker` promises."""
+    promised: frozenset[str] = Broker.__abstractmethods__
+    return all(hasattr(source, method) for method in promised)
+
+
+def open_broker(
+    source: object, *, namespace: str | None = None, failed_max: int | None = None, place: str = "broker"
+) -> Broker:
+    """The broker of an address, by the backend that its scheme or its class names. Connects to nothing yet.
+
+    Args:
+        source: a URL, one of Resque's short forms, a client object, or a broker, which is given back as it is.
+        namespace: what sets its data apart from others' in the same store; what the URL itself says wins.
+        failed_max: how many entries a failed list keeps; None keeps all.
+        place: where the address was configured, for the error.
+
+    Raises:
+        ConfigurationError: the address names no installed backend, or the backend cannot understand it.
+        PluginError: the backend is broken, there twice, or needs an extra.
+    """
+    if is_broker(source):
+        return source
+    backend = load(BACKENDS, backend_name(source, names(BACKENDS), place=place), source=place)
+    try:
+        return backend(source, namespace=namespace, failed_max=failed_max)
+    except ConfigurationError as error:
+        # Only we know where the address was configured; the cause is cut, for it may show the address's password.
+        placed = [dataclasses.replace(problem, source=place) for problem in error.problems]
+        raise type(error)(placed) from None
+
+
+def catalogue() -> list[PluginInfo]:
+    """Every installed plugin of every namespace, by namespace and name. Imports each, to see whether it loads."""
+    found = []
+    for namespace in NAMESPACES:
+        for name in names(namespace):
+            entries = _named(namespace, name)
+            loaded, failed = _import(namespace, entries)
+            for entry in entries:
+                problem: PluginProblem | None = None
+                if len(entries) > 1:
+                    problem = _doubled(namespace, name, entries, namespace)
+                elif entry.value not in loaded:
+                    problem = _broken(namespace, entry, failed[entry.value], namespace)
+                distribution, version = _distribution(entry)
+                found.append(
+                    PluginInfo(
+                        namespace,
+                        name,
+                        entry.value,
+                        distribution,
+                        version,
+                        None if problem is None else problem.message,
+                    )
+                )
+    return found
+
+
+def _each(namespace: str, plugins: Iterable[object], source: str | None, *, make: bool) -> list[object]:
+    place = source or namespace
+    found: list[object] = []
+    problems: list[Problem] = []
+    for plugin in plugins:
+        made = _one(namespace, plugin, place, make=make) if isinstance(plugin, str) else plugin
+        if not isinstance(made, PluginProblem):
+            lacking = _lacking(namespace, plugin, made, place) if make else None
+            if lacking is None:
+                found.append(made)
+                continue
+            made = lacking
+        problems.append(made)
+    if problems:
+        raise PluginError(problems)
+    return found
+
+
+def _one(namespace: str, name: str, place: str, *, make: bool) -> object:
+    """One plugin, or its problem: raising it here would hide those of the others."""
+    entries = _named(namespace, name)
+    if not entries:
+        return _missing(namespace, name, place)
+    if len(entries) > 1:
+        return _doubled(namespace, name, entries, place)
+    entry = entries[0]
+    loaded, failed = _import(namespace, entries)
+    if entry.value not in loaded:
+        return _broken(namespace, entry, failed[entry.value], place)
+    target = loaded[entry.value]
+    if not make:
+        return target
+    try:
+        # Called here and not by stevedore, whose `.driver` gives the class back where the instance is falsy.
+        return target()  # type: ignore[operator]
+    except Exception as error:
+        return _broken(namespace, entry, error, place)
+
+
+def _import(namespace: str, entries: Sequence[EntryPoint]) -> tuple[dict[str, object], dict[str, BaseException]]:
+    """What entry points of one name give, and what those that fail raised, both by target."""
+    from stevedore.named import NamedExtensionManager
+
+    failed: dict[str, BaseException] = {}
+    # stevedore's own list of entry points comes from a cache on disk, up to 128 s old, and has lost the distributions.
+    NamedExtensionManager.ENTRY_POINT_CACHE[namespace] = list(_entries(namespace))
+    try:
+        # One name at a time, read from `extensions`: so a failure belongs to a name, duplicates that do not stand side
+        # by side are not missed, and nothing is looked up by name or mapped, which raises where nothing is loaded.
+        extensions: NamedExtensionManager[object] = NamedExtensionManager(
+            namespace,
+            [entries[0].name],
+            on_load_failure_callback=lambda _manager, entry, error: failed.update({entry.value: error}),
+            on_missing_entrypoints_callback=None,
+        )
+    except (AssertionError, SystemExit) as error:
+        # stevedore lets these through: a module that asserts, or that exits when it is imported.
+        return {}, {entry.value: error for entry in entries}
+    return {extension.entry_point.value: extension.plugin for extension in extensions.extensions}, failed
+
+
+@lru_cache(maxsize=1)
+def _scan(path: tuple[str, ...]) -> Mapping[str, tuple[EntryPoint, ...]]:
+    """All entry points that concern taskq, by namespace, of the distributions on this `sys.path`."""
+    from importlib.metadata import entry_points
+
+    found = entry_points()
+    return {namespace: tuple(found.select(group=namespace)) for namespace in NAMESPACES}
+
+
+def _entries(namespace: str) -> tuple[EntryPoint, ...]:
+    if namespace not in NAMESPACES:
+        raise ValueError(f"{namespace!r} is not a namespace of taskq's plugins: {', '.join(NAMESPACES)}")
+    return _scan(tuple(sys.path))[namespace]
+
+
+def _named(namespace: str, name: str) -> list[EntryPoint]:
+    return [entry for entry in _entries(namespace) if entry.name == name]
+
+
+def _distribution(entry: EntryPoint) -> tuple[str, str]:
+    return (entry.dist.name, entry.dist.version) if entry.dist is not None else ("an unknown distribution", "")
+
+
+def _shown(entry: EntryPoint) -> str:
+    return " ".join(_distribution(entry)).rstrip()
+
+
+def _missing(namespace: str, name: str, place: str) -> PluginProblem:
+    kind = NAMESPACES[namespace]
+    near = nearest(name, names(namespace))
+    meant = f" Did you mean {near}?" if near else ""
+    installed = ", ".join(names(namespace)) or "none"
+    return PluginProblem(
+        setting=kind,
+        source=place,
+        message=f'no {kind} "{name}" is installed (namespace {namespace}).{meant} Installed: {installed}.',
+        namespace=namespace,
+        name=name,
+        near=near,
+    )
+
+
+def _doubled(namespace: str, name: str, entries: Sequence[EntryPoint], place: str) -> PluginProblem:
+    kind = NAMESPACES[namespace]
+    givers = " and ".join(f"{_shown(entry)} ({entry.value})" for entry in entries)
+    return PluginProblem(
+        setting=kind,
+        source=place,
+        message=f'the {kind} "{name}" is there {len(entries)} times: {givers}. Uninstall all but one of them.',
+        namespace=namespace,
+        name=name,
+        distributions=tuple(_shown(entry) for entry in entries),
+    )
+
+
+def _broken(namespace: str, entry: EntryPoint, cause: BaseException, place: str) -> PluginProblem:
+    kind = NAMESPACES[namespace]
+    install = _to_install(entry, cause)
+    if isinstance(cause, ConfigurationError):
+        # The plugin said itself what it needs.
+        message = " ".join(problem.message for problem in cause.problems)
+    elif install is not None:
+        message = f'the {kind} "{entry.name}" needs a package: pip install "{install}".'
+    else:
+        message = (
+            f'the {kind} "{entry.name}" of {_shown(entry)} does not load: '
+            f"{type(cause).__name__}: {cause} ({entry.value}). Mend or uninstall it, or do not enable it."
+        )
+    return PluginProblem(
+        setting=kind,
+        source=place,
+        message=message,
+        namespace=namespace,
+        name=entry.name,
+        distributions=(_shown(entry),),
+        cause=cause,
+        install=install,
+    )
+
+
+def _lacking(namespace: str, plugin: object, made: object, place: str) -> PluginProblem | None:
+    """The problem of a plugin that is not what its namespace promises; None for one that is."""
+    lacking = [attribute for attribute in _MUST_HAVE.get(namespace, ()) if not hasattr(made, attribute)]
+    if not lacking:
+        return None
+    kind = NAMESPACES[namespace]
+    name = plugin if isinstance(plugin, str) else type(plugin).__qualname__
+    entries = _named(namespace, plugin) if isinstance(plugin, str) else []
+    given = f" of {_shown(entries[0])}" if entries else ""
+    return PluginProblem(
+        setting=kind,
+        source=place,
+        message=f'"{name}"{given} is no {kind}: {type(made).__qualname__} has no {", ".join(lacking)}.',
+        namespace=namespace,
+        name=name,
+        distributions=tuple(_shown(entry) for entry in entries),
+    )
+
+
+def _to_install(entry: EntryPoint, cause: BaseException) -> str | None:
+    """What `pip install` is to be given, where a plugin fails because a package is not there; None if it is not that.
+
+    That is the extra which the entry point states, or in which its distribution lists the missing package; or the
+    package itself, where the distribution requires it in any case.
+    """
+    if not isinstance(cause, ModuleNotFoundError) or not cause.name or entry.dist is None:
+        return None
+    if entry.extras:
+        return f"{entry.dist.name}[{','.join(entry.extras)}]"
+    missing = _normal(cause.name.partition(".")[0])
+    for requirement in entry.dist.requires or ():
+        package = re.match(r"[\w.-]+", requirement)
+        if package is not None and _normal(package[0]) == missing:
+            extra = re.search(r"extra\s*==\s*['\"]([^'\"]+)", requirement)
+            return f"{entry.dist.name}[{extra[1]}]" if extra else requirement.partition(";")[0].strip()
+    return None
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
