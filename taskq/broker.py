@@ -222,12 +222,12 @@ class Broker(Protocol):
         """
 
     @abstractmethod
-    def recover(self, seen: WorkerInfo, entry: bytes | None, *, count: bool = True) -> bool:
+    def recover(self, seen: WorkerInfo, entry: bytes | None, *, by_queue: bool = False) -> bool:
         """Settle what a dead worker left, and forget the worker, in one atomic step.
 
-        The job in hand is failed with `entry`, or put back at the front of its queue where `entry` is None; those held
-        ahead go back to the front of their queues, in order, behind it. False, and nothing changed, where the worker
-        is no longer as it was `seen`: somebody else settled it, or it lives. `count` False leaves the statistics.
+        The job in hand is failed with `entry` as `fail` does it, or put back at the front of its queue where `entry`
+        is None; those held ahead go back to the front of their queues, in order, behind it. False, and nothing
+        changed, where the worker is no longer as it was `seen`: somebody else settled it, or it lives.
         """
 
     # ---- pause

@@ -329,7 +329,7 @@ class MemoryBroker(Broker):
             self._claims[at_start] = now + (_CLAIM_AT_START if at_start else seconds)
             return True
 
-    def recover(self, seen: WorkerInfo, entry: bytes | None, *, count: bool = True) -> bool:
+    def recover(self, seen: WorkerInfo, entry: bytes | None, *, by_queue: bool = False) -> bool:
         with self._held():
             seat = self._seats.get(seen.id)
             if seat is None or seat.state() != seen.raw:
@@ -339,9 +339,8 @@ class MemoryBroker(Broker):
             if seat.in_hand is not None and entry is None:
                 self.push(seat.in_hand.queue, [seat.in_hand.body], front=True)
             elif seat.in_hand is not None and entry is not None:
-                self._append_failure(None, entry)
-                if count:
-                    self._count(seat, failed=True)
+                self._append_failure(seat.in_hand.queue if by_queue else None, entry)
+                self._count(seat, failed=True)
             del self._seats[seen.id]
             return True
 

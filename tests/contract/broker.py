@@ -771,12 +771,12 @@ class BrokerContract:
         with pytest.raises(NotRegistered):
             holder.reserve("q")
 
-    def test_recover_may_leave_the_statistics(self, broker: Broker, holder: Holder) -> None:
+    def test_recover_fails_by_queue_where_told(self, broker: Broker, holder: Holder) -> None:
         broker.push("q", [ONE])
         holder.take("q")
-        assert broker.recover(holder.seen(), b"{}", count=False)
-        assert broker.stats() == Stats(0, 0)
-        assert broker.failure_count() == 1
+        assert broker.recover(holder.seen(), b'{"dead":1}', by_queue=True)
+        assert broker.failure_count() == 0
+        assert [failure.entry for failure in broker.failures(0, 9, queue="q")] == [b'{"dead":1}']
 
     def test_recover_requeues_the_job_in_hand_where_told(self, broker: Broker, holder: Holder) -> None:
         broker.push("q", [ONE, TWO])
