@@ -1,0 +1,366 @@
+"""`@taskq.job`: functions and classes become jobs, and calls of them become records that an application enqueues.
+
+A job looks its application up at each call, never when it is defined. What an application is, this module does not
+know: `taskq.current` says where to find the one in force.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Generic, ParamSpec, Protocol, TypeVar, overload
+
+from taskq.definition import JobDefinition, of_class, of_function
+from taskq.errors import NotAJob, WrongCall
+from taskq.hook import Enqueued
+from taskq.options import CallOptions
+from taskq.registry import DEFAULT, Registry
+
+__all__ = [
+    "Application",
+    "Call",
+    "Job",
+    "JobDefinition",
+    "JobWithOptions",
+    "Options",
+    "Performs",
+    "applications",
+    "definition_of",
+    "job",
+    "make_call",
+]
+
+P = ParamSpec("P")
+R_co = TypeVar("R_co", covariant=True)
+R = TypeVar("R")
+C = TypeVar("C")
+
+_MARK: Final = "__taskq_job__"
+"""The attribute of a class that holds its definition. Looked for on the class itself: a subclass is another job."""
+
+_NO_OPTIONS: Final = CallOptions()
+
+
+class Performs(Protocol[P]):
+    """A class with `perform`, seen through its instances: static, class and instance methods then look the same."""
+
+    def perform(self, *args: P.args, **kwargs: P.kwargs) -> object:
+        """Do the work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A job with the arguments it is to be performed with, bound to its signature and not yet enqueued.
+
+    Attributes:
+        definition: the job; None for one of another program, of which only the name is known.
+        job: its name on the wire.
+        args: the list that travels.
+        queue: where it goes.
+        front: whether it goes ahead of what waits there.
+        declared: what the call itself said for options that hooks declare.
+    """
+
+    definition: JobDefinition | None
+    job: str
+    args: tuple[object, ...]
+    queue: str
+    front: bool
+    declared: Mapping[str, object]
+
+
+class Application(Protocol):
+    """What a job asks of the application."""
+
+    @property
+    def registry(self) -> Registry:
+        """The jobs that are known by name."""
+
+    def enqueue_call(self, call: Call, /) -> Enqueued:
+        """Enqueue one call."""
+
+    def check_options(self, definition: JobDefinition, /) -> None:
+        """Raise where the definition says an option that no enabled hook knows."""
+
+
+class _Applications:
+    """Where jobs find the application in force. `taskq.current` sets both when `taskq` is imported."""
+
+    __slots__ = ("built", "current")
+
+    current: Callable[[], Application]
+    """The application in force; makes the default one where there is none."""
+
+    built: Callable[[], Application | None]
+    """The application in force, if there is one already."""
+
+
+# One level of indirection keeps the layers: jobs stand beneath the application, yet `send_email.enqueue(...)` needs it.
+applications: Final = _Applications()
+
+
+class Job(Generic[P, R_co]):
+    """A job that is a function. Calling it performs it, here and now, as the plain function would.
+
+    Attributes:
+        definition: what is known of it.
+        perform: the function itself.
+    """
+
+    def __init__(self, function: Callable[P, R_co], definition: JobDefinition) -> None:
+        functools.update_wrapper(self, function)
+        self.definition: Final = definition
+        self.perform: Final = function
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """Perform it here and now."""
+        return self.perform(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<job {self.definition.name} ({self.definition.target})>"
+
+    @property
+    def name(self) -> str:
+        """Its name on the wire."""
+        return self.definition.name
+
+    @property
+    def queue(self) -> str:
+        """Where it goes when a call does not say."""
+        return self.definition.queue
+
+    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Enqueued:
+        """Enqueue it with the application in force; the arguments are its own, all of them.
+
+        Returns:
+            Accepted, or Vetoed or Deferred where a hook said so.
+
+        Raises:
+            EnqueueError: nothing was enqueued, for the reason that the subclass names.
+            BrokerUnavailable: its `sent` says whether the job may be in its queue all the same.
+        """
+        return applications.current().enqueue_call(_bound(self.definition, args, kwargs, _NO_OPTIONS))
+
+    def call(self, *args: P.args, **kwargs: P.kwargs) -> Call:
+        """The call, bound and not yet enqueued, for `enqueue_many`."""
+        return _bound(self.definition, args, kwargs, _NO_OPTIONS)
+
+    def options(self, *, queue: str | None = None, front: bool = False, **declared: object) -> JobWithOptions[P]:
+        """The job with what concerns a call said: `send_email.options(queue="vip").enqueue(...)`.
+
+        Args:
+            queue: where it goes; None for its own queue.
+            front: whether it goes ahead of what waits there.
+            declared: options that enabled hooks declare.
+        """
+        return JobWithOptions(self.definition, CallOptions(queue, front, declared))
+
+
+class JobWithOptions(Generic[P]):
+    """A job, and what its next calls say of themselves."""
+
+    __slots__ = ("_definition", "_options")
+
+    def __init__(self, definition: JobDefinition, options: CallOptions) -> None:
+        self._definition = definition
+        self._options = options
+
+    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Enqueued:
+        """As `Job.enqueue`, with these options.
+
+        Raises:
+            UnknownOption: no enabled hook declares one of them.
+        """
+        return applications.current().enqueue_call(_bound(self._definition, args, kwargs, self._options))
+
+    def call(self, *args: P.args, **kwargs: P.kwargs) -> Call:
+        """As `Job.call`, with these options."""
+        return _bound(self._definition, args, kwargs, self._options)
+
+
+class Options:
+    """What concerns a call, said ahead of any job: `taskq.options(queue="vip").enqueue(Emailer, ...)`."""
+
+    __slots__ = ("_application", "_options")
+
+    def __init__(self, options: CallOptions, application: Callable[[], Application]) -> None:
+        self._options = options
+        self._application = application
+
+    @overload
+    def enqueue(self, job: Job[P, object], /, *args: P.args, **kwargs: P.kwargs) -> Enqueued: ...
+    @overload
+    def enqueue(self, job: type[Performs[P]], /, *args: P.args, **kwargs: P.kwargs) -> Enqueued: ...
+    @overload
+    def enqueue(self, job: str, /, *args: object, **kwargs: object) -> Enqueued: ...
+    def enqueue(self, job: object, /, *args: Any, **kwargs: Any) -> Enqueued:
+        """Enqueue a job with these options; see `TaskQ.enqueue`."""
+        application = self._application()
+        return application.enqueue_call(make_call(application.registry, job, args, kwargs, self._options))
+
+    @overload
+    def call(self, job: Job[P, object], /, *args: P.args, **kwargs: P.kwargs) -> Call: ...
+    @overload
+    def call(self, job: type[Performs[P]], /, *args: P.args, **kwargs: P.kwargs) -> Call: ...
+    @overload
+    def call(self, job: str, /, *args: object, **kwargs: object) -> Call: ...
+    def call(self, job: object, /, *args: Any, **kwargs: Any) -> Call:
+        """The call, bound and not yet enqueued, for `enqueue_many`."""
+        return make_call(self._application().registry, job, args, kwargs, self._options)
+
+
+# A class is a callable too, so the overloads below overlap; the first is the one that is meant for it. It takes classes
+# without `perform` as well: bound to Performs they would fall through to the second, and become a Job unnoticed.
+
+
+class _Decorator(Protocol):
+    """What `@taskq.job(...)` gives: classes come back as themselves, functions as a `Job`."""
+
+    @overload
+    def __call__(self, target: type[C], /) -> type[C]: ...  # type: ignore[overload-overlap]
+    @overload
+    def __call__(self, target: Callable[P, R], /) -> Job[P, R]: ...
+
+
+@overload
+def job(target: type[C], /) -> type[C]: ...  # type: ignore[overload-overlap]
+@overload
+def job(target: Callable[P, R], /) -> Job[P, R]: ...
+@overload
+def job(
+    *,
+    name: str | None = None,
+    queue: str | None = None,
+    aliases: Sequence[str] = (),
+    secret: Sequence[str] = (),
+    registry: Registry = DEFAULT,
+    **options: object,
+) -> _Decorator: ...
+def job(
+    target: Any = None,
+    /,
+    *,
+    name: str | None = None,
+    queue: str | None = None,
+    aliases: Sequence[str] = (),
+    secret: Sequence[str] = (),
+    registry: Registry = DEFAULT,
+    **options: object,
+) -> Any:
+    """Make a job of a function, of an `async def`, or of a class with `perform`.
+
+    Args:
+        target: what becomes a job, where the decorator is used bare.
+        name: its name on the wire; its own name where none is said.
+        queue: where it goes when a call does not say; for a class its attribute `queue`, else `default`.
+        aliases: further names that workers perform it under: its old ones.
+        secret: parameters whose arguments are shown as `[secret]` wherever arguments are shown.
+        registry: where it is registered.
+        options: values for options that hooks declare. They are checked now where an application has been built, else
+            when the job is first used.
+
+    Returns:
+        A class as it was; a function as a `Job`, which still can be called.
+
+    Raises:
+        JobDefinitionError: it cannot be a job as it was written.
+        DuplicateJob: another job has the name.
+        UnknownOption: no enabled hook declares one of the options.
+    """
+
+    def define(target: Any) -> Any:
+        if isinstance(target, Job):
+            target = target.perform
+        of = of_class if isinstance(target, type) else of_function
+        definition = of(
+            target,
+            name=name,
+            queue=queue,
+            aliases=_names(aliases),
+            secret=_names(secret),
+            options=options,
+        )
+        if options and (application := applications.built()) is not None:
+            application.check_options(definition)
+        registry.add(definition)
+        if isinstance(target, type):
+            setattr(target, _MARK, definition)
+            return target
+        return Job(target, definition)
+
+    return define if target is None else define(target)
+
+
+def definition_of(job: object) -> JobDefinition:
+    """What is known of a job that is given as itself: a `Job`, or a class.
+
+    Raises:
+        NotAJob: it is none; the message says what to do.
+    """
+    if isinstance(job, Job):
+        return job.definition
+    if isinstance(job, type):
+        definition = vars(job).get(_MARK)
+        if isinstance(definition, JobDefinition):
+            return definition
+        hint = (
+            "Decorate it with @taskq.job."
+            if callable(getattr(job, "perform", None))
+            else "Give it a method perform, and decorate it with @taskq.job."
+        )
+        raise NotAJob(f"The class {job.__qualname__}", hint)
+    if callable(job):
+        named = getattr(job, "__qualname__", None) or repr(type(job).__qualname__)
+        raise NotAJob(f"The function {named}", "Decorate it with @taskq.job.")
+    raise NotAJob(
+        f"A value of type {type(job).__name__}",
+        "Give the job itself, and after it its arguments: enqueue(send_email, to, subject).",
+    )
+
+
+def make_call(
+    registry: Registry, job: object, args: tuple[object, ...], kwargs: Mapping[str, object], options: CallOptions
+) -> Call:
+    """Bind a call of a job, or of a name.
+
+    Args:
+        registry: where a name is looked up. One that is not there is a job of another program: it takes any arguments
+            by position, and the options must say its queue.
+        job: a `Job`, a class, or a name.
+        args: the arguments by position.
+        kwargs: the arguments by keyword.
+        options: what the call says of itself.
+
+    Raises:
+        NotAJob: it is none, or a name of which nobody knows the queue.
+        WrongCall: the arguments do not fit.
+    """
+    if not isinstance(job, str):
+        return _bound(definition_of(job), args, kwargs, options)
+    definition = registry.find(job)
+    if definition is not None:
+        return _bound(definition, args, kwargs, options)
+    if not job:
+        raise NotAJob("An empty name", "Jobs must be given a class.")
+    if options.queue is None:
+        raise NotAJob(
+            f'"{job}"', f'No job of that name is registered here. One of another program: enqueue_to(queue, "{job}").'
+        )
+    if kwargs:
+        reason = f'was given "{next(iter(kwargs))}" by keyword, but its signature is not known here: pass a dict last'
+        raise WrongCall(job, reason, "(*args)")
+    return Call(None, job, args, options.queue, options.front, options.declared)
+
+
+def _bound(
+    definition: JobDefinition, args: tuple[object, ...], kwargs: Mapping[str, object], options: CallOptions
+) -> Call:
+    queue = definition.queue if options.queue is None else options.queue
+    bound = definition.signature.bind(args, kwargs)
+    return Call(definition, definition.name, bound, queue, options.front, options.declared)
+
+
+def _names(names: Sequence[str]) -> tuple[str, ...]:
+    # A string is a sequence of strings to every type checker, and never meant so here.
+    return (names,) if isinstance(names, str) else tuple(names)

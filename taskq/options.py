@@ -1,0 +1,120 @@
+"""What may be said of a job or a call beside its arguments: taskq's own options, and those that enabled hooks declare.
+
+This module knows no job and no broker; it says which options there are and whether a value is one of theirs.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, Final
+
+from taskq.errors import ConfigurationError, JobDefinitionError, Problem, UnknownOption
+
+__all__ = ["CallOptions", "KnownOptions"]
+
+OF_A_CALL: Final = ("front", "queue")
+_OF_A_JOB: Final = ("aliases", "name", "queue", "registry", "secret")
+
+
+@dataclass(frozen=True, slots=True)
+class CallOptions:
+    """What one call says of itself.
+
+    Attributes:
+        queue: where it goes; None for the job's own queue.
+        front: whether it goes ahead of what waits there.
+        declared: values for options that hooks declare, by name.
+    """
+
+    queue: str | None = None
+    front: bool = False
+    declared: Mapping[str, object] = field(default_factory=dict)
+
+
+class KnownOptions:
+    """The options that a list of enabled hooks declares.
+
+    Args:
+        hooks: the hooks; the attribute `options` of each is a dataclass, or None.
+
+    Raises:
+        ConfigurationError: two of them declare the same option, or one declares a name that is taskq's own.
+    """
+
+    __slots__ = ("_declaring",)
+
+    def __init__(self, hooks: Sequence[object]) -> None:
+        self._declaring: dict[str, type] = {}
+        taken = dict.fromkeys((*OF_A_CALL, *_OF_A_JOB), "taskq itself")
+        problems = []
+        for hook in hooks:
+            declared = getattr(hook, "options", None)
+            if declared is None:
+                continue
+            name = getattr(hook, "name", "") or type(hook).__name__
+            if not (isinstance(declared, type) and is_dataclass(declared)):
+                problems.append(Problem("hooks", "hooks", f"{name}.options is no dataclass, but {declared!r}."))
+                continue
+            for option in (f.name for f in fields(declared)):
+                if option in taken:
+                    message = f'{name} declares the option "{option}", which is {taken[option]}\'s already.'
+                    problems.append(Problem("hooks", "hooks", message))
+                else:
+                    taken[option] = name
+                    self._declaring[option] = declared
+        if problems:
+            raise ConfigurationError(problems)
+
+    def check(self, options: Mapping[str, object], where: str, *, own: Sequence[str] = OF_A_CALL) -> None:
+        """Return where every option is declared and every value is of its type.
+
+        Args:
+            options: values by name, taskq's own not among them.
+            where: who said them, for the error.
+            own: taskq's own options there, for the list of what is known.
+
+        Raises:
+            UnknownOption: no enabled hook declares one of them.
+            JobDefinitionError: a value is of another type than was declared.
+        """
+        for name, value in options.items():
+            declaring = self._declaring.get(name)
+            if declaring is None:
+                raise UnknownOption(name, (*own, *self._declaring), where)
+            hint = _hints(declaring).get(name, Any)
+            if not _fits(value, hint):
+                expected = hint.__name__ if isinstance(hint, type) else str(hint)
+                raise JobDefinitionError(
+                    f'{where}: the option "{name}" takes {expected}, and was given {type(value).__name__}.'
+                )
+
+    def check_definition(self, options: Mapping[str, object], where: str) -> None:
+        """As `check`, for what was said in `@taskq.job(...)`."""
+        self.check(options, where, own=_OF_A_JOB)
+
+
+def _hints(declaring: type) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(declaring)
+    except NameError:  # a type that is imported for type checkers only: nothing to compare with
+        return {}
+
+
+def _fits(value: object, hint: Any) -> bool:
+    if hint is None or hint is types.NoneType:
+        return value is None
+    if isinstance(hint, type):
+        if hint is float:
+            return isinstance(value, int | float) and not isinstance(value, bool)
+        return isinstance(value, hint) and not (hint is int and isinstance(value, bool))
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(value, option) for option in typing.get_args(hint))
+    if origin is typing.Annotated:
+        return _fits(value, typing.get_args(hint)[0])
+    if origin is typing.Literal:
+        return any(value == option and type(value) is type(option) for option in typing.get_args(hint))
+    return isinstance(value, origin) if isinstance(origin, type) else True
