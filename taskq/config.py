@@ -1,0 +1,578 @@
+"""The configuration: one record, from the call or the command's options, the environment, a file, and the defaults.
+
+The earlier wins, a setting at a time. All that is wrong is said at once, each mistake with the place it came from. This
+module reads and checks; it loads no plugin, opens no broker and imports no application.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final, Literal
+
+from taskq import queues
+from taskq.errors import ConfigurationError, Problem, nearest
+
+__all__ = ["DEFAULT", "Config", "for_worker", "load"]
+
+DEFAULT: Final = "default"
+"""The source of a setting that nobody set."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Everything that can be set. Durations are seconds, sizes bytes.
+
+    Attributes:
+        broker: the URL of the broker, one of Resque's short forms, a client object, or a `Broker`. It may hold a
+            password, so it is left out of the representation.
+        namespace: what sets this application's data apart in the broker.
+        app: modules to import, or `module:name` of a `TaskQ` in one.
+        queues: names, patterns and `!exclusions`, in order of priority (see `taskq.queues.parse`).
+        count: how many workers one supervisor runs.
+        interval: how long a worker waits between two looks at most, beneath the wake-up.
+        burst: whether a worker stops when a reserve finds nothing; an interval of 0 says the same.
+        verbose: 0 quiet, 1 Resque's `*** ` lines, 2 the `** [time] pid:` ones.
+        execution: where a job is performed: in a child of its own, or in the worker's process.
+        shutdown_timeout: what TERM and INT give the job in hand; 0 is Resque's way, which kills at once.
+        beat: how long between two heartbeats.
+        dead_after: the silence after which others may take a worker's jobs. Where it is not set, it follows from the
+            execution model and the beat.
+        host: the host part of a worker's id; None is the host's own name.
+        health_file: what a worker touches at each turn that the broker answered.
+        pidfile: where a worker writes its process id.
+        retry: whether a worker waits for a broker that is away at its start.
+        debug: whether commands show tracebacks.
+        serializer: the name of the one that encodes arguments.
+        accept: the names of those that a worker reads.
+        hooks: their names, the outermost first; in a call also hooks themselves.
+        failure_handlers: their names, in the order in which they are asked; in a call also handlers themselves.
+        max_payload: the most bytes that a payload may have.
+        failed_max: how many entries a failed list keeps; None keeps all.
+        inline: whether `enqueue` performs the job at once instead.
+        term_child: Resque's TERM_CHILD: TERM and INT are handed to the child as TERM, then KILL.
+        graceful_term: Resque's GRACEFUL_TERM: TERM is QUIT.
+        term_timeout: what TERM_CHILD gives the child between TERM and KILL.
+        pre_shutdown_timeout: what TERM_CHILD waits before TERM.
+        procline_prefix: what goes before a process title.
+        run_at_exit_hooks: whether a child ends by way of the interpreter's `atexit` functions.
+        notices: what a person should know and need not mend, a line each.
+        sources: where each setting's value came from, as a person would find it: `--interval`, `INTERVAL`,
+            `pyproject.toml [tool.taskq] interval`, `interval=...` of a call, or `default`.
+    """
+
+    broker: object = field(default="redis://localhost:6379/0", repr=False)
+    namespace: str = "resque"
+    app: tuple[str, ...] = ()
+    queues: tuple[str, ...] = ("*",)
+    count: int = 1
+    interval: float = 5.0
+    burst: bool = False
+    verbose: int = 0
+    execution: Literal["fork", "inline"] = "fork"
+    shutdown_timeout: float = 8.0
+    beat: float = 5.0
+    dead_after: float = 25.0
+    host: str | None = None
+    health_file: Path | None = None
+    pidfile: Path | None = None
+    retry: bool = True
+    debug: bool = False
+    serializer: str = "json"
+    accept: tuple[str, ...] = ("json",)
+    hooks: tuple[object, ...] = ()
+    failure_handlers: tuple[object, ...] = ("broker",)
+    max_payload: int = 1024 * 1024
+    failed_max: int | None = None
+    inline: bool = False
+    term_child: bool = False
+    graceful_term: bool = False
+    term_timeout: float = 4.0
+    pre_shutdown_timeout: float = 0.0
+    procline_prefix: str = ""
+    run_at_exit_hooks: bool = False
+    notices: tuple[str, ...] = ()
+    sources: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False, compare=False)
+
+    def source(self, setting: str) -> str:
+        """Where a setting's value came from, for a message that is about it."""
+        return self.sources.get(setting, DEFAULT)
+
+
+def load(
+    *,
+    call: Mapping[str, object] | None = None,
+    options: Mapping[str, object] | None = None,
+    worker: bool = False,
+    environ: Mapping[str, str] | None = None,
+    start: Path | None = None,
+) -> Config:
+    """The configuration, from everywhere. What is None is not given, in a call and in an option alike.
+
+    Args:
+        call: settings given in code, by name.
+        options: settings given on the command line, by name; they win over the call. Only those that were given: an
+            empty tuple too counts as not given, a False does not.
+        worker: whether to read Resque's variables of a worker (QUEUE, COUNT, VERBOSE, ...). Only a worker does: other
+            programs have a COUNT of their own.
+        environ: the environment; None is the process's.
+        start: the folder from which a file is looked for, upwards; None is the working directory.
+
+    Raises:
+        ConfigurationError: all that is wrong, with its places.
+    """
+    environ = os.environ if environ is None else environ
+    reading = _Reading()
+    # The last to be read wins, so the weakest comes first.
+    _read_file(reading, Path.cwd() if start is None else start)
+    _read_environment(reading, environ, worker=worker)
+    _read_given(reading, call or {}, lambda name: f"{name}=...", options=False)
+    _read_given(reading, options or {}, _option, options=True)
+    values = _completed(reading)
+    if reading.problems:
+        raise ConfigurationError(reading.problems)
+    sources = {name: reading.sources.get(name, DEFAULT) for name in _SETTINGS}
+    return Config(**values, notices=tuple(reading.notices), sources=MappingProxyType(sources))
+
+
+def for_worker(
+    config: Config,
+    options: Mapping[str, object] | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    start: Path | None = None,
+) -> Config:
+    """The configuration of a worker for an application that has one: what its calls set, and the command's options.
+
+    Raises:
+        ConfigurationError: all that is wrong, with its places.
+    """
+    call = {name: getattr(config, name) for name, source in config.sources.items() if source == f"{name}=..."}
+    return load(call=call, options=options, worker=True, environ=environ, start=start)
+
+
+class _Wrong(Exception):
+    """A value that cannot be; the message says what it must be."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """How a setting is read.
+
+    Attributes:
+        read: makes a value of what was given, the flag telling whether that is text (environment, command line).
+            Raises `_Wrong`.
+        option: what the command line calls it; empty where it is `--` and its name.
+        variable: what the environment calls it; empty where it is `TASKQ_` and its name, or Resque's variables say it.
+    """
+
+    read: Callable[[object, bool], object]
+    option: str = ""
+    variable: str | None = None
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What has been read so far."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    sources: dict[str, str] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+
+    def take(self, name: str, value: object, source: str, *, text: bool) -> None:
+        try:
+            self.values[name] = _SETTINGS[name].read(value, text)
+        except _Wrong as wrong:
+            self.problems.append(Problem(name, source, str(wrong)))
+            self.values.pop(name, None)
+        self.sources[name] = source
+
+    def unknown(self, name: str, source: str) -> None:
+        near = nearest(name, _SETTINGS)
+        meant = f" Did you mean {near}?" if near else ""
+        known = "" if near else f" Known: {', '.join(sorted(_SETTINGS))}."
+        self.problems.append(Problem(name, source, f'there is no setting "{name}".{meant}{known}'))
+
+
+# ---- reading one value
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _truth(value: object, text: bool) -> bool:
+    if isinstance(value, bool):
+        return value
+    if text and isinstance(value, str):
+        folded = value.strip().casefold()
+        if folded in {"1", "true", "yes", "on"}:
+            return True
+        if folded in {"0", "false", "no", "off"}:
+            return False
+    raise _Wrong(
+        f"must be {'true or false (also 1, 0, yes, no, on, off)' if text else 'true or false'}, not {_shown(value)}."
+    )
+
+
+def _whole(least: int, unit: str, most: int | None = None) -> Callable[[object, bool], int]:
+    def read(value: object, text: bool) -> int:
+        number: object = value
+        if text and isinstance(value, str):
+            number = int(value) if re.fullmatch(r"\s*[+-]?[0-9]{1,18}\s*", value) else None
+        if (
+            not isinstance(number, int)
+            or isinstance(number, bool)
+            or number < least
+            or (most is not None and number > most)
+        ):
+            range_ = f"of at least {least}" if most is None else f"from {least} to {most}"
+            raise _Wrong(f"must be a whole number {unit}{range_}, not {_shown(value)}.")
+        return number
+
+    return read
+
+
+def _seconds(*, zero: bool) -> Callable[[object, bool], float]:
+    def read(value: object, text: bool) -> float:
+        number = math.nan
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            number = float(value)
+        elif text and isinstance(value, str):
+            try:
+                number = float(value)
+            except ValueError:
+                number = math.nan
+        if not math.isfinite(number) or number < 0 or (number == 0 and not zero):
+            raise _Wrong(f"must be a number of seconds{', 0 or more' if zero else ' above 0'}, not {_shown(value)}.")
+        return number
+
+    return read
+
+
+def _string(value: object, text: bool) -> str:
+    if not isinstance(value, str):
+        raise _Wrong(f"must be a text, not {_shown(value)}.")
+    return value
+
+
+def _name(value: object, text: bool) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise _Wrong(f"must be a name, not {_shown(value)}.")
+    return value.strip()
+
+
+def _path(value: object, text: bool) -> Path:
+    if not isinstance(value, (str, os.PathLike)) or not (path := os.fspath(value)) or not isinstance(path, str):
+        raise _Wrong(f"must be the path of a file, not {_shown(value)}.")
+    return Path(path)
+
+
+def _listed(value: object) -> list[object]:
+    """The entries of a list, which may be a text with commas between them."""
+    if isinstance(value, str):
+        return [entry for part in value.split(",") if (entry := part.strip())]
+    if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)):
+        return list(value)
+    raise _Wrong(f"must be a list, or a text with commas between its entries, not {_shown(value)}.")
+
+
+def _names(value: object, text: bool) -> tuple[str, ...]:
+    entries = _listed(value)
+    for entry in entries:
+        if not isinstance(entry, str) or not entry.strip():
+            raise _Wrong(f"must be a list of names; {_shown(entry)} is none.")
+    return tuple(dict.fromkeys(str(entry).strip() for entry in entries))
+
+
+def _some_names(value: object, text: bool) -> tuple[str, ...]:
+    found = _names(value, text)
+    if not found:
+        raise _Wrong("must have at least one entry; it is empty.")
+    return found
+
+
+def _plugins(value: object, text: bool) -> tuple[object, ...]:
+    """Names of plugins; in a call, which is the only place that can, plugins themselves too."""
+    entries = _listed(value)
+    found: list[object] = []
+    for entry in entries:
+        if isinstance(entry, type):
+            raise _Wrong(f"must be a list of names of plugins, or plugins: give {entry.__name__}(), not the class.")
+        if entry == "" or (not isinstance(entry, str) and type(entry).__module__ in {"builtins", "datetime"}):
+            raise _Wrong(f"must be a list of names of plugins; {_shown(entry)} is none.")
+        if any(entry is known or (isinstance(entry, str) and entry == known) for known in found):
+            raise _Wrong(f"must name each plugin once; {_shown(entry)} is there twice.")
+        found.append(entry)
+    return tuple(found)
+
+
+def _one_of(*choices: str) -> Callable[[object, bool], str]:
+    def read(value: object, text: bool) -> str:
+        if value not in choices:
+            near = nearest(value, choices) if isinstance(value, str) else None
+            meant = f" Did you mean {near}?" if near else ""
+            raise _Wrong(f"must be {' or '.join(choices)}, not {_shown(value)}.{meant}")
+        return str(value)
+
+    return read
+
+
+def _verbosity(value: object, text: bool) -> int:
+    return int(value) if isinstance(value, bool) else _whole(0, "", 2)(value, text)
+
+
+def _broker(value: object, text: bool) -> object:
+    # The value stays out of the message: it may hold a password.
+    if isinstance(value, str) and not value.strip():
+        raise _Wrong("must be the address of a broker, such as redis://localhost:6379/0; it is empty.")
+    if isinstance(value, (bool, int, float, bytes, bytearray, list, tuple, dict)):
+        raise _Wrong(
+            "must be the address of a broker, such as redis://localhost:6379/0, a client object, or a Broker, "
+            f"not of type {type(value).__name__}."
+        )
+    return value.strip() if isinstance(value, str) else value
+
+
+def _apps(value: object, text: bool) -> tuple[str, ...]:
+    found = _names(value, text)
+    for entry in found:
+        module, colon, name = entry.partition(":")
+        if not all(part.isidentifier() for part in module.split(".")) or (colon and not name.isidentifier()):
+            path = entry.removesuffix(".py").strip("/").replace("/", ".")
+            better = f" Did you mean {path}?" if "/" in entry or entry.endswith(".py") else ""
+            raise _Wrong(
+                f"must be a module such as shop.jobs, or module:name of a TaskQ in it, not {_shown(entry)}.{better}"
+            )
+    return found
+
+
+def _queue_list(value: object, text: bool) -> tuple[str, ...]:
+    found = _names(value, text)
+    try:
+        queues.parse(found)
+    except ConfigurationError as error:
+        raise _Wrong(error.problems[0].message) from None
+    return found
+
+
+def _host(value: object, text: bool) -> str:
+    host = _name(value, text)
+    if re.search(r"[:,\s]", host):
+        raise _Wrong(
+            f"must be a host name without colon, comma or space, being part of the worker's id; not {_shown(value)}."
+        )
+    return host
+
+
+_SETTINGS: Final[Mapping[str, _Setting]] = {
+    "broker": _Setting(_broker),
+    "namespace": _Setting(_string),
+    "app": _Setting(_apps),
+    "queues": _Setting(_queue_list, option="--queue", variable=""),
+    "count": _Setting(_whole(1, ""), variable=""),
+    "interval": _Setting(_seconds(zero=True), variable=""),
+    "burst": _Setting(_truth),
+    "verbose": _Setting(_verbosity, variable=""),
+    "execution": _Setting(_one_of("fork", "inline"), option="--inline", variable=""),
+    "shutdown_timeout": _Setting(_seconds(zero=True)),
+    "beat": _Setting(_seconds(zero=False)),
+    "dead_after": _Setting(_seconds(zero=False)),
+    "host": _Setting(_host),
+    "health_file": _Setting(_path),
+    "pidfile": _Setting(_path, variable=""),
+    "retry": _Setting(_truth, option="--no-retry"),
+    "debug": _Setting(_truth),
+    "serializer": _Setting(_name),
+    "accept": _Setting(_some_names),
+    "hooks": _Setting(_plugins),
+    "failure_handlers": _Setting(_plugins),
+    "max_payload": _Setting(_whole(1, "of bytes, ")),
+    "failed_max": _Setting(_whole(1, "of entries, ")),
+    "inline": _Setting(_truth),
+    "term_child": _Setting(_truth, variable=""),
+    "graceful_term": _Setting(_truth, variable=""),
+    "term_timeout": _Setting(_seconds(zero=True), variable="RESQUE_TERM_TIMEOUT"),
+    "pre_shutdown_timeout": _Setting(_seconds(zero=True), variable="RESQUE_PRE_SHUTDOWN_TIMEOUT"),
+    "procline_prefix": _Setting(_string, variable="RESQUE_PROCLINE_PREFIX"),
+    "run_at_exit_hooks": _Setting(_truth, variable=""),
+}
+
+_VARIABLES: Final[Mapping[str, str]] = {
+    variable: name
+    for name, setting in _SETTINGS.items()
+    if (variable := f"TASKQ_{name.upper()}" if setting.variable is None else setting.variable)
+}
+
+# Resque's variables of a worker that say one setting in their own words. Of one setting the last that is set wins.
+_WORKER_TEXTS: Final = {
+    "QUEUE": "queues",
+    "QUEUES": "queues",
+    "COUNT": "count",
+    "INTERVAL": "interval",
+    "PIDFILE": "pidfile",
+}
+# Those that count as set whatever they hold, even nothing (WIRE.md sections 13 and 14).
+_WORKER_FLAGS: Final[Mapping[str, tuple[str, object]]] = {
+    "LOGGING": ("verbose", 1),
+    "VERBOSE": ("verbose", 1),
+    "VVERBOSE": ("verbose", 2),
+    "TERM_CHILD": ("term_child", True),
+    "GRACEFUL_TERM": ("graceful_term", True),
+    "RUN_AT_EXIT_HOOKS": ("run_at_exit_hooks", True),
+}
+_FAILURE_BACKENDS: Final = {"redis": "broker", "redis_multi_queue": "multi_queue"}
+_NEEDLESS: Final = ("MIN_INTERVAL", "MAX_INTERVAL", "BACKOFF_INTERVAL")
+
+
+def _option(name: str) -> str:
+    setting = _SETTINGS.get(name)
+    return setting.option if setting is not None and setting.option else f"--{name.replace('_', '-')}"
+
+
+# ---- reading one place
+
+
+def _read_given(reading: _Reading, given: Mapping[str, object], place: Callable[[str], str], *, options: bool) -> None:
+    for name, value in given.items():
+        if name not in _SETTINGS:
+            reading.unknown(name, place(name))
+        elif value is not None and not (options and value == ()):
+            reading.take(name, value, place(name), text=options)
+
+
+def _read_environment(reading: _Reading, environ: Mapping[str, str], *, worker: bool) -> None:
+    """An empty variable is one that is not set, but for those that count as set whatever they hold."""
+    if environ.get("REDIS_URL"):
+        reading.take("broker", environ["REDIS_URL"], "REDIS_URL", text=True)
+    if worker:
+        _read_worker_variables(reading, environ)
+    for variable, name in _VARIABLES.items():
+        if environ.get(variable):
+            reading.take(name, environ[variable], variable, text=True)
+    for variable in environ:
+        if variable.startswith("TASKQ_") and variable not in _VARIABLES:
+            near = nearest(variable.removeprefix("TASKQ_"), [known.removeprefix("TASKQ_") for known in _VARIABLES])
+            if near is not None:
+                reading.notices.append(f"{variable} is not a setting of taskq. Did you mean TASKQ_{near}?")
+
+
+def _read_worker_variables(reading: _Reading, environ: Mapping[str, str]) -> None:
+    for variable, name in _WORKER_TEXTS.items():
+        if environ.get(variable):
+            reading.take(name, environ[variable], variable, text=True)
+    for variable, (name, value) in _WORKER_FLAGS.items():
+        if variable in environ:
+            reading.take(name, value, variable, text=False)
+    if environ.get("FORK_PER_JOB") == "false":
+        reading.take("execution", "inline", "FORK_PER_JOB", text=True)
+    if chosen := environ.get("FAILURE_BACKEND"):
+        if chosen in _FAILURE_BACKENDS:
+            reading.take("failure_handlers", (_FAILURE_BACKENDS[chosen],), "FAILURE_BACKEND", text=False)
+        else:
+            message = f"must be {' or '.join(_FAILURE_BACKENDS)}, not {_shown(chosen)}."
+            reading.problems.append(Problem("failure_handlers", "FAILURE_BACKEND", message))
+    if set_in_vain := [variable for variable in _NEEDLESS if environ.get(variable)]:
+        verb = "has" if len(set_in_vain) == 1 else "have"
+        reading.notices.append(
+            f"{', '.join(set_in_vain)} {verb} no effect: a worker is woken when a job comes. "
+            "INTERVAL says how long it waits between two looks at most."
+        )
+    if environ.get("BACKGROUND"):
+        reading.problems.append(
+            Problem(
+                "background",
+                "BACKGROUND",
+                "taskq worker does not put itself into the background. Leave that to a service manager "
+                "(systemd, supervisord, a container), which also restarts it, and unset BACKGROUND.",
+            )
+        )
+
+
+def _read_file(reading: _Reading, start: Path) -> None:
+    """The nearest folder upwards that has a taskq.toml, or a pyproject.toml with a table for taskq, says it all."""
+    start = start.absolute()
+    for folder in (start, *start.parents):
+        own = _toml(reading, folder / "taskq.toml", start)
+        shared = _toml(reading, folder / "pyproject.toml", start)
+        tools = shared.get("tool") if shared is not None else None
+        table = tools.get("taskq") if isinstance(tools, dict) else None
+        if own is not None:
+            if table is not None:
+                place = _place(folder / "pyproject.toml", start)
+                reading.notices.append(f"{place} [tool.taskq] is not read, for there is a taskq.toml beside it.")
+            _read_table(reading, own, f"{_place(folder / 'taskq.toml', start)} ")
+            return
+        if table is not None:
+            _read_table(reading, table, f"{_place(folder / 'pyproject.toml', start)} [tool.taskq] ")
+            return
+
+
+def _read_table(reading: _Reading, table: object, place: str) -> None:
+    if not isinstance(table, dict):
+        reading.problems.append(Problem("", place.strip(), f"must be a table, not {_shown(table)}."))
+        return
+    for key, value in table.items():
+        name = key.replace("-", "_")
+        if name not in _SETTINGS:
+            reading.unknown(name, place + key)
+        else:
+            reading.take(name, value, place + key, text=False)
+
+
+def _toml(reading: _Reading, path: Path, start: Path) -> dict[str, Any] | None:
+    """What a file says; None where it is not there, or cannot be read, which is noted as a problem."""
+    try:
+        data = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return None
+    except OSError as error:
+        reading.problems.append(Problem("", _place(path, start), f"cannot be read: {error.strerror}."))
+        return None
+    if path.name == "pyproject.toml" and b"taskq" not in data:
+        return None  # spares most projects a parse, and us their mistakes
+    import tomllib
+
+    try:
+        return tomllib.loads(data.decode("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        reading.problems.append(Problem("", _place(path, start), f"is no TOML: {error}."))
+        return None
+
+
+def _place(path: Path, start: Path) -> str:
+    return path.name if path.parent == start else str(path)
+
+
+# ---- what follows from several settings
+
+
+def _completed(reading: _Reading) -> dict[str, Any]:
+    """The values, with those that follow from others. Notes the problems that several make together."""
+    values = reading.values
+    defaults = Config()
+    beat: float = values.get("beat", defaults.beat)
+    if "dead_after" not in values:
+        # A parent that forked goes on beating while a job computes. In one interpreter a job can hold up the heartbeat.
+        silence = 300.0 if values.get("execution") == "inline" else 25.0
+        values["dead_after"] = max(silence, 5 * beat)
+    elif values["dead_after"] <= 2 * beat:
+        message = (
+            f"must be more than two beats, or living workers are taken for dead: "
+            f"it is {values['dead_after']:g} s, and a beat is {beat:g} s ({reading.sources.get('beat', DEFAULT)})."
+        )
+        reading.problems.append(Problem("dead_after", reading.sources["dead_after"], message))
+    if values.get("interval") == 0 and "burst" not in values:
+        values["burst"] = True
+        reading.sources["burst"] = reading.sources["interval"]
+    if "accept" not in values:
+        serializer = values.get("serializer", defaults.serializer)
+        values["accept"] = tuple(dict.fromkeys((serializer, *defaults.accept)))
+    return values
