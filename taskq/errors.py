@@ -18,7 +18,10 @@
     │   ├── BrokerRefused           wrong credentials or rights: it will not succeed later
     │   ├── NotRegistered           this worker is not, or no longer, registered
     │   └── NotSupported            the backend has not this capability
+    ├── DirtyExit                   what `on_failure` gets where a job's process died
     └── DontPerform                 raised by a `before_perform` method: end this job quietly
+
+    TermException (a BaseException) raised in a job that is told to end now
 
 Each class keeps its facts as fields and builds its message from them, so that no caller parses text.
 This module knows nothing of the rest of taskq.
@@ -36,6 +39,7 @@ __all__ = [
     "BrokerRefused",
     "BrokerUnavailable",
     "ConfigurationError",
+    "DirtyExit",
     "DontPerform",
     "DuplicateJob",
     "EnqueueError",
@@ -48,6 +52,7 @@ __all__ = [
     "PluginError",
     "Problem",
     "TaskqError",
+    "TermException",
     "UnknownJob",
     "UnknownOption",
     "UnserializableArgument",
@@ -255,3 +260,14 @@ class NotSupported(BrokerError):
 
 class DontPerform(TaskqError):
     """Raised by a job's `before_perform` method: the job ends quietly, neither performed nor failed."""
+
+
+class DirtyExit(TaskqError):
+    """A job's process died: what the job's own `on_failure` methods get in place of an exception."""
+
+
+class TermException(BaseException):
+    """Raised in a job that is told to end now. No `except Exception` swallows it; catch it to clean up, then let it go.
+
+    Resque's own name, and its name in the failed list (WIRE.md section 13).
+    """

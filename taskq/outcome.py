@@ -1,0 +1,97 @@
+"""How performing a job ended: a closed union, and its form on the pipe between a child and its parent.
+
+What crosses is text and numbers, never an object of the job's.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from taskq.failure_handler import Decision, Discard, Fail, Quarantine, Retry
+from taskq.records import Crash, ErrorRecord
+
+__all__ = ["Crashed", "Done", "Failed", "Outcome", "dump", "load"]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """It returned. `seconds` is how long it took."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """It raised, or could not be performed at all.
+
+    Attributes:
+        error: what it raised.
+        decision: what the failure handlers decided.
+        seconds: how long it took.
+    """
+
+    error: ErrorRecord
+    decision: Decision
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Crashed:
+    """The process that performed it is gone.
+
+    Attributes:
+        crash: how it went.
+        decision: what the failure handlers decided, in the process that found it.
+        seconds: from handing over to the end.
+    """
+
+    crash: Crash
+    decision: Decision
+    seconds: float
+
+
+Outcome: TypeAlias = Done | Failed | Crashed
+
+_DECISIONS: dict[str, type[Decision]] = {kind.__name__: kind for kind in (Retry, Discard, Fail, Quarantine)}
+
+
+def dump(outcome: Done | Failed) -> bytes:
+    """One line of JSON for the pipe."""
+    if isinstance(outcome, Done):
+        return b'{"done":%a}\n' % outcome.seconds
+    decision = {
+        field.name: _text(getattr(outcome.decision, field.name)) for field in dataclasses.fields(outcome.decision)
+    }
+    message = {
+        "error": dataclasses.asdict(outcome.error),
+        "decision": type(outcome.decision).__name__,
+        "facts": decision,
+        "seconds": outcome.seconds,
+    }
+    return json.dumps(message).encode() + b"\n"
+
+
+def load(line: bytes) -> Done | Failed | None:
+    """What `dump` wrote; None where the line is not whole: its writer died while it wrote."""
+    if not line.endswith(b"\n"):
+        return None
+    message: dict[str, Any] = json.loads(line)
+    if "done" in message:
+        return Done(message["done"])
+    error = message["error"]
+    facts = dict(message["facts"])
+    if facts.get("body") is not None:
+        facts["body"] = base64.b64decode(facts["body"])
+    return Failed(
+        ErrorRecord(**{**error, "backtrace": tuple(error["backtrace"])}),
+        _DECISIONS[message["decision"]](**facts),
+        message["seconds"],
+    )
+
+
+def _text(value: object) -> object:
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else value

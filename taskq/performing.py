@@ -1,0 +1,410 @@
+"""What happens to one job: decode, find, bind, wrap, call, outcome. Each step is a plain function.
+
+Where that happens is the execution model's business, and what becomes of the outcome is `taskq.worker.settle`'s. This
+module knows no broker.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+import traceback
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Final, Self
+
+from taskq import envelope
+from taskq.chain import Hooks
+from taskq.definition import JobDefinition
+from taskq.errors import DirtyExit, DontPerform, InvalidPayload, TermException, UnknownJob
+from taskq.failure_handler import Decision, Fail, Failure, FailureHandler
+from taskq.hook import PerformContext
+from taskq.outcome import Crashed, Done, Failed
+from taskq.records import Crash, ErrorRecord, Payload, Reservation
+from taskq.registry import Registry
+from taskq.serializer import Serializer
+
+__all__ = ["Task", "Tools", "crashed", "decide", "describe", "failed", "perform", "perform_inline", "prepare"]
+
+_log = logging.getLogger("taskq.performing")
+
+_MESSAGE_MOST: Final = 32 * 1024  # characters of an exception's text that are kept; its middle goes
+_TRACEBACK_MOST: Final = 64 * 1024
+_FRAMES_MOST: Final = 100  # of each end of a backtrace: a stack overflow has thousands
+_TAG: Final = re.compile(r"taskq:([A-Za-z0-9_]+):")
+
+
+class Tools:
+    """What performing needs of the application. Made once; the wraps are nested once."""
+
+    __slots__ = ("_plain", "_within_loop", "handlers", "hooks", "now", "registry", "serializers")
+
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        serializers: Mapping[str, Serializer],
+        hooks: Hooks,
+        handlers: Sequence[FailureHandler],
+        now: Callable[[], float],
+    ) -> None:
+        """Nest the wraps around the call.
+
+        Args:
+            registry: the jobs that may be performed, and no others.
+            serializers: those whose payloads are accepted, by name.
+            hooks: what wraps each performing.
+            handlers: who decides on a failure, in order.
+            now: the broker's time.
+        """
+        self.registry = registry
+        self.serializers = serializers
+        self.hooks = hooks
+        self.handlers = tuple(handlers)
+        self.now = now
+        within = hooks.around_perform_async(self._call_async)
+        self._plain = hooks.around_perform(self._call)
+        self._within_loop = hooks.around_loop(lambda context: _run(within(context)))
+
+    def call(self, definition: JobDefinition, context: PerformContext) -> object:
+        """Perform within all that wraps; what the job returns or raises."""
+        return self._within_loop(context) if definition.is_async else self._plain(context)
+
+    def _call(self, context: PerformContext) -> object:
+        definition, args, kwargs = self._bound(context)
+        with ExitStack() as around:
+            if not _begin(definition, args, kwargs, around):
+                return None
+            result = definition.function(*args, **kwargs)
+        _after(definition, args, kwargs)
+        return result
+
+    async def _call_async(self, context: PerformContext) -> object:
+        definition, args, kwargs = self._bound(context)
+        with ExitStack() as around:
+            if not _begin(definition, args, kwargs, around):
+                return None
+            result = definition.function(*args, **kwargs)
+            if isinstance(result, Awaitable):
+                result = await result
+        _after(definition, args, kwargs)
+        return result
+
+    def _bound(self, context: PerformContext) -> tuple[JobDefinition, tuple[object, ...], dict[str, object]]:
+        definition = self.registry.find(context.payload.job)
+        if definition is None:
+            raise UnknownJob(context.payload.job, context.reservation.queue, self.registry.names())
+        args, kwargs = definition.signature.unbind(context.payload.args)
+        return definition, args, kwargs
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A reserved job, made ready.
+
+    Attributes:
+        reservation: who holds it.
+        payload: what was enqueued, its arguments decoded; None where the bytes are no payload.
+        definition: the job it names; None where that is not registered.
+        shown: the arguments as they may be shown.
+        problem: why it cannot be performed; None where it can.
+    """
+
+    reservation: Reservation
+    payload: Payload | None
+    definition: JobDefinition | None = None
+    shown: tuple[object, ...] = ()
+    problem: Exception | None = None
+
+    @property
+    def name(self) -> str:
+        """The job's name for people: Resque says `[No Name]` where there is none (WIRE.md section 3)."""
+        return self.payload.job if self.payload is not None else "[No Name]"
+
+    def context(self) -> PerformContext:
+        """What hooks are told. The task has no problem."""
+        assert self.payload is not None
+        assert self.definition is not None
+        return PerformContext(self.payload, self.reservation, self.definition.options, self.shown)
+
+
+def prepare(reservation: Reservation, tools: Tools) -> Task:
+    """Decode the payload and find its job. Never raises: what is wrong is the task's `problem`."""
+    try:
+        payload = envelope.decode(reservation.body)
+    except InvalidPayload as problem:
+        return Task(reservation, None, problem=problem)
+    definition = tools.registry.find(payload.job)
+    shown = payload.args if definition is None else ("[not decoded]",)
+    try:
+        args = _loads(payload.args, tools.serializers)
+    except InvalidPayload as problem:
+        return Task(reservation, payload, definition, shown, problem)
+    if args is not payload.args:
+        payload = replace(payload, args=args)
+    if definition is None:
+        problem_ = UnknownJob(payload.job, reservation.queue, tools.registry.names())
+        return Task(reservation, payload, None, payload.args, problem_)
+    shown = args if not definition.secret else definition.shown(args)
+    return Task(reservation, payload, definition, shown)
+
+
+def perform(task: Task, tools: Tools) -> Done | Failed:
+    """Perform a task in this thread, and say how it ended. Raises nothing that the job raises."""
+    if task.problem is not None or task.definition is None:
+        return failed(task, task.problem or RuntimeError("no definition"), tools, 0.0)
+    began = time.perf_counter()
+    try:
+        tools.call(task.definition, task.context())
+    except BaseException as error:  # SystemExit and KeyboardInterrupt end the job, not the worker
+        return failed(task, error, tools, time.perf_counter() - began)
+    return Done(time.perf_counter() - began)
+
+
+def perform_inline(tools: Tools, body: bytes, queue: str) -> object:
+    """Perform a payload here and now, in the caller's thread; what the job returns or raises.
+
+    Raises:
+        InvalidPayload: the bytes are no payload.
+        UnknownJob: its job is not registered.
+    """
+    task = prepare(Reservation("inline", queue, body, "", tools.now()), tools)
+    if task.problem is not None or task.definition is None:
+        raise task.problem or RuntimeError("no definition")
+    try:
+        return tools.call(task.definition, task.context())
+    except Exception as error:
+        _tell_failure(task, error)
+        raise
+
+
+def failed(task: Task, error: BaseException, tools: Tools, seconds: float) -> Failed:
+    """The outcome of a task that raised: its own `on_failure` methods are told, the failure handlers decide."""
+    _tell_failure(task, error)
+    record = describe(error)
+    return Failed(record, decide(_failure(task, record, tools), tools.handlers), seconds)
+
+
+def crashed(task: Task, crash: Crash, tools: Tools, seconds: float) -> Crashed:
+    """The outcome of a task whose process died, decided by whoever found it."""
+    _tell_failure(task, DirtyExit(_said(crash)))
+    return Crashed(crash, decide(_failure(task, crash, tools), tools.handlers), seconds)
+
+
+def decide(failure: Failure, handlers: Sequence[FailureHandler]) -> Decision:
+    """Ask each handler in turn; the first that does not pass decides. Then tell them all.
+
+    One that raises is logged and passed over. Where nobody decides, the job goes to the failed list.
+    """
+    decision: Decision | None = None
+    for handler in handlers:
+        try:
+            decision = handler.decide(failure)
+        except Exception:
+            _log.exception("Failure handler %s failed to decide; the next one is asked.", _name(handler))
+        if decision is not None:
+            break
+    else:
+        decision = Fail()
+    assert decision is not None
+    for handler in handlers:
+        try:
+            handler.decided(failure, decision)
+        except Exception:
+            _log.exception("Failure handler %s failed when told what was decided.", _name(handler))
+    return decision
+
+
+def describe(error: BaseException) -> ErrorRecord:
+    """An exception as text: its type, what it says, and the frames of the application, innermost first."""
+    kind = type(error)
+    if isinstance(error, TermException):
+        name, message = "Resque::TermException", str(error) or "SIGTERM"
+    elif isinstance(error, SystemExit):
+        name, message = "SystemExit", _exit_text(error)
+    else:
+        name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+        message = _text_of(error) or name
+    try:
+        whole = "".join(traceback.TracebackException(kind, error, error.__traceback__).format())
+    except Exception:  # a broken __str__ or __repr__ of the application's
+        whole = f"{name}: {message}"
+    return ErrorRecord(name, _cut(message, _MESSAGE_MOST), _backtrace(error), _cut(whole, _TRACEBACK_MOST))
+
+
+# ---- decoding
+
+
+def _loads(args: tuple[object, ...], serializers: Mapping[str, Serializer]) -> tuple[object, ...]:
+    """The arguments, by the serializer whose tag they bear; by JSON where they bear none."""
+    if len(args) == 1 and type(args[0]) is str and (tag := _TAG.match(args[0])) is not None:
+        serializer = serializers.get(tag[1])
+        if serializer is not None and (decoded := serializer.loads(list(args))) is not None:
+            return decoded
+        known = ", ".join(sorted(serializers))
+        raise InvalidPayload(
+            f'The arguments are in the serializer "{tag[1]}", which this worker does not accept. It accepts: {known}. '
+            f"Say accept={sorted({*serializers, tag[1]})} to read it."
+        )
+    return args
+
+
+# ---- calling
+
+
+class _Around:
+    """One `around_perform` method: a generator function that yields where the job is to be performed.
+
+    As in Resque, one that does not yield keeps the job from being performed (WIRE.md section 4).
+    """
+
+    __slots__ = ("_generator", "yielded")
+
+    def __init__(self, method: Callable[..., object], args: tuple[object, ...], kwargs: dict[str, object]) -> None:
+        made = method(*args, **kwargs)
+        self._generator = made if isinstance(made, Generator) else None
+        self.yielded = False
+
+    def __enter__(self) -> Self:
+        if self._generator is not None:
+            try:
+                next(self._generator)
+                self.yielded = True
+            except StopIteration:
+                pass
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> bool:
+        if self._generator is None or not self.yielded:
+            return False
+        try:
+            if error is None:
+                next(self._generator)
+            else:
+                self._generator.throw(error)
+        except StopIteration:
+            return error is not None  # it caught the job's error: the job is done
+        except BaseException as raised:
+            if raised is error:
+                return False
+            raise
+        raise RuntimeError("an around_perform method yielded twice; it performs the job once")
+
+
+def _begin(definition: JobDefinition, args: tuple[object, ...], kwargs: dict[str, object], around: ExitStack) -> bool:
+    """Resque's order: every `before_perform`, then into each `around_perform`. False: it is not to be performed."""
+    methods = definition.methods
+    try:
+        for before in methods.before_perform:
+            before(*args, **kwargs)
+    except DontPerform:
+        return False
+    for method in methods.around_perform:
+        if not around.enter_context(_Around(method, args, kwargs)).yielded:
+            around.close()
+            _after(definition, args, kwargs)
+            return False
+    return True
+
+
+def _after(definition: JobDefinition, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
+    for after in definition.methods.after_perform:
+        after(*args, **kwargs)
+
+
+def _run(coroutine: Awaitable[object]) -> object:
+    import asyncio  # 40 ms that only `async def` jobs need
+
+    async def main() -> object:
+        return await coroutine
+
+    return asyncio.run(main())
+
+
+# ---- failing
+
+
+def _failure(task: Task, cause: ErrorRecord | Crash, tools: Tools) -> Failure:
+    held = task.reservation
+    return Failure(task.payload, held.body, held.queue, held.worker, cause, held.run_at, tools.now())
+
+
+def _tell_failure(task: Task, error: BaseException) -> None:
+    """Call the job's own `on_failure` methods. What one raises is logged and hides nothing."""
+    if task.definition is None or task.payload is None or not task.definition.methods.on_failure:
+        return
+    try:
+        args, kwargs = task.definition.signature.unbind(task.payload.args)
+    except TypeError:
+        return  # that they do not fit is the failure itself
+    for method in task.definition.methods.on_failure:
+        try:
+            method(error, *args, **kwargs)
+        except Exception:
+            _log.exception("on_failure of job %s failed.", task.name)
+
+
+def _said(crash: Crash) -> str:
+    if crash.signal is not None:
+        return f"killed by signal {crash.signal}"
+    return "worker lost" if crash.worker_lost else f"exited with status {crash.status}"
+
+
+def _backtrace(error: BaseException) -> tuple[str, ...]:
+    lines = _frames(error)
+    seen = {id(error)}
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        lines += [f"caused by {type(cause).__qualname__}: {_cut(_text_of(cause), 1000)}", *_frames(cause)]
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+    return tuple(lines)
+
+
+def _frames(error: BaseException) -> list[str]:
+    """`file:line:in 'function'`, innermost first, up to, without, the frames of performing itself (WIRE.md 6)."""
+    frames: list[str] = []
+    at = error.__traceback__
+    while at is not None:
+        code = at.tb_frame.f_code
+        if code.co_filename in _OURS:
+            frames.clear()
+        else:
+            frames.append(f"{code.co_filename}:{at.tb_lineno}:in '{code.co_qualname}'")
+        at = at.tb_next
+    frames.reverse()
+    if len(frames) > 2 * _FRAMES_MOST:
+        left_out = f"... {len(frames) - 2 * _FRAMES_MOST} frames left out ..."
+        frames = [*frames[:_FRAMES_MOST], left_out, *frames[-_FRAMES_MOST:]]
+    return frames
+
+
+_OURS: Final = frozenset({_begin.__code__.co_filename, JobDefinition.shown.__code__.co_filename})
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as broken:
+        return f"<its __str__ raised {type(broken).__name__}>"
+
+
+def _exit_text(error: SystemExit) -> str:
+    if error.code is None or error.code == 0:
+        return "exit"
+    return f"exit {error.code}" if isinstance(error.code, int) else str(error.code)
+
+
+def _cut(text: str, most: int) -> str:
+    if len(text) <= most:
+        return text
+    return f"{text[: most // 2]} ... {len(text) - most} characters left out ... {text[-most // 2 :]}"
+
+
+def _name(handler: FailureHandler) -> str:
+    return handler.name or type(handler).__name__
