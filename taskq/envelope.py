@@ -59,7 +59,7 @@ _PLAIN = frozenset({str, int, bool, type(None)})
 
 # A float that Ruby may write otherwise has an exponent, or 16 digits before its point.
 _ODD_FLOAT = re.compile(r"\de[+-]|\d{16}\.", re.ASCII)
-_STRING_OR_ODD_FLOAT = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|(-?\d)(\d{15})\.0(?!\d)|(-?\d+)e', re.ASCII)
+_STRING_OR_ODD_FLOAT = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|(-?\d)(\d{15})\.0(?!\d)|(?<![\d.])(-?\d+)e', re.ASCII)
 
 
 def dump(value: object) -> str:
