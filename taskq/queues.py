@@ -75,7 +75,7 @@ def parse(queues: str | Iterable[str], *, source: str = "queues") -> QueueList:
     entries = [entry for text in texts for part in text.split(",") if (entry := part.strip())]
     patterns = tuple(entry for entry in entries if not entry.startswith("!"))
     if not patterns:
-        only = f" {', '.join(entries)} only excludes; all but that is: *,{','.join(entries)}" if entries else ""
+        only = f" There are only exclusions; to serve all else: *,{','.join(entries)}" if entries else ""
         raise ConfigurationError([Problem("queues", source, f"Please give each worker at least one queue.{only}")])
     return QueueList(patterns, tuple(entry[1:] for entry in entries if entry.startswith("!")))
 
