@@ -21,7 +21,7 @@ from typing import Any, cast
 from taskq.errors import InvalidPayload
 from taskq.records import JSON, Payload
 
-__all__ = ["MAX_DEPTH", "decode", "dump", "encode", "inspect", "parse", "tag", "tagged", "untagged"]
+__all__ = ["MAX_DEPTH", "decode", "dump", "encode", "inspect", "parse", "tag", "tagged", "too_deep", "untagged"]
 
 MAX_DEPTH = 99
 """How deep a payload's JSON may nest, the payload itself counted.
@@ -143,7 +143,7 @@ def decode(body: bytes) -> Payload:
     """
     try:
         text = body.decode()
-        if text.startswith(_HEAD) and not ("\\" in text and "\\u" in text) and not _too_deep(body):
+        if text.startswith(_HEAD) and not ("\\" in text and "\\u" in text) and not too_deep(body):
             # What every producer writes. Read piece by piece it cannot hide a key twice, and needs no dict.
             job, end = _scan_string(text, len(_HEAD))
             if job and text.startswith(_NECK, end):
@@ -194,7 +194,7 @@ def parse(body: bytes) -> JSON:
         text = body.decode()
     except UnicodeDecodeError as wrong:
         raise InvalidPayload(f"The payload is not UTF-8 (byte {wrong.start}). {_LOOKS}") from None
-    if _too_deep(body):
+    if too_deep(body):
         raise InvalidPayload(f"The payload is nested more than {MAX_DEPTH} deep.")
     try:
         value = _decoder.decode(text)
@@ -252,13 +252,13 @@ _ESCAPE = re.compile(rb"\\.", re.DOTALL)
 _STRING = re.compile(rb'"[^"]*+"?')
 
 
-def _too_deep(body: bytes) -> bool:
-    """Whether JSON nests deeper than `MAX_DEPTH`, told from its bytes, before anything recurses into it.
+def too_deep(body: bytes, most: int = MAX_DEPTH) -> bool:
+    """Whether JSON nests deeper than `most`, told from its bytes, before anything recurses into it.
 
-    Exact for JSON. What is no JSON may be judged by more than the parser would read of it, never by less.
+    Exact for JSON. What is no JSON may be judged by more than a parser would read of it, never by less.
     """
     # Half of its bytes at most open something, or it is no JSON, and harmless to read at that size.
-    if len(body) <= 2 * MAX_DEPTH or body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
+    if len(body) <= 2 * most or body.count(b"[") + body.count(b"{") <= most:
         return False
     if b"\\" in body:
         body = _ESCAPE.sub(b"", body)
@@ -267,7 +267,7 @@ def _too_deep(body: bytes) -> bool:
     structure = body.translate(None, _NOT_STRUCTURE).replace(b'""', b"")
     if b'"' in structure:
         structure = _STRING.sub(b"", structure)
-    return max(accumulate(map(_STEPS.__getitem__, structure)), default=0) > MAX_DEPTH
+    return max(accumulate(map(_STEPS.__getitem__, structure)), default=0) > most
 
 
 # --- the tag of another serializer ------------------------------------------------------------------------------------
