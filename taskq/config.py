@@ -17,6 +17,7 @@ from typing import Any, Final, Literal
 
 from taskq import queues
 from taskq.errors import ConfigurationError, Problem, nearest
+from taskq.urls import redacted
 
 __all__ = ["DEFAULT", "Config", "for_worker", "load"]
 
@@ -204,7 +205,10 @@ class _Reading:
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    """A value for a message. Even one that went into the wrong setting shows no password."""
+    text = repr(redacted(value)) if isinstance(value, str) and "://" in value else repr(value)
+    if not isinstance(value, str) and "://" in text:
+        return f"this {type(value).__name__}"
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
@@ -347,7 +351,7 @@ def _apps(value: object, text: bool) -> tuple[str, ...]:
         module, colon, name = entry.partition(":")
         if not all(part.isidentifier() for part in module.split(".")) or (colon and not name.isidentifier()):
             path = entry.removesuffix(".py").strip("/").replace("/", ".")
-            better = f" Did you mean {path}?" if "/" in entry or entry.endswith(".py") else ""
+            better = f" Did you mean {path}?" if ":" not in entry and path != entry else ""
             raise _Wrong(
                 f"must be a module such as shop.jobs, or module:name of a TaskQ in it, not {_shown(entry)}.{better}"
             )

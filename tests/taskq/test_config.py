@@ -1,0 +1,323 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from taskq import config
+from taskq.config import Config
+from taskq.errors import ConfigurationError, Problem
+
+SETTINGS = [each.name for each in fields(Config) if each.name not in {"notices", "sources"}]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder without a file above it that concerns taskq."""
+    return tmp_path
+
+
+def load(folder: Path, environ: Mapping[str, str] | None = None, **given: Any) -> Config:
+    return config.load(environ=environ or {}, start=folder, **given)
+
+
+def problems(folder: Path, environ: Mapping[str, str] | None = None, **given: Any) -> list[Problem]:
+    with pytest.raises(ConfigurationError) as caught:
+        load(folder, environ, **given)
+    return list(caught.value.problems)
+
+
+def test_every_setting_has_a_reader() -> None:
+    assert set(config._SETTINGS) == set(SETTINGS)
+
+
+def test_nothing_set_gives_the_defaults_and_says_so(folder: Path) -> None:
+    found = load(folder, worker=True)
+    assert found == Config()
+    assert set(found.sources) == set(SETTINGS)
+    assert set(found.sources.values()) == {config.DEFAULT}
+    assert found.notices == ()
+    assert (found.broker, found.namespace, found.queues) == ("redis://localhost:6379/0", "resque", ("*",))
+
+
+def test_the_environment_is_the_processs_own_and_the_folder_the_working_directory(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "taskq.toml").write_text("count = 3")
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("TASKQ_BEAT", "2")
+    found = config.load()
+    assert (found.count, found.beat) == (3, 2.0)
+
+
+class TestPrecedence:
+    def test_option_call_environment_file_and_default_win_in_this_order(self, folder: Path) -> None:
+        (folder / "taskq.toml").write_text("beat = 1\nshutdown-timeout = 1\nhost = 'file'\nnamespace = 'file'")
+        environ = {"TASKQ_BEAT": "2", "TASKQ_SHUTDOWN_TIMEOUT": "2", "TASKQ_HOST": "environment"}
+        found = load(folder, environ, call={"beat": 3, "shutdown_timeout": 3}, options={"beat": 4})
+        assert (found.beat, found.shutdown_timeout, found.host, found.namespace) == (4, 3, "environment", "file")
+        assert found.source("beat") == "--beat"
+        assert found.source("shutdown_timeout") == "shutdown_timeout=..."
+        assert found.source("host") == "TASKQ_HOST"
+        assert found.source("namespace") == "taskq.toml namespace"
+        assert found.source("count") == "default"
+
+    def test_none_is_not_given_and_of_options_an_empty_tuple_neither(self, folder: Path) -> None:
+        environ = {"TASKQ_HOST": "h", "TASKQ_APP": "shop.jobs", "TASKQ_DEBUG": "1"}
+        options = {"host": None, "app": (), "debug": False}
+        found = load(folder, environ, call={"host": None, "hooks": ()}, options=options)
+        assert (found.host, found.app, found.debug, found.hooks) == ("h", ("shop.jobs",), False, ())
+
+    def test_an_empty_variable_is_not_set(self, folder: Path) -> None:
+        environ = {"TASKQ_BROKER": "", "REDIS_URL": "redis://other", "QUEUE": "", "INTERVAL": "", "BACKGROUND": ""}
+        found = load(folder, environ, worker=True)
+        assert (found.broker, found.queues, found.interval) == ("redis://other", ("*",), 5.0)
+
+    def test_taskqs_own_variable_wins_over_one_of_others(self, folder: Path) -> None:
+        found = load(
+            folder, {"REDIS_URL": "redis://a", "TASKQ_BROKER": "redis://b", "QUEUES": "x", "QUEUE": "y"}, worker=True
+        )
+        assert found.broker == "redis://b"
+        assert found.queues == ("x",)
+
+
+VARIABLES: list[tuple[str, str, str, object]] = [
+    ("TASKQ_BROKER", " memory:// ", "broker", "memory://"),
+    ("REDIS_URL", "redis://h/1", "broker", "redis://h/1"),
+    ("TASKQ_NAMESPACE", "shop", "namespace", "shop"),
+    ("TASKQ_APP", "shop.jobs, shop.main:tasks", "app", ("shop.jobs", "shop.main:tasks")),
+    ("QUEUE", "mail,!low, *", "queues", ("mail", "!low", "*")),
+    ("QUEUES", "b_low, a_high", "queues", ("b_low", "a_high")),
+    ("COUNT", "3", "count", 3),
+    ("INTERVAL", "0.5", "interval", 0.5),
+    ("VERBOSE", "1", "verbose", 1),
+    ("LOGGING", "1", "verbose", 1),
+    ("VVERBOSE", "1", "verbose", 2),
+    ("FORK_PER_JOB", "false", "execution", "inline"),
+    ("FORK_PER_JOB", "no", "execution", "fork"),
+    ("TASKQ_SHUTDOWN_TIMEOUT", "0", "shutdown_timeout", 0.0),
+    ("TASKQ_BEAT", "2.5", "beat", 2.5),
+    ("TASKQ_DEAD_AFTER", "60", "dead_after", 60.0),
+    ("TASKQ_HOST", "web-1", "host", "web-1"),
+    ("TASKQ_HEALTH_FILE", "run/ok", "health_file", Path("run/ok")),
+    ("PIDFILE", "run/pid", "pidfile", Path("run/pid")),
+    ("TASKQ_RETRY", "off", "retry", False),
+    ("TASKQ_SERIALIZER", "msgpack", "serializer", "msgpack"),
+    ("TASKQ_ACCEPT", "json", "accept", ("json",)),
+    ("TASKQ_HOOKS", "logging,mine", "hooks", ("logging", "mine")),
+    ("TASKQ_FAILURE_HANDLERS", "log,broker", "failure_handlers", ("log", "broker")),
+    ("FAILURE_BACKEND", "redis", "failure_handlers", ("broker",)),
+    ("FAILURE_BACKEND", "redis_multi_queue", "failure_handlers", ("multi_queue",)),
+    ("TASKQ_MAX_PAYLOAD", "2048", "max_payload", 2048),
+    ("TASKQ_FAILED_MAX", "10000", "failed_max", 10000),
+    ("TASKQ_INLINE", "true", "inline", True),
+    ("TERM_CHILD", "1", "term_child", True),
+    ("GRACEFUL_TERM", "1", "graceful_term", True),
+    ("RESQUE_TERM_TIMEOUT", "7.5", "term_timeout", 7.5),
+    ("RESQUE_PRE_SHUTDOWN_TIMEOUT", "1", "pre_shutdown_timeout", 1.0),
+    ("RESQUE_PROCLINE_PREFIX", "shop: ", "procline_prefix", "shop: "),
+    ("RUN_AT_EXIT_HOOKS", "1", "run_at_exit_hooks", True),
+]
+
+
+class TestEnvironment:
+    @pytest.mark.parametrize(("variable", "text", "setting", "value"), VARIABLES)
+    def test_a_variable_sets_its_setting(
+        self, folder: Path, variable: str, text: str, setting: str, value: object
+    ) -> None:
+        found = load(folder, {variable: text}, worker=True)
+        assert getattr(found, setting) == value
+        assert type(getattr(found, setting)) is type(value)
+        if value != getattr(Config(), setting):
+            assert found.source(setting) == variable
+
+    @pytest.mark.parametrize(
+        "variable", ["VERBOSE", "VVERBOSE", "LOGGING", "TERM_CHILD", "GRACEFUL_TERM", "RUN_AT_EXIT_HOOKS"]
+    )
+    @pytest.mark.parametrize("text", ["", "0", "false"])
+    def test_some_count_as_set_whatever_they_hold(self, folder: Path, variable: str, text: str) -> None:
+        found = load(folder, {variable: text}, worker=True)
+        assert variable in found.sources.values()
+
+    @pytest.mark.parametrize("variable", ["COUNT", "INTERVAL", "BACKGROUND", "FAILURE_BACKEND", "QUEUE"])
+    def test_only_a_worker_reads_the_variables_that_others_may_use_too(self, folder: Path, variable: str) -> None:
+        environ = {variable: "!rubbish"}
+        assert load(folder, environ) == Config()
+        assert [problem.source for problem in problems(folder, environ, worker=True)] == [variable]
+
+    @pytest.mark.parametrize("variable", ["MIN_INTERVAL", "MAX_INTERVAL", "BACKOFF_INTERVAL"])
+    def test_what_the_wake_up_makes_needless_is_noticed(self, folder: Path, variable: str) -> None:
+        (notice,) = load(folder, {variable: "1"}, worker=True).notices
+        assert notice.startswith(f"{variable} has no effect")
+
+    def test_background_is_refused_with_a_word_on_service_managers(self, folder: Path) -> None:
+        (problem,) = problems(folder, {"BACKGROUND": "yes"}, worker=True)
+        assert problem.source == "BACKGROUND"
+        assert "service manager" in problem.message
+
+    def test_a_variable_mistyped_is_noticed_and_one_of_others_is_not(self, folder: Path) -> None:
+        found = load(folder, {"TASKQ_BORKER": "x", "TASKQ_WEB_AUTH": "a:b", "TASKQ_PREFETCH": "3"})
+        assert found.notices == ("TASKQ_BORKER is not a setting of taskq. Did you mean TASKQ_BROKER?",)
+
+
+class TestFile:
+    def test_the_table_of_a_pyproject_is_read(self, folder: Path) -> None:
+        (folder / "pyproject.toml").write_text(
+            '[tool.taskq]\nqueues = ["mail", "*"]\nverbose = true\napp = "shop.jobs"'
+        )
+        found = load(folder)
+        assert (found.queues, found.verbose, found.app) == (("mail", "*"), 1, ("shop.jobs",))
+        assert found.source("queues") == "pyproject.toml [tool.taskq] queues"
+
+    def test_the_nearest_folder_upwards_that_says_something_says_it_all(self, folder: Path) -> None:
+        inner = folder / "a" / "b" / "c"
+        inner.mkdir(parents=True)
+        (folder / "taskq.toml").write_text("beat = 1\nhost = 'far'")
+        (folder / "a" / "pyproject.toml").write_text("[tool.taskq]\nbeat = 2")
+        (inner / "pyproject.toml").write_text('[project]\nname = "taskq-user"')
+        found = load(inner)
+        assert (found.beat, found.host) == (2, None)
+        assert found.source("beat") == f"{folder / 'a' / 'pyproject.toml'} [tool.taskq] beat"
+
+    def test_of_two_in_one_folder_taskq_toml_is_read_and_the_other_noticed(self, folder: Path) -> None:
+        (folder / "taskq.toml").write_text("beat = 1")
+        (folder / "pyproject.toml").write_text("[tool.taskq]\nbeat = 2")
+        found = load(folder)
+        assert found.beat == 1
+        assert found.notices == ("pyproject.toml [tool.taskq] is not read, for there is a taskq.toml beside it.",)
+
+    def test_a_file_that_is_no_toml_is_a_problem_among_others(self, folder: Path) -> None:
+        (folder / "taskq.toml").write_bytes(b"beat = \xff")
+        assert [problem.source for problem in problems(folder, {"TASKQ_BEAT": "x"})] == ["taskq.toml", "TASKQ_BEAT"]
+
+    def test_somebody_elses_broken_pyproject_is_none_of_our_business(self, folder: Path) -> None:
+        (folder / "pyproject.toml").write_text("[project")
+        assert load(folder) == Config()
+
+    def test_a_table_that_is_none_is_a_problem(self, folder: Path) -> None:
+        (folder / "pyproject.toml").write_text("[tool]\ntaskq = 3")
+        (problem,) = problems(folder)
+        assert str(problem) == "pyproject.toml [tool.taskq]: must be a table, not 3."
+
+    def test_a_file_that_cannot_be_read_is_a_problem(self, folder: Path) -> None:
+        (folder / "taskq.toml").symlink_to("taskq.toml")
+        (problem,) = problems(folder)
+        assert str(problem) == "taskq.toml: cannot be read: Too many levels of symbolic links."
+
+
+class TestMistakes:
+    def test_all_come_at_once_each_with_its_place(self, folder: Path) -> None:
+        (folder / "pyproject.toml").write_text("[tool.taskq]\nintervall = 1\nmax_payload = '1 MiB'\nretry = 'no'")
+        found = problems(
+            folder, {"COUNT": "two", "TASKQ_BEAT": "nan"}, call={"borker": "x"}, options={"host": "a:b"}, worker=True
+        )
+        assert [str(problem) for problem in found] == [
+            'pyproject.toml [tool.taskq] intervall: there is no setting "intervall". Did you mean interval?',
+            "pyproject.toml [tool.taskq] max_payload: must be a whole number of bytes, of at least 1, not '1 MiB'.",
+            "pyproject.toml [tool.taskq] retry: must be true or false, not 'no'.",
+            "COUNT: must be a whole number of at least 1, not 'two'.",
+            "TASKQ_BEAT: must be a number of seconds above 0, not 'nan'.",
+            'borker=...: there is no setting "borker". Did you mean broker?',
+            "--host: must be a host name without colon, comma or space, being part of the worker's id; not 'a:b'.",
+        ]
+        assert [problem.setting for problem in found][-1] == "host"
+
+    @pytest.mark.parametrize(
+        ("setting", "value", "said"),
+        [
+            ("count", 0, "of at least 1"),
+            ("count", True, "a whole number"),
+            ("count", "3", "not '3'"),
+            ("interval", -1, "0 or more"),
+            ("interval", float("inf"), "seconds"),
+            ("interval", "5", "not '5'"),
+            ("beat", 0, "above 0"),
+            ("verbose", 3, "from 0 to 2"),
+            ("burst", 1, "true or false"),
+            ("execution", "frok", "must be fork or inline, not 'frok'. Did you mean fork?"),
+            ("app", "shop/jobs.py", "Did you mean shop.jobs?"),
+            ("app", ["shop:a.b"], "module:name"),
+            ("app", [3], "3 is none"),
+            ("queues", "!a", "at least one queue"),
+            ("queues", "", "at least one queue"),
+            ("queues", b"a", "must be a list"),
+            ("hooks", [3], "3 is none"),
+            ("hooks", ["a", "b", "a"], "'a' is there twice"),
+            ("hooks", [Path], "give Path(), not the class"),
+            ("accept", [], "it is empty"),
+            ("serializer", " ", "must be a name"),
+            ("namespace", 3, "must be a text"),
+            ("health_file", "", "path of a file"),
+            ("pidfile", b"x", "path of a file"),
+            ("failed_max", 0, "of entries, of at least 1"),
+            ("broker", " ", "it is empty"),
+            ("broker", {"host": "x"}, "not of type dict"),
+            ("host", "a b", "without colon, comma or space"),
+        ],
+    )
+    def test_a_wrong_value_is_answered_with_what_it_must_be(
+        self, folder: Path, setting: str, value: object, said: str
+    ) -> None:
+        (problem,) = problems(folder, call={setting: value})
+        assert problem.setting == setting
+        assert problem.source == f"{setting}=..."
+        assert said in problem.message
+
+    @pytest.mark.parametrize(
+        ("setting", "place"), [("queues", "--queue"), ("execution", "--inline"), ("dead_after", "--dead-after")]
+    )
+    def test_an_option_is_named_as_the_command_line_names_it(self, folder: Path, setting: str, place: str) -> None:
+        assert [problem.source for problem in problems(folder, options={setting: 3.5j})] == [place]
+
+    def test_a_silence_of_two_beats_is_no_death(self, folder: Path) -> None:
+        (problem,) = problems(folder, {"TASKQ_BEAT": "10"}, call={"dead_after": 20})
+        assert problem.source == "dead_after=..."
+        assert "it is 20 s, and a beat is 10 s (TASKQ_BEAT)" in problem.message
+
+    def test_no_password_shows_neither_in_an_error_nor_in_the_representation(self, folder: Path) -> None:
+        url = "redis://app:s3cret@host"
+        shown = [*problems(folder, {"TASKQ_APP": url}, call={"host": url, "hooks": [[url]], "broker": [url]})]
+        assert len(shown) == 4
+        assert "s3cret" not in "\n".join(map(str, shown))
+        assert "s3cret" not in repr(load(folder, call={"broker": url}))
+
+
+class TestConsequences:
+    def test_an_interval_of_0_is_a_burst(self, folder: Path) -> None:
+        found = load(folder, options={"interval": "0"})
+        assert found.burst
+        assert found.source("burst") == "--interval"
+        assert not load(folder, call={"burst": False}, options={"interval": 0}).burst
+
+    @pytest.mark.parametrize(
+        ("call", "silence"),
+        [({}, 25), ({"execution": "inline"}, 300), ({"beat": 20}, 100), ({"beat": 100, "execution": "inline"}, 500)],
+    )
+    def test_dead_after_follows_from_the_execution_model_and_the_beat(
+        self, folder: Path, call: Mapping[str, object], silence: float
+    ) -> None:
+        assert load(folder, call=call).dead_after == silence
+
+    def test_a_worker_accepts_json_and_what_it_writes_itself(self, folder: Path) -> None:
+        assert load(folder, call={"serializer": "msgpack"}).accept == ("msgpack", "json")
+        assert load(folder, call={"serializer": "msgpack", "accept": ["msgpack"]}).accept == ("msgpack",)
+
+    def test_a_call_can_give_objects_where_names_go(self, folder: Path) -> None:
+        class Hook: ...
+
+        hook, client = Hook(), Hook()
+        found = load(folder, call={"hooks": ["logging", hook], "broker": client, "health_file": Path("ok")})
+        assert found.hooks == ("logging", hook)
+        assert found.broker is client
+
+
+def test_for_worker_keeps_what_calls_set_and_reads_the_rest_anew(folder: Path) -> None:
+    (folder / "taskq.toml").write_text("beat = 2")
+    application = load(folder, {"TASKQ_HOST": "a"}, call={"namespace": "shop", "count": 2})
+    found = config.for_worker(application, {"count": "4"}, environ={"QUEUE": "mail"}, start=folder)
+    assert (found.namespace, found.count, found.queues, found.beat, found.host) == ("shop", 4, ("mail",), 2, None)
+    assert found.source("namespace") == "namespace=..."
+    assert found.dead_after == 25
