@@ -174,8 +174,9 @@ class UnserializableArgument(EnqueueError):
         self.argument = argument
         self.type_name = type_name
         self.serializer = serializer
+        article = "an" if type_name[:1] in tuple("aeiouAEIOU") else "a"
         super().__init__(
-            f'Argument "{argument}" of {job}() is a {type_name}, which {serializer} cannot carry. '
+            f'Argument "{argument}" of {job}() is {article} {type_name}, which {serializer} cannot carry. '
             f"{advice} Nothing was enqueued."
         )
 

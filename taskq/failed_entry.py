@@ -1,7 +1,7 @@
 """The entries of the failed lists: written as Ruby writes them, read whatever lies there (WIRE.md section 6).
 
 Entries are Ruby's, node-resque's, ours of an older day, or rubbish that somebody pushed. So writing is exact and
-bounded, and reading never raises: what cannot be read is shown as far as it goes, with the reason it cannot be requeued.
+bounded, and reading never raises: an entry is shown as far as it can be read, with the reason it cannot be requeued.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ class FailedJob:
         worker: the id of the worker that had it.
         job_queue: the queue it came from, and goes to when it is requeued.
         retried_at: when it was last requeued, as it is written there; None where it was not.
-        obstacle: why it cannot be requeued; empty where it can.
+        why_not: why it cannot be requeued; empty where it can.
     """
 
     position: int
@@ -198,12 +198,12 @@ class FailedJob:
     worker: str = ""
     job_queue: str = ""
     retried_at: str | None = None
-    obstacle: str = ""
+    why_not: str = ""
 
     @property
     def requeueable(self) -> bool:
-        """Whether it can be requeued; `obstacle` says why not."""
-        return not self.obstacle
+        """Whether it can be requeued; `why_not` says why not."""
+        return not self.why_not
 
 
 def decode(stored: StoredFailure) -> FailedJob:
@@ -211,12 +211,12 @@ def decode(stored: StoredFailure) -> FailedJob:
     try:
         members = {member.key: member for member in _members(stored.entry)}
     except ValueError as wrong:
-        return FailedJob(stored.position, stored.queue, stored.entry, obstacle=f"The entry cannot be read: {wrong}.")
+        return FailedJob(stored.position, stored.queue, stored.entry, why_not=f"The entry cannot be read: {wrong}.")
     values = {key: member.value for key, member in members.items()}
-    body, payload, obstacle = _job(members.get("payload"))
+    body, payload, why_not = _job(members.get("payload"))
     queue = values.get("queue")
-    if not obstacle and not isinstance(queue, str):
-        obstacle = "The entry does not say which queue the job came from."
+    if not why_not and not isinstance(queue, str):
+        why_not = "The entry does not say which queue the job came from."
     return FailedJob(
         position=stored.position,
         queue=stored.queue,
@@ -230,7 +230,7 @@ def decode(stored: StoredFailure) -> FailedJob:
         worker=_text(values.get("worker")),
         job_queue=_text(queue),
         retried_at=_text(values["retried_at"]) if values.get("retried_at") is not None else None,
-        obstacle=obstacle,
+        why_not=why_not,
     )
 
 
