@@ -218,7 +218,9 @@ class Broker(Protocol):
     def claim_recovery(self, worker: str, seconds: float, *, at_start: bool = False) -> bool:
         """Whether this worker may look for dead ones now: one process of a namespace at a time, for `seconds`.
 
-        With `at_start` it is Resque's own lock, which a worker takes once and never gives back.
+        Who holds the claim may claim again before it ends, and holds it for `seconds` more. With `at_start` it is
+        Resque's own lock instead, which is taken for 60 seconds, never renewed and never given back (WIRE.md section
+        8).
         """
 
     @abstractmethod

@@ -86,7 +86,7 @@ class MemoryBroker(Broker):
         self._paused: set[str] = set()
         self._processed = 0
         self._failed = 0
-        self._claims: dict[bool, float] = {}
+        self._claims: dict[bool, tuple[str, float]] = {}
         self._waiters: set[_Waiter] = set()
 
     @contextmanager
@@ -324,9 +324,10 @@ class MemoryBroker(Broker):
     def claim_recovery(self, worker: str, seconds: float, *, at_start: bool = False) -> bool:
         with self._held():
             now = time.monotonic()
-            if self._claims.get(at_start, now) > now:
+            holder, until = self._claims.get(at_start, ("", now))
+            if until > now and (at_start or holder != worker):
                 return False
-            self._claims[at_start] = now + (_CLAIM_AT_START if at_start else seconds)
+            self._claims[at_start] = (worker, now + (_CLAIM_AT_START if at_start else seconds))
             return True
 
     def recover(self, seen: WorkerInfo, entry: bytes | None, *, by_queue: bool = False) -> bool:

@@ -746,6 +746,13 @@ class BrokerContract:
         assert broker.claim_recovery("host:1:q", 30)
         assert not other.claim_recovery("host:2:q", 30)
 
+    def test_claim_recovery_is_renewed_by_who_holds_it(self, broker: Broker, other: Broker) -> None:
+        assert broker.claim_recovery("host:1:q", 30)
+        assert broker.claim_recovery("host:1:q", 30)
+        assert not other.claim_recovery("host:2:q", 30)
+        assert broker.claim_recovery("host:1:q", 30, at_start=True)
+        assert not broker.claim_recovery("host:1:q", 30, at_start=True)
+
     def test_claim_recovery_at_the_start_is_a_lock_of_its_own(self, broker: Broker, other: Broker) -> None:
         assert broker.claim_recovery("host:1:q", 30, at_start=True)
         assert not other.claim_recovery("host:2:q", 30, at_start=True)
