@@ -67,7 +67,7 @@ class Hooks:
 
     def around_enqueue(self, inner: Callable[[EnqueueRequest], Enqueued]) -> Callable[[EnqueueRequest], Enqueued]:
         """`inner` within every hook's `wrap_enqueue`; `inner` itself where none has it."""
-        return self._nested([method for _, method in self._defining("wrap_enqueue")], inner)
+        return self._nested([_answering(name, method) for name, method in self._defining("wrap_enqueue")], inner)
 
     def around_perform(self, inner: Callable[[PerformContext], object]) -> Callable[[PerformContext], object]:
         """`inner`, which performs a plain job, within every hook's `wrap_perform`."""
@@ -140,6 +140,19 @@ class Hooks:
 
 def _layer(wrap: Callable[..., Any], call_next: Callable[..., Any]) -> Callable[..., Any]:
     return lambda subject: wrap(subject, call_next)
+
+
+def _answering(name: str, wrap: Callable[..., Any]) -> Callable[..., Enqueued]:
+    def wrap_enqueue(request: EnqueueRequest, call_next: Callable[[EnqueueRequest], Enqueued]) -> Enqueued:
+        answer = wrap(request, call_next)
+        if not isinstance(answer, Enqueued):
+            raise TypeError(
+                f"wrap_enqueue of the hook {name} returned {type(answer).__name__}. It must return what "
+                "call_next(request) gave, or Vetoed(...), or Deferred(...). The job may have been enqueued."
+            )
+        return answer
+
+    return wrap_enqueue
 
 
 def _defines(hook: object, method: str) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
-from taskq import queues
+from taskq import queue_lists
 from taskq.errors import ConfigurationError, Problem, nearest
 from taskq.urls import redacted
 
@@ -34,7 +34,7 @@ class Config:
             password, so it is left out of the representation.
         namespace: what sets this application's data apart in the broker.
         app: modules to import, or `module:name` of a `TaskQ` in one.
-        queues: names, patterns and `!exclusions`, in order of priority (see `taskq.queues.parse`).
+        queues: names, patterns and `!exclusions`, in order of priority (see `taskq.queue_lists.parse`).
         count: how many workers one supervisor runs.
         interval: how long a worker waits between two looks at most, beneath the wake-up.
         burst: whether a worker stops when a reserve finds nothing; an interval of 0 says the same.
@@ -361,7 +361,7 @@ def _apps(value: object, text: bool) -> tuple[str, ...]:
 def _queue_list(value: object, text: bool) -> tuple[str, ...]:
     found = _names(value, text)
     try:
-        queues.parse(found)
+        queue_lists.parse(found)
     except ConfigurationError as error:
         raise _Wrong(error.problems[0].message) from None
     return found

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from taskq.definition import JobDefinition, of_class, of_function
 from taskq.errors import NotAJob, WrongCall
 from taskq.hook import Enqueued
-from taskq.options import CallOptions
+from taskq.job_options import CallOptions, check_queue
 from taskq.registry import DEFAULT, Registry
 
 __all__ = [
@@ -25,8 +25,10 @@ __all__ = [
     "JobWithOptions",
     "Options",
     "Performs",
+    "Verbs",
     "applications",
     "definition_of",
+    "find",
     "job",
     "make_call",
 ]
@@ -79,6 +81,11 @@ class Application(Protocol):
 
     def enqueue_call(self, call: Call, /) -> Enqueued:
         """Enqueue one call."""
+
+    def take_back(
+        self, job: object, args: tuple[object, ...], kwargs: Mapping[str, object], queue: str | None, /
+    ) -> int:
+        """Take waiting jobs out of their queue."""
 
     def check_options(self, definition: JobDefinition, /) -> None:
         """Raise where the definition says an option that no enabled hook knows."""
@@ -179,14 +186,16 @@ class JobWithOptions(Generic[P]):
         return _bound(self._definition, args, kwargs, self._options)
 
 
-class Options:
-    """What concerns a call, said ahead of any job: `taskq.options(queue="vip").enqueue(Emailer, ...)`."""
+class Verbs:
+    """What is done with jobs, typed by the job's own signature. `TaskQ` has these, and so has `options(...)`."""
 
-    __slots__ = ("_application", "_options")
+    __slots__ = ()
 
-    def __init__(self, options: CallOptions, application: Callable[[], Application]) -> None:
-        self._options = options
-        self._application = application
+    def _application(self) -> Application:
+        raise NotImplementedError
+
+    def _call_options(self) -> CallOptions:
+        return _NO_OPTIONS
 
     @overload
     def enqueue(self, job: Job[P, object], /, *args: P.args, **kwargs: P.kwargs) -> Enqueued: ...
@@ -195,9 +204,36 @@ class Options:
     @overload
     def enqueue(self, job: str, /, *args: object, **kwargs: object) -> Enqueued: ...
     def enqueue(self, job: object, /, *args: Any, **kwargs: Any) -> Enqueued:
-        """Enqueue a job with these options; see `TaskQ.enqueue`."""
+        """Enqueue a job; the arguments are its own, all of them. What concerns the call is said by `options(...)`.
+
+        Args:
+            job: what `@taskq.job` made, a class or a function; or the name of a job that is registered. For a job of
+                another program use `enqueue_to`.
+            args: its arguments by position.
+            kwargs: its arguments by keyword.
+
+        Returns:
+            Accepted; or Vetoed or Deferred, where a hook or the job's own `before_enqueue` said so.
+
+        Raises:
+            EnqueueError: nothing was enqueued, for the reason that the subclass names.
+            BrokerUnavailable: its `sent` says whether the job may be in its queue all the same.
+        """
         application = self._application()
-        return application.enqueue_call(make_call(application.registry, job, args, kwargs, self._options))
+        return application.enqueue_call(make_call(application.registry, job, args, kwargs, self._call_options()))
+
+    @overload
+    def enqueue_to(self, queue: str, job: Job[P, object], /, *args: P.args, **kwargs: P.kwargs) -> Enqueued: ...
+    @overload
+    def enqueue_to(self, queue: str, job: type[Performs[P]], /, *args: P.args, **kwargs: P.kwargs) -> Enqueued: ...
+    @overload
+    def enqueue_to(self, queue: str, job: str, /, *args: object, **kwargs: object) -> Enqueued: ...
+    def enqueue_to(self, queue: str, job: object, /, *args: Any, **kwargs: Any) -> Enqueued:
+        """As `enqueue`, to this queue instead of the job's own. A name may be that of a job of another program."""
+        check_queue(queue)
+        options = replace(self._call_options(), queue=queue)
+        application = self._application()
+        return application.enqueue_call(make_call(application.registry, job, args, kwargs, options))
 
     @overload
     def call(self, job: Job[P, object], /, *args: P.args, **kwargs: P.kwargs) -> Call: ...
@@ -206,8 +242,57 @@ class Options:
     @overload
     def call(self, job: str, /, *args: object, **kwargs: object) -> Call: ...
     def call(self, job: object, /, *args: Any, **kwargs: Any) -> Call:
-        """The call, bound and not yet enqueued, for `enqueue_many`."""
-        return make_call(self._application().registry, job, args, kwargs, self._options)
+        """The call, bound and not yet enqueued, for `enqueue_many`. Raises as `enqueue` does where it cannot be."""
+        return make_call(self._application().registry, job, args, kwargs, self._call_options())
+
+    @overload
+    def dequeue(self, job: Job[Any, object] | type | str, /) -> int: ...
+    @overload
+    def dequeue(self, job: Job[P, object], /, *args: P.args, **kwargs: P.kwargs) -> int: ...
+    @overload
+    def dequeue(self, job: type[Performs[P]], /, *args: P.args, **kwargs: P.kwargs) -> int: ...
+    @overload
+    def dequeue(self, job: str, /, *args: object, **kwargs: object) -> int: ...
+    def dequeue(self, job: object, /, *args: Any, **kwargs: Any) -> int:
+        """Take waiting jobs out of the job's own queue: all of them, or with arguments those with exactly these.
+
+        The arguments are compared as bytes, as Resque does (WIRE.md section 7): what another program wrote with other
+        spacing, or with further keys, is found without arguments only. Another queue is said by `options(queue=...)`.
+
+        Returns:
+            How many were removed; 0 too where a `before_dequeue` of the job's class said no.
+
+        Raises:
+            NotAJob: it is none, or a name of which nobody knows the queue.
+            WrongCall: the arguments do not fit.
+        """
+        return self._application().take_back(job, args, kwargs, self._call_options().queue)
+
+    def options(self, *, queue: str | None = None, front: bool = False, **declared: object) -> Options:
+        """What concerns the next calls: `taskq.options(queue="vip").enqueue(Emailer, ...)`.
+
+        Args:
+            queue: where they go; None for the job's own queue.
+            front: whether they go ahead of what waits there.
+            declared: options that enabled hooks declare.
+        """
+        return Options(CallOptions(queue, front, declared), self._application)
+
+
+class Options(Verbs):
+    """What concerns a call, said ahead of any job."""
+
+    __slots__ = ("_find", "_said")
+
+    def __init__(self, said: CallOptions, find: Callable[[], Application]) -> None:
+        self._said = said
+        self._find = find
+
+    def _application(self) -> Application:
+        return self._find()
+
+    def _call_options(self) -> CallOptions:
+        return self._said
 
 
 # A class is a callable too, so the overloads below overlap; the first is the one that is meant for it. It takes classes
@@ -319,6 +404,29 @@ def definition_of(job: object) -> JobDefinition:
     )
 
 
+def find(registry: Registry, job: object, queue: str | None) -> JobDefinition | None:
+    """What is known of a job that is given as itself or by its name; None for a name of another program's.
+
+    Args:
+        registry: where a name is looked up.
+        job: a `Job`, a class, or a name.
+        queue: the queue that was said with it, if one was: without it a name that is not registered is of no use.
+
+    Raises:
+        NotAJob: it is none, or a name of which nobody knows the queue.
+    """
+    if not isinstance(job, str):
+        return definition_of(job)
+    definition = registry.find(job)
+    if definition is None and not job:
+        raise NotAJob("An empty name", "Jobs must be given a class.")
+    if definition is None and queue is None:
+        raise NotAJob(
+            f'"{job}"', f'No job of that name is registered here. One of another program: enqueue_to(queue, "{job}").'
+        )
+    return definition
+
+
 def make_call(
     registry: Registry, job: object, args: tuple[object, ...], kwargs: Mapping[str, object], options: CallOptions
 ) -> Call:
@@ -336,17 +444,11 @@ def make_call(
         NotAJob: it is none, or a name of which nobody knows the queue.
         WrongCall: the arguments do not fit.
     """
-    if not isinstance(job, str):
-        return _bound(definition_of(job), args, kwargs, options)
-    definition = registry.find(job)
+    definition = find(registry, job, options.queue)
     if definition is not None:
         return _bound(definition, args, kwargs, options)
-    if not job:
-        raise NotAJob("An empty name", "Jobs must be given a class.")
-    if options.queue is None:
-        raise NotAJob(
-            f'"{job}"', f'No job of that name is registered here. One of another program: enqueue_to(queue, "{job}").'
-        )
+    assert isinstance(job, str)
+    assert options.queue is not None
     if kwargs:
         reason = f'was given "{next(iter(kwargs))}" by keyword, but its signature is not known here: pass a dict last'
         raise WrongCall(job, reason, "(*args)")

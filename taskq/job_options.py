@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from taskq.errors import ConfigurationError, JobDefinitionError, Problem, UnknownOption
 
-__all__ = ["CallOptions", "KnownOptions"]
+__all__ = ["CallOptions", "KnownOptions", "check_queue"]
 
 OF_A_CALL: Final = ("front", "queue")
 _OF_A_JOB: Final = ("aliases", "name", "queue", "registry", "secret")
@@ -32,6 +32,25 @@ class CallOptions:
     queue: str | None = None
     front: bool = False
     declared: Mapping[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.queue is not None:
+            check_queue(self.queue)
+
+
+def check_queue(queue: str) -> None:
+    """Return where this can be the name of a queue: any text that UTF-8 can carry.
+
+    Raises:
+        TypeError: it is no text.
+        ValueError: it has a lone surrogate.
+    """
+    if not isinstance(queue, str):
+        raise TypeError(f"A queue's name is a string, not {type(queue).__name__}.")
+    try:
+        queue.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{queue!a} cannot be a queue's name: it has a lone surrogate, which is no text.") from None
 
 
 class KnownOptions:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskq import queues
+from taskq import queue_lists
 from taskq.errors import ConfigurationError
 from tests.support.vectors import returned
 
@@ -17,7 +17,7 @@ ODD = ["mail", "MAIL", "a/b", ".dot"]
 
 
 def expand(pattern: str, *known: str) -> tuple[str, ...]:
-    return queues.parse([pattern]).expand(known)
+    return queue_lists.parse([pattern]).expand(known)
 
 
 WORKERS = [call for call, answer in RECORDED.items() if isinstance(answer, dict) and "id" in answer]
@@ -32,7 +32,7 @@ def test_a_list_means_what_ruby_takes_it_for(call: str) -> None:
     match = re.fullmatch(r"Worker\.new\((.*)\)", call)
     assert match is not None
     answer = RECORDED[call]
-    listed = queues.parse(json.loads(f"[{match[1]}]"))
+    listed = queue_lists.parse(json.loads(f"[{match[1]}]"))
     expanded = listed.expand(KNOWN)
     assert f"HOST:PID:{listed.id}" == answer["id"]
     assert list(expanded) == list(dict.fromkeys(answer["queues"]))
@@ -48,18 +48,18 @@ def test_a_list_means_what_ruby_takes_it_for(call: str) -> None:
     ],
 )
 def test_dots_slashes_and_case_match_as_in_ruby(patterns: str, call: str) -> None:
-    assert list(queues.parse(patterns).expand(ODD)) == RECORDED[call]
+    assert list(queue_lists.parse(patterns).expand(ODD)) == RECORDED[call]
 
 
 @pytest.mark.parametrize("variable", ["QUEUE=mail,high_1", "QUEUES=b_low, a_high"])
 def test_the_text_of_a_variable_gives_the_recorded_id(variable: str) -> None:
-    assert f"HOST:PID:{queues.parse(variable.partition('=')[2]).id}" == RECORDED[f"{variable}, Worker.new"]
+    assert f"HOST:PID:{queue_lists.parse(variable.partition('=')[2]).id}" == RECORDED[f"{variable}, Worker.new"]
 
 
 @pytest.mark.parametrize("nothing", ["", " , ,", "!mail", "!a,!b*"])
 def test_a_list_without_a_queue_is_refused_in_rubys_words(nothing: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        queues.parse(nothing, source="QUEUES")
+        queue_lists.parse(nothing, source="QUEUES")
     (problem,) = caught.value.problems
     assert problem.source == "QUEUES"
     assert problem.message.startswith(RECORDED["no queue at all"]["message"])
@@ -67,23 +67,23 @@ def test_a_list_without_a_queue_is_refused_in_rubys_words(nothing: str) -> None:
 
 def test_a_list_of_exclusions_is_answered_with_the_right_list() -> None:
     with pytest.raises(ConfigurationError, match=r"to serve all else: \*,!a,!b\*"):
-        queues.parse("!a, !b*")
+        queue_lists.parse("!a, !b*")
 
 
 def test_exclusions_hold_for_names_too_and_make_the_list_dynamic() -> None:
-    listed = queues.parse("mail,nope,!low")
+    listed = queue_lists.parse("mail,nope,!low")
     assert listed.is_dynamic
     assert listed.expand(["mail", "low"]) == ("mail",)
 
 
 def test_a_plain_list_is_itself_whether_its_queues_are_known_or_not() -> None:
-    listed = queues.parse("b,a,b")
+    listed = queue_lists.parse("b,a,b")
     assert not listed.is_dynamic
     assert listed.expand([]) == ("b", "a")
 
 
 def test_a_title_names_the_queues_that_match_now() -> None:
-    assert queues.parse("high_*,mail").title(KNOWN) == "high_1,high_2,mail"
+    assert queue_lists.parse("high_*,mail").title(KNOWN) == "high_1,high_2,mail"
 
 
 def test_matches_are_sorted_by_their_bytes() -> None:
@@ -115,12 +115,12 @@ def test_matches_are_sorted_by_their_bytes() -> None:
     ],
 )
 def test_a_pattern_matches_as_rubys_fnmatch(pattern: str, matching: list[str], others: list[str]) -> None:
-    listed = queues.QueueList((pattern, "*force-dynamic"))
+    listed = queue_lists.QueueList((pattern, "*force-dynamic"))
     assert sorted(listed.expand(matching + others)) == sorted(matching)
 
 
 @given(st.text(alphabet="a.*?[]!^-\\{}", max_size=8), st.lists(st.text(alphabet="a.[]*-\\", max_size=4)))
 def test_no_pattern_breaks_and_each_name_comes_once(pattern: str, known: list[str]) -> None:
-    expanded = queues.QueueList((pattern, "*")).expand(known)
+    expanded = queue_lists.QueueList((pattern, "*")).expand(known)
     assert len(expanded) == len(set(expanded))
     assert set(expanded) <= set(known)

@@ -1,0 +1,478 @@
+"""The application: a configuration, what it names (broker, serializers, hooks, failure handlers), and the verbs.
+
+Nothing is loaded or connected to before it is first needed. This module moves no bytes to any store itself and performs
+no job itself: the one is the broker's, the other `taskq.performing`'s.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self, TypedDict
+
+from taskq import config as configuration
+from taskq import envelope, plugins
+from taskq.broker import Broker
+from taskq.chain import Hooks
+from taskq.config import Config
+from taskq.definition import ClassMethods, JobDefinition
+from taskq.errors import ConfigurationError, InvalidPayload, NotAJob, PayloadTooLarge, Problem
+from taskq.failed_jobs import Failures
+from taskq.failure_handler import FailureHandler
+from taskq.hook import Accepted, Enqueued, EnqueueRequest, Vetoed
+from taskq.job_options import CallOptions, KnownOptions
+from taskq.jobs import Call, Verbs, find, make_call
+from taskq.records import Payload, Reservation, WorkerInfo
+from taskq.registry import DEFAULT, Registry
+from taskq.serializer import Serializer
+
+if TYPE_CHECKING:  # a producer performs nothing: it should not pay for the import
+    from taskq.performing import Tools
+
+__all__ = ["DecodedJob", "Info", "TaskQ"]
+
+_PAGE: Final = 1000
+_NOTHING: Final[Mapping[str, object]] = {}
+
+
+class Info(TypedDict):
+    """The figures of `Resque.info`, and which broker they are of."""
+
+    pending: int
+    processed: int
+    queues: int
+    workers: int
+    working: int
+    failed: int
+    broker: str
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedJob:
+    """A payload, as far as it can be read here.
+
+    Attributes:
+        body: its bytes.
+        payload: what they say, arguments decoded if a serializer that is accepted can; None where they are no payload.
+        shown: the arguments as they may be shown to people: secret ones as `[secret]`.
+        problem: why it cannot be read, in one sentence; empty where it can.
+    """
+
+    body: bytes
+    payload: Payload | None
+    shown: tuple[object, ...] = ()
+    problem: str = ""
+
+
+class TaskQ(Verbs):
+    """An application. Safe to use from several threads, and in a child after a fork.
+
+    Args:
+        config: its configuration; None reads it from the settings, the environment and the nearest file.
+        registry: the jobs that are known by name.
+        settings: settings by name (see `taskq.config.Config`), where no configuration is given.
+
+    Attributes:
+        config: its configuration.
+        registry: the jobs that are known by name.
+        failures: its failed jobs.
+
+    Raises:
+        ConfigurationError: all that is wrong in the settings, the environment and the file.
+    """
+
+    def __init__(self, config: Config | None = None, *, registry: Registry = DEFAULT, **settings: Any) -> None:
+        if config is not None and settings:
+            raise TypeError("Give a configuration or settings, not both.")
+        self.config: Final = configuration.load(call=settings) if config is None else config
+        self._registry: Final = registry
+        self.failures: Final = Failures(lambda: self.broker)
+        self._lock = threading.RLock()
+        self._broker: Broker | None = None
+        self._serializer: Serializer | None = None
+        self._serializers: Mapping[str, Serializer] | None = None
+        self._hooks: Hooks | None = None
+        self._known: KnownOptions | None = None
+        self._handlers: tuple[FailureHandler, ...] | None = None
+        self._tools: Tools | None = None
+        self._senders: dict[JobDefinition | None, Callable[[EnqueueRequest], Enqueued] | None] = {}
+
+    # ---- what the configuration names, loaded when it is first needed
+
+    @property
+    def registry(self) -> Registry:
+        """The jobs that are known by name."""
+        return self._registry
+
+    @property
+    def broker(self) -> Broker:
+        """Where the queues are. Raises ConfigurationError where its address means no installed backend."""
+        if self._broker is None:
+            with self._lock:
+                if self._broker is None:
+                    self._broker = plugins.open_broker(
+                        self.config.broker,
+                        namespace=self.config.namespace,
+                        failed_max=self.config.failed_max,
+                        place=self.config.source("broker"),
+                    )
+        return self._broker
+
+    @property
+    def serializer(self) -> Serializer:
+        """What encodes arguments. Raises PluginError where it does not load."""
+        if self._serializer is None:
+            [self._serializer] = plugins.create_all(
+                plugins.SERIALIZERS, [self.config.serializer], source=self.config.source("serializer")
+            )
+        return self._serializer
+
+    @property
+    def serializers(self) -> Mapping[str, Serializer]:
+        """Those whose payloads are read, by name. Raises PluginError where one does not load."""
+        if self._serializers is None:
+            made = plugins.create_all(plugins.SERIALIZERS, self.config.accept, source=self.config.source("accept"))
+            self._serializers = dict(zip(self.config.accept, made, strict=True))
+        return self._serializers
+
+    @property
+    def hooks(self) -> Hooks:
+        """The enabled hooks. Raises ConfigurationError where one does not load, or their order cannot be."""
+        if self._hooks is None:
+            with self._lock:
+                if self._hooks is None:
+                    source = self.config.source("hooks")
+                    made = plugins.create_all(plugins.HOOKS, self.config.hooks, source=source)
+                    self._known = KnownOptions(made)
+                    self._hooks = Hooks(made)
+        return self._hooks
+
+    @property
+    def handlers(self) -> Sequence[FailureHandler]:
+        """The failure handlers, in the order in which they are asked. Raises PluginError where one does not load."""
+        if self._handlers is None:
+            with self._lock:
+                if self._handlers is None:
+                    source = self.config.source("failure_handlers")
+                    made = plugins.create_all(plugins.FAILURE_HANDLERS, self.config.failure_handlers, source=source)
+                    self._handlers = tuple(made)
+        return self._handlers
+
+    @property
+    def tools(self) -> Tools:
+        """What performing needs of this application, made once."""
+        if self._tools is None:
+            from taskq.performing import Tools
+
+            # Inline, nothing may touch a broker: there need be none.
+            now = time.time if self.config.inline else lambda: self.broker.now()
+            self._tools = Tools(
+                registry=self.registry,
+                serializers=self.serializers,
+                hooks=self.hooks,
+                handlers=self.handlers,
+                now=now,
+            )
+        return self._tools
+
+    def load(self) -> None:
+        """Load all that the configuration names, and check every job's options. Connects to nothing.
+
+        Raises:
+            ConfigurationError: all that does not load.
+            UnknownOption: a job says an option that no enabled hook knows.
+        """
+        problems: list[Problem] = []
+        for part in ("broker", "serializer", "serializers", "hooks", "handlers"):
+            try:
+                getattr(self, part)
+            except ConfigurationError as error:
+                problems += (problem for problem in error.problems if problem not in problems)
+        if problems:
+            raise ConfigurationError(problems)
+        for definition in self.registry:
+            self.check_options(definition)
+
+    def check_options(self, definition: JobDefinition, /) -> None:
+        """Return where enabled hooks know every option that the job says.
+
+        Raises:
+            UnknownOption: no enabled hook declares one of them.
+            JobDefinitionError: a value is of another type than was declared.
+        """
+        if definition.options:
+            self._options_known().check_definition(definition.options, f"@taskq.job of {definition.target}")
+
+    def close(self) -> None:
+        """Give the broker's connections back, where this application opened it. It may be used again."""
+        with self._lock:
+            opened, self._broker, self._tools = self._broker, None, None
+        if opened is not None and opened is not self.config.broker:
+            opened.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<TaskQ {self.broker.address if self._broker is not None else '(not connected)'}>"
+
+    # ---- enqueueing
+
+    def _application(self) -> TaskQ:
+        return self
+
+    def enqueue_call(self, call: Call, /) -> Enqueued:
+        """Enqueue a call that was made by `call(...)`; see `enqueue` for what it gives and raises."""
+        if call.declared:
+            self._options_known().check(call.declared, f"options(...) of {call.job}")
+        wrapped = self._sender(call.definition)
+        if wrapped is None:
+            body = self._encoded(call.definition, call.job, call.args, _NOTHING)
+            self.broker.push(call.queue, (body,), front=call.front)
+            return Accepted(call.job, call.queue, body)
+        said = call.definition.options if call.definition is not None else _NOTHING
+        options = {**said, **call.declared} if call.declared else said
+        return wrapped(EnqueueRequest(call.job, call.args, call.queue, call.front, _NOTHING, options))
+
+    def enqueue_many(self, calls: Iterable[Call]) -> list[Enqueued]:
+        """Enqueue many calls, made by `call(...)`, with one round trip a queue.
+
+        All of them are checked and encoded before the first is sent. Those that something wraps (a hook, or methods of
+        the job's own class) go one by one, so that what wraps sees what becomes of each; the order within a queue is
+        kept all the same.
+
+        Returns:
+            What `enqueue` would have given for each, in their order.
+
+        Raises:
+            EnqueueError: nothing was enqueued, for the reason that the subclass names.
+            BrokerUnavailable: a note on it says how many had been enqueued before.
+        """
+        calls = list(calls)
+        answers: dict[int, Enqueued] = {}
+        ready: list[Accepted | None] = []
+        for call in calls:
+            if not isinstance(call, Call):
+                raise NotAJob(
+                    f"A value of type {type(call).__name__}", "enqueue_many takes calls: send_email.call(to)."
+                )
+            if call.declared:
+                self._options_known().check(call.declared, f"options(...) of {call.job}")
+            body = self._encoded(call.definition, call.job, call.args, _NOTHING)
+            plain = self._sender(call.definition) is None
+            ready.append(Accepted(call.job, call.queue, body) if plain else None)
+        groups: dict[tuple[str, bool], list[int]] = {}
+
+        def push(queue: str, front: bool) -> None:
+            places = groups.pop((queue, front), None)
+            if places:
+                group = [accepted for place in places if (accepted := ready[place]) is not None]
+                self.broker.push(queue, [accepted.payload for accepted in group], front=front)
+                answers.update(zip(places, group, strict=True))
+
+        try:
+            for place, call in enumerate(calls):
+                if ready[place] is not None:
+                    groups.setdefault((call.queue, call.front), []).append(place)
+                    continue
+                push(call.queue, front=False)
+                push(call.queue, front=True)
+                answers[place] = self.enqueue_call(call)
+            for queue, front in list(groups):
+                push(queue, front)
+        except Exception as error:
+            error.add_note(f"Before this, {len(answers)} of {len(calls)} calls had been enqueued.")
+            raise
+        return [answers[place] for place in range(len(calls))]
+
+    def _sender(self, definition: JobDefinition | None) -> Callable[[EnqueueRequest], Enqueued] | None:
+        """What enqueues calls of this job within all that wraps them; None where nothing does."""
+        try:
+            return self._senders[definition]
+        except KeyError:
+            pass
+        if definition is not None:
+            self.check_options(definition)
+        inner = self._innermost(definition)
+        wrapped: Callable[[EnqueueRequest], Enqueued] | None = self.hooks.around_enqueue(inner)
+        methods = definition.methods if definition is not None else None
+        own = methods is not None and bool(methods.before_enqueue or methods.after_enqueue)
+        if wrapped is inner and not own and not self.config.inline:
+            wrapped = None
+        self._senders[definition] = wrapped
+        return wrapped
+
+    def _innermost(self, definition: JobDefinition | None) -> Callable[[EnqueueRequest], Enqueued]:
+        def enqueue(request: EnqueueRequest) -> Enqueued:
+            if definition is None or not (definition.methods.before_enqueue or definition.methods.after_enqueue):
+                return self._put(definition, request)
+            before, after = definition.methods.before_enqueue, definition.methods.after_enqueue
+            args, kwargs = definition.signature.unbind(request.args)
+            # Every one of them is called, also after one said no (WIRE.md section 2).
+            said_no = [method for method in before if method(*args, **kwargs) is False]
+            if said_no:
+                return Vetoed(request.job, by=_shown_method(said_no[0]), reason="it returned False")
+            accepted = self._put(definition, request)
+            for method in after:
+                try:
+                    method(*args, **kwargs)
+                except Exception as error:
+                    error.add_note(f"{_shown_method(method)} raised this after {request.job} had been enqueued.")
+                    raise
+            return accepted
+
+        return enqueue
+
+    def _put(self, definition: JobDefinition | None, request: EnqueueRequest) -> Accepted:
+        body = self._encoded(definition, request.job, request.args, request.extra)
+        if self.config.inline:
+            from taskq.performing import perform_inline
+
+            perform_inline(self.tools, body, request.queue)
+        else:
+            self.broker.push(request.queue, (body,), front=request.front)
+        return Accepted(request.job, request.queue, body)
+
+    def _encoded(
+        self, definition: JobDefinition | None, job: str, args: tuple[object, ...], extra: Mapping[str, object]
+    ) -> bytes:
+        names = definition.signature.names(args) if definition is not None else _by_place(args)
+        body = envelope.encode(job, self.serializer.dumps(job, names, args), extra)
+        if len(body) > self.config.max_payload:
+            raise PayloadTooLarge(job, len(body), self.config.max_payload)
+        return body
+
+    def _options_known(self) -> KnownOptions:
+        if self._known is None:
+            _ = self.hooks
+        assert self._known is not None
+        return self._known
+
+    # ---- taking back
+
+    def take_back(
+        self, job: object, args: tuple[object, ...], kwargs: Mapping[str, object], queue: str | None, /
+    ) -> int:
+        """What `dequeue` does, its arguments taken apart. `queue` None is the job's own."""
+        definition = find(self.registry, job, queue)
+        methods = definition.methods if definition is not None else ClassMethods()
+        names = (str(job),) if definition is None else (definition.name, *definition.aliases)
+        place = definition.queue if definition is not None and queue is None else queue or ""
+        bodies: list[bytes] = []
+        if args or kwargs:
+            # Bound before anybody is told, so that a wrong call disturbs nothing.
+            call = make_call(self.registry, job, args, kwargs, CallOptions(queue=place))
+            bodies = [self._encoded(definition, name, call.args, _NOTHING) for name in names]
+        if False in [before(*args, **kwargs) for before in methods.before_dequeue]:
+            return 0
+        if args or kwargs:
+            removed = sum(self.broker.remove(place, body) for body in bodies)
+        else:
+            removed = self._remove_all(place, frozenset(names))
+        for after in methods.after_dequeue:
+            after(*args, **kwargs)
+        return removed
+
+    def _remove_all(self, queue: str, names: frozenset[str]) -> int:
+        """Remove every job of these names, page by page, until a pass finds none: workers shift what is paged."""
+        removed = 0
+        while True:
+            before, start = removed, 0
+            while page := self.broker.peek(queue, start, _PAGE):
+                wanted = {body for body in page if _job_of(body) in names}
+                removed += sum(self.broker.remove(queue, body) for body in wanted)
+                start += sum(body not in wanted for body in page)
+            if removed == before:
+                return removed
+
+    # ---- looking
+
+    def size(self, queue: str) -> int:
+        """How many jobs wait in a queue; 0 for one that is not there."""
+        return self.broker.size(queue)
+
+    def sizes(self, queues: Sequence[str] | None = None) -> Mapping[str, int]:
+        """How many jobs wait in each of these queues; None for every queue there is."""
+        return self.broker.sizes(self.broker.queues() if queues is None else queues)
+
+    def queues(self) -> Sequence[str]:
+        """The names of all queues, sorted."""
+        return self.broker.queues()
+
+    def peek(self, queue: str, start: int = 0, count: int = 1) -> list[DecodedJob]:
+        """Jobs that wait, from position `start` (0 is the next to be performed), removing none. Never fails on rubbish.
+
+        Args:
+            queue: its name.
+            start: the first position.
+            count: how many at most.
+        """
+        return [self.read(body) for body in self.broker.peek(queue, start, count)]
+
+    def read(self, body: bytes) -> DecodedJob:
+        """What a payload's bytes say, as far as it can be read here. Never fails, whatever they are."""
+        from taskq.performing import Tools, prepare
+
+        # Hooks and failure handlers have no part in reading: one that does not load must not hide a queue.
+        tools = Tools(registry=self.registry, serializers=self.serializers, hooks=Hooks(), handlers=(), now=time.time)
+        task = prepare(Reservation("", "", body, "", 0.0), tools)
+        unreadable = task.problem if isinstance(task.problem, InvalidPayload) else None
+        return DecodedJob(body, task.payload, task.shown, str(unreadable) if unreadable is not None else "")
+
+    def workers(self) -> list[WorkerInfo]:
+        """Every registered worker, other programs' too, sorted by id."""
+        return [worker for worker in self.broker.workers() if worker.registered]
+
+    def working(self) -> list[WorkerInfo]:
+        """Those that have a job in hand."""
+        return [worker for worker in self.workers() if worker.job is not None]
+
+    def info(self) -> Info:
+        """The figures at a glance: `Resque.info`, and which broker they are of."""
+        sizes, workers = self.sizes(), self.workers()
+        return Info(
+            pending=sum(sizes.values()),
+            processed=self.broker.stats().processed,
+            queues=len(sizes),
+            workers=len(workers),
+            working=sum(worker.job is not None for worker in workers),
+            failed=self.failures.count(),
+            broker=self.broker.address,
+        )
+
+    # ---- steering
+
+    def remove_queue(self, queue: str) -> int:
+        """Remove a queue and every job that waits in it. How many there were."""
+        return self.broker.remove_queue(queue)
+
+    def pause(self, queue: str | None = None) -> None:
+        """Let workers take nothing more from this queue; with None from any. Jobs in hand go on."""
+        self.broker.pause(queue)
+
+    def unpause(self, queue: str | None = None) -> None:
+        """Undo `pause` of the same."""
+        self.broker.unpause(queue)
+
+
+def _by_place(args: tuple[object, ...]) -> tuple[str, ...]:
+    return tuple(f"args[{place}]" for place in range(len(args)))
+
+
+def _job_of(body: bytes) -> str | None:
+    try:
+        return envelope.decode(body).job
+    except InvalidPayload:
+        return None
+
+
+def _shown_method(method: Callable[..., object]) -> str:
+    return getattr(method, "__qualname__", None) or repr(method)

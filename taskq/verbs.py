@@ -1,0 +1,108 @@
+"""The verbs of the application in force, at the level of the module: `taskq.enqueue(...)`, `taskq.size("emails")`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from taskq.app import DecodedJob, Info, TaskQ
+from taskq.current import current_app
+from taskq.failed_jobs import Failures
+from taskq.hook import Enqueued
+from taskq.jobs import Call, Verbs
+from taskq.records import WorkerInfo
+
+__all__ = [
+    "call",
+    "dequeue",
+    "enqueue",
+    "enqueue_many",
+    "enqueue_to",
+    "failures",
+    "info",
+    "options",
+    "pause",
+    "peek",
+    "queues",
+    "remove_queue",
+    "size",
+    "sizes",
+    "unpause",
+    "workers",
+    "working",
+]
+
+
+class _InForce(Verbs):
+    __slots__ = ()
+
+    def _application(self) -> TaskQ:
+        return current_app()
+
+
+_in_force: Final = _InForce()
+
+# Bound methods, so that each signature, with its overloads, is written once.
+enqueue = _in_force.enqueue
+enqueue_to = _in_force.enqueue_to
+dequeue = _in_force.dequeue
+call = _in_force.call
+options = _in_force.options
+
+failures: Final = Failures(lambda: current_app().broker)
+"""The failed jobs of the application in force."""
+
+
+def enqueue_many(calls: Iterable[Call]) -> list[Enqueued]:
+    """Enqueue many calls with one round trip a queue; see `TaskQ.enqueue_many`."""
+    return current_app().enqueue_many(calls)
+
+
+def size(queue: str) -> int:
+    """How many jobs wait in a queue; 0 for one that is not there."""
+    return current_app().size(queue)
+
+
+def sizes(queues: Sequence[str] | None = None) -> Mapping[str, int]:
+    """How many jobs wait in each of these queues; None for every queue there is."""
+    return current_app().sizes(queues)
+
+
+def queues() -> Sequence[str]:
+    """The names of all queues, sorted."""
+    return current_app().queues()
+
+
+def peek(queue: str, start: int = 0, count: int = 1) -> list[DecodedJob]:
+    """Jobs that wait, from position `start`, removing none; see `TaskQ.peek`."""
+    return current_app().peek(queue, start, count)
+
+
+def remove_queue(queue: str) -> int:
+    """Remove a queue and every job that waits in it. How many there were."""
+    return current_app().remove_queue(queue)
+
+
+def pause(queue: str | None = None) -> None:
+    """Let workers take nothing more from this queue; with None from any. Jobs in hand go on."""
+    current_app().pause(queue)
+
+
+def unpause(queue: str | None = None) -> None:
+    """Undo `pause` of the same."""
+    current_app().unpause(queue)
+
+
+def workers() -> list[WorkerInfo]:
+    """Every registered worker, other programs' too, sorted by id."""
+    return current_app().workers()
+
+
+def working() -> list[WorkerInfo]:
+    """Those that have a job in hand."""
+    return current_app().working()
+
+
+def info() -> Info:
+    """The figures at a glance; see `TaskQ.info`."""
+    return current_app().info()
