@@ -80,14 +80,19 @@ def parse_heartbeat(text: str) -> float | None:
 
 def parse_run_at(text: str) -> float | None:
     """The unix seconds of a `run_at`, Ruby's or node-resque's; None where it is no time."""
-    return _iso(text) or _javascript(text)
+    return _iso_or_javascript(text)
 
 
 def parse_started(text: str) -> float | None:
     """The unix seconds of a `worker:ID:started`, Ruby's or node-resque's (digits); None where it is none."""
     if _UNIX.fullmatch(text.strip()):
         return float(text)
-    return _iso(text) or _javascript(text)
+    return _iso_or_javascript(text)
+
+
+def _iso_or_javascript(text: str) -> float | None:
+    moment = _iso(text)
+    return moment if moment is not None else _javascript(text)
 
 
 def _iso(text: str) -> float | None:

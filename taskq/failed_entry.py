@@ -19,7 +19,7 @@ from taskq.errors import InvalidPayload
 from taskq.failure_handler import Failure
 from taskq.records import Crash, ErrorRecord, Payload, StoredFailure
 
-__all__ = ["MAX_ENTRY", "FailedJob", "decode", "encode", "mark_retried"]
+__all__ = ["MAX_ENTRY", "FailedJob", "decode", "encode", "last_words", "mark_retried"]
 
 MAX_ENTRY = 64 * 1024
 """How many bytes an entry may have, its payload and its queue's and worker's names not counted: those are never cut."""
@@ -81,10 +81,11 @@ def _told(failure: Failure) -> tuple[str, str, Sequence[str]]:
         job = failure.payload.job if failure.payload else "No Name"
         sentence = f"Worker {failure.worker} did not gracefully exit while processing {job}"
         return "Resque::PruneDeadWorkerDirtyExit", sentence, ()
-    return "Resque::DirtyExit", _last_words(cause), ()
+    return "Resque::DirtyExit", last_words(cause), ()
 
 
-def _last_words(crash: Crash) -> str:
+def last_words(crash: Crash) -> str:
+    """How a process died, in the words of Ruby's parent, where it has words for it (WIRE.md section 5)."""
     pid = "" if crash.pid is None else f"pid {crash.pid} "
     if crash.signal is not None:
         return f"Child process received unhandled signal {pid}{_signal(crash.signal)}"
@@ -176,7 +177,7 @@ class FailedJob:
         entry: its bytes; what it is addressed by.
         failed_at: when it failed, as it is written there: its zone is a name, so it is text (WIRE.md section 11).
         payload: the job; None where it cannot be read.
-        body: the payload's bytes, exactly; None where the entry has none.
+        body: the payload's bytes, exact but for white space around them; None where the entry has none.
         exception: the exception's class.
         error: its message.
         backtrace: the frames.
@@ -214,8 +215,7 @@ def decode(stored: StoredFailure) -> FailedJob:
         return FailedJob(stored.position, stored.queue, stored.entry, why_not=f"The entry cannot be read: {wrong}.")
     values = {key: member.value for key, member in members.items()}
     body, payload, why_not = _job(members.get("payload"))
-    queue = values.get("queue")
-    if not why_not and not isinstance(queue, str):
+    if not why_not and not ("queue" in members and members["queue"].written.startswith('"')):
         why_not = "The entry does not say which queue the job came from."
     return FailedJob(
         position=stored.position,
@@ -228,7 +228,7 @@ def decode(stored: StoredFailure) -> FailedJob:
         error=_text(values.get("error")),
         backtrace=_lines(values.get("backtrace")),
         worker=_text(values.get("worker")),
-        job_queue=_text(queue),
+        job_queue=_text(values.get("queue")),
         retried_at=_text(values["retried_at"]) if values.get("retried_at") is not None else None,
         why_not=why_not,
     )
@@ -299,7 +299,10 @@ def _members(entry: bytes) -> list[_Member]:
     By hand, one value at a time, because nothing else tells where each of them lies; the payload's very bytes are
     wanted, not its meaning.
     """
-    text = entry.decode()
+    try:
+        text = entry.decode()
+    except UnicodeDecodeError as wrong:
+        raise ValueError(f"it is not UTF-8 (byte {wrong.start})") from None
     if envelope.too_deep(entry, envelope.MAX_DEPTH + 1):
         raise ValueError("it is nested too deeply")
     members: list[_Member] = []
