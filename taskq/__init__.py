@@ -5,55 +5,62 @@
 
     send_email.enqueue("a@example.com", "Hi")
 
-Importing this imports no backend, no plugin, and nothing of what they need.
+Importing this imports no backend, no plugin, and nothing of what they need; of taskq itself a name's module is imported
+when the name is first used.
 """
 
 from __future__ import annotations
 
-from taskq.app import DecodedJob, Info, TaskQ
-from taskq.current import configure, current_app, using
-from taskq.errors import (
-    BrokerError,
-    BrokerRefused,
-    BrokerUnavailable,
-    ConfigurationError,
-    DontPerform,
-    DuplicateJob,
-    EnqueueError,
-    InvalidPayload,
-    JobDefinitionError,
-    NotAJob,
-    NotSupported,
-    PayloadTooLarge,
-    PluginError,
-    TaskqError,
-    UnknownJob,
-    UnknownOption,
-    UnserializableArgument,
-    WrongCall,
-)
-from taskq.hook import Accepted, Deferred, Enqueued, Vetoed
-from taskq.jobs import Call, Job, job
-from taskq.registry import Registry
-from taskq.verbs import (
-    call,
-    dequeue,
-    enqueue,
-    enqueue_many,
-    enqueue_to,
-    failures,
-    info,
-    options,
-    pause,
-    peek,
-    queues,
-    remove_queue,
-    size,
-    sizes,
-    unpause,
-    workers,
-    working,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+from taskq import in_force
+
+if TYPE_CHECKING:
+    from taskq.app import DecodedJob, Info, TaskQ
+    from taskq.current import configure, current_app, using
+    from taskq.errors import (
+        BrokerError,
+        BrokerRefused,
+        BrokerUnavailable,
+        ConfigurationError,
+        DontPerform,
+        DuplicateJob,
+        EnqueueError,
+        InvalidPayload,
+        JobDefinitionError,
+        NotAJob,
+        NotSupported,
+        PayloadTooLarge,
+        PluginError,
+        TaskqError,
+        UnknownJob,
+        UnknownOption,
+        UnserializableArgument,
+        WrongCall,
+    )
+    from taskq.hook import Accepted, Deferred, Enqueued, Vetoed
+    from taskq.jobs import Call, Job, job
+    from taskq.registry import Registry
+    from taskq.verbs import (
+        call,
+        dequeue,
+        enqueue,
+        enqueue_many,
+        enqueue_to,
+        failures,
+        info,
+        options,
+        pause,
+        peek,
+        queues,
+        remove_queue,
+        size,
+        sizes,
+        unpause,
+        workers,
+        working,
+    )
 
 __all__ = [
     "Accepted",
@@ -106,3 +113,93 @@ __all__ = [
     "workers",
     "working",
 ]
+
+_HOMES: Final = {
+    "app": (
+        "DecodedJob",
+        "Info",
+        "TaskQ",
+    ),
+    "current": (
+        "configure",
+        "current_app",
+        "using",
+    ),
+    "errors": (
+        "BrokerError",
+        "BrokerRefused",
+        "BrokerUnavailable",
+        "ConfigurationError",
+        "DontPerform",
+        "DuplicateJob",
+        "EnqueueError",
+        "InvalidPayload",
+        "JobDefinitionError",
+        "NotAJob",
+        "NotSupported",
+        "PayloadTooLarge",
+        "PluginError",
+        "TaskqError",
+        "UnknownJob",
+        "UnknownOption",
+        "UnserializableArgument",
+        "WrongCall",
+    ),
+    "hook": (
+        "Accepted",
+        "Deferred",
+        "Enqueued",
+        "Vetoed",
+    ),
+    "jobs": (
+        "Call",
+        "Job",
+        "job",
+    ),
+    "registry": ("Registry",),
+    "verbs": (
+        "call",
+        "dequeue",
+        "enqueue",
+        "enqueue_many",
+        "enqueue_to",
+        "failures",
+        "info",
+        "options",
+        "pause",
+        "peek",
+        "queues",
+        "remove_queue",
+        "size",
+        "sizes",
+        "unpause",
+        "workers",
+        "working",
+    ),
+}
+_HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
+
+
+if not TYPE_CHECKING:  # a checker that saw it would believe that every name is there
+
+    def __getattr__(name: str) -> object:
+        home = _HOME_OF.get(name)
+        if home is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(f"taskq.{home}"), name)
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})
+
+
+def _current() -> in_force.Application:
+    from taskq.current import current_app
+
+    return current_app()
+
+
+# Until `taskq.current` is imported there is no application, and it tells jobs itself once there is one.
+in_force.applications.current = _current
+in_force.applications.built = lambda: None

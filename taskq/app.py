@@ -98,6 +98,7 @@ class TaskQ(Verbs):
         self._known: KnownOptions | None = None
         self._handlers: tuple[FailureHandler, ...] | None = None
         self._tools: Tools | None = None
+        self._inline: Tools | None = None
         self._senders: dict[JobDefinition | None, Callable[[EnqueueRequest], Enqueued] | None] = {}
 
     # ---- what the configuration names, loaded when it is first needed
@@ -167,14 +168,12 @@ class TaskQ(Verbs):
         if self._tools is None:
             from taskq.performing import Tools
 
-            # Inline, nothing may touch a broker: there need be none.
-            now = time.time if self.config.inline else lambda: self.broker.now()
             self._tools = Tools(
                 registry=self.registry,
                 serializers=self.serializers,
                 hooks=self.hooks,
                 handlers=self.handlers,
-                now=now,
+                now=lambda: self.broker.now(),
             )
         return self._tools
 
@@ -334,12 +333,20 @@ class TaskQ(Verbs):
     def _put(self, definition: JobDefinition | None, request: EnqueueRequest) -> Accepted:
         body = self._encoded(definition, request.job, request.args, request.extra)
         if self.config.inline:
-            from taskq.performing import perform_inline
-
-            perform_inline(self.tools, body, request.queue)
+            self._perform(body, request.queue)
         else:
             self.broker.push(request.queue, (body,), front=request.front)
         return Accepted(request.job, request.queue, body)
+
+    def _perform(self, body: bytes, queue: str) -> None:
+        from taskq.performing import Tools, perform_inline
+
+        if self._inline is None:
+            # What fails rises to the caller, so nobody decides on it; and there need be no broker to tell the time.
+            self._inline = Tools(
+                registry=self.registry, serializers=self.serializers, hooks=self.hooks, handlers=(), now=time.time
+            )
+        perform_inline(self._inline, body, queue)
 
     def _encoded(
         self, definition: JobDefinition | None, job: str, args: tuple[object, ...], extra: Mapping[str, object]

@@ -16,9 +16,9 @@ from typing import Any, Final
 
 from taskq.app import TaskQ
 from taskq.config import Config
-from taskq.jobs import applications
+from taskq.in_force import applications
 
-__all__ = ["configure", "current_app", "using"]
+__all__ = ["application_in_force", "configure", "current_app", "using"]
 
 _of_context: Final[ContextVar[TaskQ | None]] = ContextVar("taskq_application", default=None)
 _lock: Final = threading.RLock()
@@ -44,7 +44,7 @@ def current_app() -> TaskQ:
     Raises:
         ConfigurationError: what the environment and the file say cannot be.
     """
-    found = _in_force()
+    found = application_in_force()
     if found is not None:
         return found
     with _lock:
@@ -113,12 +113,13 @@ def using(what: TaskQ | object, /) -> Iterator[TaskQ]:
             app.close()
 
 
-def _in_force() -> TaskQ | None:
+def application_in_force() -> TaskQ | None:
+    """The application in force, if there is one already."""
     return _of_context.get() or (_process.replacing[-1] if _process.replacing else _process.default)
 
 
 def _with_broker(broker: object) -> TaskQ:
-    former = _in_force()
+    former = application_in_force()
     if former is None:
         app = TaskQ(broker=broker)
     else:
@@ -147,5 +148,6 @@ def _forget(replacing: list[TaskQ], app: TaskQ) -> None:
             return
 
 
+# From now on without the detour by which the package `taskq` finds this module.
 applications.current = current_app
-applications.built = _in_force
+applications.built = application_in_force

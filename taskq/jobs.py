@@ -14,11 +14,11 @@ from typing import Any, Final, Generic, ParamSpec, Protocol, TypeVar, overload
 from taskq.definition import JobDefinition, of_class, of_function
 from taskq.errors import NotAJob, WrongCall
 from taskq.hook import Enqueued
+from taskq.in_force import Application, applications
 from taskq.job_options import CallOptions, check_queue
 from taskq.registry import DEFAULT, Registry
 
 __all__ = [
-    "Application",
     "Call",
     "Job",
     "JobDefinition",
@@ -26,7 +26,6 @@ __all__ = [
     "Options",
     "Performs",
     "Verbs",
-    "applications",
     "definition_of",
     "find",
     "job",
@@ -70,41 +69,6 @@ class Call:
     queue: str
     front: bool
     declared: Mapping[str, object]
-
-
-class Application(Protocol):
-    """What a job asks of the application."""
-
-    @property
-    def registry(self) -> Registry:
-        """The jobs that are known by name."""
-
-    def enqueue_call(self, call: Call, /) -> Enqueued:
-        """Enqueue one call."""
-
-    def take_back(
-        self, job: object, args: tuple[object, ...], kwargs: Mapping[str, object], queue: str | None, /
-    ) -> int:
-        """Take waiting jobs out of their queue."""
-
-    def check_options(self, definition: JobDefinition, /) -> None:
-        """Raise where the definition says an option that no enabled hook knows."""
-
-
-class _Applications:
-    """Where jobs find the application in force. `taskq.current` sets both when `taskq` is imported."""
-
-    __slots__ = ("built", "current")
-
-    current: Callable[[], Application]
-    """The application in force; makes the default one where there is none."""
-
-    built: Callable[[], Application | None]
-    """The application in force, if there is one already."""
-
-
-# One level of indirection keeps the layers: jobs stand beneath the application, yet `send_email.enqueue(...)` needs it.
-applications: Final = _Applications()
 
 
 class Job(Generic[P, R_co]):
