@@ -20,6 +20,7 @@ from taskq import envelope
 from taskq.chain import Hooks
 from taskq.definition import JobDefinition
 from taskq.errors import DirtyExit, DontPerform, InvalidPayload, TermException, UnknownJob
+from taskq.failed_entry import last_words
 from taskq.failure_handler import Decision, Fail, Failure, FailureHandler
 from taskq.hook import PerformContext
 from taskq.outcome import Crashed, Done, Failed
@@ -121,8 +122,8 @@ class Task:
 
     @property
     def name(self) -> str:
-        """The job's name for people: Resque says `[No Name]` where there is none (WIRE.md section 3)."""
-        return self.payload.job if self.payload is not None else "[No Name]"
+        """The job's name for people: Resque says `No Name` where there is none (WIRE.md section 3)."""
+        return self.payload.job if self.payload is not None else "No Name"
 
     def context(self) -> PerformContext:
         """What hooks are told. The task has no problem."""
@@ -185,12 +186,14 @@ def failed(task: Task, error: BaseException, tools: Tools, seconds: float) -> Fa
     """The outcome of a task that raised: its own `on_failure` methods are told, the failure handlers decide."""
     _tell_failure(task, error)
     record = describe(error)
+    if error is task.problem:
+        record = replace(record, backtrace=(), traceback="")  # it happened in taskq; the message has all there is
     return Failed(record, decide(_failure(task, record, tools), tools.handlers), seconds)
 
 
 def crashed(task: Task, crash: Crash, tools: Tools, seconds: float) -> Crashed:
     """The outcome of a task whose process died, decided by whoever found it."""
-    _tell_failure(task, DirtyExit(_said(crash)))
+    _tell_failure(task, DirtyExit(last_words(crash)))
     return Crashed(crash, decide(_failure(task, crash, tools), tools.handlers), seconds)
 
 
@@ -347,12 +350,6 @@ def _tell_failure(task: Task, error: BaseException) -> None:
             method(error, *args, **kwargs)
         except Exception:
             _log.exception("on_failure of job %s failed.", task.name)
-
-
-def _said(crash: Crash) -> str:
-    if crash.signal is not None:
-        return f"killed by signal {crash.signal}"
-    return "worker lost" if crash.worker_lost else f"exited with status {crash.status}"
 
 
 def _backtrace(error: BaseException) -> tuple[str, ...]:

@@ -1,0 +1,212 @@
+"""What happens in a worker, as records.
+
+Parts tell; `worker.report` makes Resque's log lines and process titles of them. Whoever observes (metrics, tracing)
+hears the same ones. No part logs, sets a title or looks at a clock for a log's sake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from taskq.hook import Settled
+from taskq.outcome import Outcome
+from taskq.performing import Task
+
+__all__ = [
+    "BrokerBack",
+    "BrokerLost",
+    "ChildEnding",
+    "Chose",
+    "Empty",
+    "Event",
+    "Exiting",
+    "Forked",
+    "Found",
+    "Heard",
+    "Listening",
+    "Paused",
+    "Performed",
+    "Pruned",
+    "Recovered",
+    "Registered",
+    "Resumed",
+    "SettledJob",
+    "Starting",
+    "Stopping",
+    "Tell",
+    "Warned",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Starting:
+    """A worker process begins; it has no id yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chose:
+    """The execution model, in words a person reads, and why where it was not asked for."""
+
+    model: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Signals are heard from now on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """The broker knows the worker under this id. `again` where it had been taken for dead."""
+
+    worker: str
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A job was reserved. `looked_at` are the queues up to the one that had it."""
+
+    task: Task
+    looked_at: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Empty:
+    """No queue had a job; the next look is in `seconds` at the latest. `title` is the queue list to show."""
+
+    looked_at: tuple[str, ...]
+    seconds: float
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Forked:
+    """A child performs the job in hand."""
+
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChildEnding:
+    """A child is being ended: by this signal, or, with None, it is given `seconds` to end by itself."""
+
+    pid: int
+    signal: int | None = None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Performed:
+    """A job came to an end, and is not settled yet."""
+
+    task: Task
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class SettledJob:
+    """The broker was told, and answered."""
+
+    task: Task
+    settled: Settled
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A signal came, or its like from the supervisor."""
+
+    signal: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """The worker takes no more jobs. `seconds` is what the job in hand is given; None for as long as it takes."""
+
+    seconds: float | None
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """The worker takes no more jobs until told to go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """It goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerLost:
+    """The broker does not answer. At the start `tries` counts up and `again_in` says when the next one is."""
+
+    reason: str
+    tries: int = 0
+    again_in: float = 0.0
+    in_hand: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerBack:
+    """It answers again, after so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """This worker was taken for dead while it lived."""
+
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """A dead worker's leavings were settled by this one. `became` says what of its job: "" where it had none."""
+
+    worker: str
+    why: str
+    became: str
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something a person should know; a whole sentence."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exiting:
+    """The worker is gone from the broker, and the process ends."""
+
+
+Event: TypeAlias = (
+    Starting
+    | Chose
+    | Listening
+    | Registered
+    | Found
+    | Empty
+    | Forked
+    | ChildEnding
+    | Performed
+    | SettledJob
+    | Heard
+    | Stopping
+    | Paused
+    | Resumed
+    | BrokerLost
+    | BrokerBack
+    | Pruned
+    | Recovered
+    | Warned
+    | Exiting
+)
+
+Tell: TypeAlias = Callable[[Event], None]
+"""Who is told. It must not raise."""

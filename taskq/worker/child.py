@@ -1,0 +1,124 @@
+"""What a forked child does: cut the ties it must not share, perform one job, say how it ended, end.
+
+It never returns into the parent's code, and ends by `os._exit`: nothing of the parent's is flushed or closed twice.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import NoReturn
+
+from taskq import outcome as outcomes
+from taskq import performing
+from taskq.errors import TermException
+from taskq.performing import Task, Tools
+
+__all__ = ["prepare_tie", "run"]
+
+_PR_SET_PDEATHSIG = 1
+
+Tie = Callable[[], None]
+
+
+def run(task: Task, tools: Tools, pipe: int, *, tie: Tie, term_child: bool, run_at_exit: bool) -> NoReturn:
+    """Perform the task and end the process.
+
+    Args:
+        task: the job.
+        tools: what performing needs.
+        pipe: where the outcome is written.
+        tie: see to it that this process does not outlive its parent.
+        term_child: whether TERM, INT and QUIT mean something to this child (Resque's TERM_CHILD).
+        run_at_exit: whether the interpreter's `atexit` functions run (Resque's RUN_AT_EXIT_HOOKS).
+    """
+    status = 1
+    try:
+        tie()
+        with contextlib.suppress(OSError):
+            os.setpgid(0, 0)  # its own group: what it starts is killed with it, and a Ctrl-C does not reach it
+        _answer_signals(term_child=term_child)
+        _write(pipe, outcomes.dump(_perform(task, tools)))
+        status = 0
+        tools.hooks.tell_quietly("flush")
+        if run_at_exit:
+            atexit._run_exitfuncs()  # noqa: SLF001 - os._exit runs none, and there is no public way to
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or none, by the job
+                stream.flush()
+    finally:
+        os._exit(status)
+
+
+def _perform(task: Task, tools: Tools) -> outcomes.Done | outcomes.Failed:
+    try:
+        tools.hooks.tell("after_fork", task.context())
+    except Exception as error:
+        return performing.failed(task, error, tools, 0.0)
+    return performing.perform(task, tools)
+
+
+def prepare_tie() -> tuple[Tie, int]:
+    """How a child is tied to this process, and a descriptor that the parent keeps open for as long as it lives.
+
+    On Linux the kernel kills the child when its parent dies. Elsewhere a thread in the child reads from a pipe that
+    only the parent can write to, and learns of its end by the pipe's. Made before the fork: a child loads nothing.
+    """
+    parent = os.getpid()
+    reader, writer = os.pipe()
+    prctl = getattr(ctypes.CDLL(None), "prctl", None) if sys.platform == "linux" else None
+
+    def tie() -> None:
+        os.close(writer)
+        if prctl is not None and prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) == 0:
+            os.close(reader)
+            if os.getppid() != parent:  # it died in between
+                os._exit(1)
+            return
+        threading.Thread(target=_die_with, args=(reader,), name="taskq parent watch", daemon=True).start()
+
+    return tie, writer
+
+
+def _die_with(reader: int) -> None:
+    while os.read(reader, 1):
+        pass
+    with contextlib.suppress(OSError):
+        os.killpg(os.getpgrp(), signal.SIGKILL)
+    os._exit(1)
+
+
+def _answer_signals(*, term_child: bool) -> None:
+    """As Resque's child does (WIRE.md section 13): without TERM_CHILD nothing but KILL and HUP touches the job.
+
+    They are not ignored but handled by doing nothing: what a job starts would inherit an ignored signal.
+    """
+    signal.set_wakeup_fd(-1)
+
+    def nothing(number: int, frame: FrameType | None) -> None:
+        """A signal that was not meant for the job."""
+
+    def term(number: int, frame: FrameType | None) -> None:
+        raise TermException("SIGTERM")
+
+    for name in ("SIGTERM", "SIGINT", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGCONT"):
+        number = getattr(signal, name, None)
+        if number is not None:
+            signal.signal(number, nothing)
+    if term_child:
+        signal.signal(signal.SIGTERM, term)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+
+
+def _write(pipe: int, message: bytes) -> None:
+    view = memoryview(message)
+    while view:
+        view = view[os.write(pipe, view) :]

@@ -1,0 +1,201 @@
+"""What a worker has been told to do, and until when: stop, pause, kill the job in hand.
+
+Orders come from signals, or, under a supervisor, through its pipe; the meaning is the same. This module knows neither
+the broker nor how a job is performed.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from taskq import events
+from taskq.worker.signals import MEANINGS, Ear, Order
+from taskq.worker.waiting import readable
+
+__all__ = ["Control", "Manners"]
+
+_ONE_SIGNAL: Final = 1.0  # seconds in which the same signal again is the same one: Ctrl-C reaches a whole group
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """How a worker treats the job in hand when it is told to stop. Seconds.
+
+    Attributes:
+        shutdown_timeout: what STOP gives it; 0 kills at once.
+        term_child: Resque's TERM_CHILD: STOP hands TERM on to it instead, then KILL.
+        pre_shutdown_timeout: with TERM_CHILD, the wait before TERM.
+        term_timeout: with TERM_CHILD, the wait between TERM and KILL.
+        graceful_term: TERM means QUIT; INT still stops.
+    """
+
+    shutdown_timeout: float = 8.0
+    term_child: bool = False
+    pre_shutdown_timeout: float = 0.0
+    term_timeout: float = 4.0
+    graceful_term: bool = False
+
+
+class Control:
+    """The orders given so far.
+
+    Attributes:
+        stopping: no more jobs are to be taken.
+        stopped_at: when that was said, by the monotonic clock; None where it was not.
+        paused: no more jobs are to be taken for now.
+        status: the exit status this amounts to.
+    """
+
+    def __init__(
+        self,
+        ear: Ear,
+        manners: Manners,
+        tell: events.Tell,
+        *,
+        supervisor: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Nothing was said yet.
+
+        Args:
+            ear: where signals are heard.
+            manners: what stopping means.
+            tell: who is told what was heard.
+            supervisor: a pipe on which a supervisor says what it would otherwise signal, a byte each, the signal's
+                number; its end means that the supervisor is gone. None where there is none.
+            clock: monotonic seconds.
+        """
+        self._ear = ear
+        self._manners = manners
+        self._tell = tell
+        self._supervisor = supervisor
+        self._clock = clock
+        self._last: dict[int, float] = {}
+        self._kill = False
+        self._lock = threading.Lock()
+        self._listened = clock()
+        self.stopping = False
+        self.stopped_at: float | None = None
+        self.hurried = False
+        self.paused = False
+        self.status = 0
+        self._deadline: float | None = None
+
+    # ---- hearing
+
+    @property
+    def fds(self) -> tuple[int, ...]:
+        """What to wait on beside everything else; when one is readable, `listen`."""
+        return (self._ear.fd,) if self._supervisor is None else (self._ear.fd, self._supervisor)
+
+    def glance(self) -> None:
+        """`listen`, but for next to nothing where no signal came; whole once a second, for a supervisor that is gone.
+
+        Who says something through the supervisor's pipe sends a signal after it, which only wakes.
+        """
+        if self._ear.pending or (self._supervisor is not None and self._clock() - self._listened > 1.0):
+            self.listen()
+
+    def listen(self) -> None:
+        """Take in what was said since the last time. From any thread."""
+        with self._lock:
+            self._listened = self._clock()
+            for number in self._ear.heard():
+                # Only the top process takes these from outside: a Ctrl-C reaches a whole group, and would count twice.
+                if self._supervisor is None or MEANINGS[number] not in (Order.QUIT, Order.STOP):
+                    self._hear(number)
+            if self._supervisor is not None:
+                self._listen_to_supervisor(self._supervisor)
+
+    def _listen_to_supervisor(self, pipe: int) -> None:
+        while readable([pipe], 0):
+            said = os.read(pipe, 64)
+            if not said:
+                self._supervisor = None  # it is gone: end as by QUIT
+                self._tell(events.Warned("The supervisor is gone; this worker ends when its job has."))
+                self._stop(None)
+                return
+            for number in said:
+                self._hear(number)
+
+    def _hear(self, number: int) -> None:
+        now = self._clock()
+        order = MEANINGS[number]
+        if order is Order.STOP and now - self._last.get(number, -_ONE_SIGNAL) < _ONE_SIGNAL:
+            return
+        self._last[number] = now
+        self._tell(events.Heard(number))
+        if order is Order.QUIT or (number == signal.SIGTERM and self._manners.graceful_term):
+            if not self.stopping:
+                self._stop(None)
+        elif order is Order.STOP:
+            if self._deadline is not None:
+                self._hurry(number)
+            else:
+                self._stop(self._grace())
+        elif order is Order.KILL:
+            self._kill = True
+        elif order is Order.PAUSE and not self.paused:
+            self.paused = True
+        elif order is Order.RESUME and self.paused:
+            self.paused = False
+
+    def _grace(self) -> float:
+        manners = self._manners
+        if manners.term_child:
+            return manners.pre_shutdown_timeout + manners.term_timeout
+        return manners.shutdown_timeout
+
+    def _stop(self, seconds: float | None) -> None:
+        now = self._clock()
+        self.stopping = True
+        self.stopped_at = self.stopped_at or now
+        if seconds is not None:
+            self._deadline = now + seconds
+        self._tell(events.Stopping(seconds))
+
+    def _hurry(self, number: int) -> None:
+        self.hurried = True
+        self._deadline = self._clock()
+        self.status = 128 + number
+        self._tell(events.Stopping(0.0, again=True))
+
+    # ---- what it means for the job in hand
+
+    def takes_kill(self) -> bool:
+        """Whether the job in hand is to be killed now because somebody asked for it. Said once."""
+        kill, self._kill = self._kill, False
+        return kill
+
+    @property
+    def deadline(self) -> float | None:
+        """When the job in hand is to be killed, by the monotonic clock; None where it may take its time."""
+        return self._deadline
+
+    @property
+    def term_at(self) -> float | None:
+        """When TERM is to be handed to the child; None where it is not."""
+        if self._deadline is None or self.hurried or not self._manners.term_child:
+            return None
+        return self._deadline - self._manners.term_timeout
+
+    @property
+    def raises_at_once(self) -> bool:
+        """Whether a job in this very process is to be interrupted now: its time is over, or TERM_CHILD says so."""
+        if self._deadline is None:
+            return False
+        term_at = self.term_at
+        return self._clock() >= (self._deadline if term_at is None else term_at)
+
+    # ---- resting
+
+    def rest(self, seconds: float, fds: Sequence[int] = ()) -> None:
+        """Wait so long, or until something is said or a descriptor is readable. Then listen."""
+        readable([*self.fds, *fds], seconds)
+        self.listen()

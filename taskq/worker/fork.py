@@ -1,0 +1,241 @@
+"""A child for each job, Resque's own way: the parent reserves, a fresh child performs, the parent watches and settles.
+
+Whatever the child does, its job ends with an outcome: the one it wrote, or how it died. The parent has no thread; it
+beats, listens and waits for the child in one place. Death is told by the process's own descriptor and `waitpid`, never
+by the pipe's end, for a grandchild may hold the pipe.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from taskq import events, performing
+from taskq import outcome as outcomes
+from taskq.errors import TaskqError
+from taskq.outcome import Outcome
+from taskq.performing import Task, Tools
+from taskq.records import Crash
+from taskq.worker import child, orphans
+from taskq.worker.control import Control
+from taskq.worker.seat import Seat
+from taskq.worker.waiting import readable
+
+__all__ = ["Fork"]
+
+_LOOK: Final = 0.02  # seconds between looks for a child's death, where the system has no descriptor for a process
+
+
+@dataclass(slots=True)
+class _Child:
+    """A child at work. `reasons` is why we ended it, if we did."""
+
+    pid: int
+    pipe: int
+    death: int | None
+    said: bytearray = field(default_factory=bytearray)
+    reason: str = ""
+    termed: bool = False
+
+
+class Fork:
+    """The execution model `fork`."""
+
+    def __init__(
+        self,
+        tools: Tools,
+        seat: Seat,
+        control: Control,
+        tell: events.Tell,
+        *,
+        beside: Callable[[], None] = lambda: None,
+        term_child: bool = False,
+        run_at_exit: bool = False,
+    ) -> None:
+        """Not started yet.
+
+        Args:
+            tools: what performing needs.
+            seat: whose heart is to be kept beating.
+            control: what the worker has been told.
+            tell: who is told.
+            beside: called at each heartbeat: something else to look after while a job is long.
+            term_child: Resque's TERM_CHILD.
+            run_at_exit: Resque's RUN_AT_EXIT_HOOKS.
+        """
+        self._tools = tools
+        self._seat = seat
+        self._control = control
+        self._tell = tell
+        self._beside = beside
+        self._term_child = term_child
+        self._run_at_exit = run_at_exit
+        self._tie, self._leash = child.prepare_tie()
+        self._warned = False
+
+    def start(self) -> None:
+        """Nothing to make ready: the parent beats whenever it waits."""
+
+    def perform(self, task: Task) -> Outcome:
+        """Perform it in a child, and watch."""
+        if task.problem is not None:  # nothing of it will run, so nothing needs a process of its own
+            return performing.perform(task, self._tools)
+        try:
+            self._tools.hooks.tell("before_fork", task.context())
+        except Exception as error:
+            return performing.failed(task, error, self._tools, 0.0)
+        self._warn_of_threads()
+        began = time.monotonic()
+        try:
+            at_work = self._fork(task)
+        except OSError as error:
+            failure = TaskqError(f"No child could be forked for the job: {error.strerror}.")
+            return performing.failed(task, failure, self._tools, 0.0)
+        self._tell(events.Forked(at_work.pid))
+        try:
+            status = self._watch(at_work)
+        finally:
+            os.close(at_work.pipe)
+            if at_work.death is not None:
+                os.close(at_work.death)
+        said = outcomes.load(bytes(at_work.said))
+        if said is not None:
+            return said
+        with contextlib.suppress(OSError):
+            os.killpg(at_work.pid, signal.SIGKILL)  # what a dead child left running
+        return performing.crashed(task, _crash(at_work, status), self._tools, time.monotonic() - began)
+
+    def between(self) -> float | None:
+        """Beat."""
+        orphans.reap()
+        self._seat.beat_if_due()
+        return self._seat.next_beat - time.monotonic()
+
+    def stop(self) -> None:
+        """Let go of the leash: there is no child any more."""
+        if self._leash >= 0:
+            os.close(self._leash)
+            self._leash = -1
+
+    def _fork(self, task: Task) -> _Child:
+        reader, writer = os.pipe()
+        try:
+            pid = os.fork()
+        except OSError:
+            os.close(reader)
+            os.close(writer)
+            raise
+        if pid == 0:
+            os.close(reader)
+            child.run(
+                task,
+                self._tools,
+                writer,
+                tie=self._tie,
+                term_child=self._term_child,
+                run_at_exit=self._run_at_exit,
+            )
+        os.close(writer)
+        os.set_blocking(reader, False)
+        with contextlib.suppress(OSError):
+            os.setpgid(pid, pid)  # whoever comes first, it or its parent: before anyone signals the group
+        death = None
+        if hasattr(os, "pidfd_open"):
+            with contextlib.suppress(OSError):
+                death = os.pidfd_open(pid)
+        return _Child(pid, reader, death)
+
+    def _watch(self, at_work: _Child) -> int:
+        """Beat, listen and read until the child is dead. Its wait status."""
+        control = self._control
+        pipe: tuple[int, ...] = (at_work.pipe,)
+        while True:
+            now = time.monotonic()
+            pause = max(self._end_if_told(at_work, now) - now, 0.0)
+            fds = [*control.fds, *pipe]
+            if at_work.death is None:
+                pause = min(pause, _LOOK)
+            else:
+                fds.append(at_work.death)
+            ready = readable(fds, pause)
+            if at_work.pipe in ready and not _read(at_work):
+                pipe = ()  # its end: all that will be said was said. Whether it died is another matter.
+            if at_work.death is None or at_work.death in ready:
+                pid, status = os.waitpid(at_work.pid, os.WNOHANG)
+                if pid:
+                    _read(at_work)
+                    return status
+            if not ready.isdisjoint(control.fds):
+                control.listen()
+            if time.monotonic() >= self._seat.next_beat:
+                self._seat.beat()
+                self._beside()
+                orphans.reap(frozenset({at_work.pid}))
+
+    def _end_if_told(self, at_work: _Child, now: float) -> float:
+        """Signal the child where its time has come. When to look again, at the latest."""
+        control = self._control
+        if control.takes_kill():
+            self._kill(at_work, "USR1 asked for it")
+        deadline = control.deadline
+        if deadline is None:
+            return self._seat.next_beat
+        term_at = control.term_at
+        if now >= deadline:
+            self._kill(at_work, "the worker was told to stop, and its time was over")
+            return self._seat.next_beat
+        if term_at is None:
+            return min(deadline, self._seat.next_beat)
+        if now >= term_at and not at_work.termed:
+            at_work.termed = True
+            self._tell(events.ChildEnding(at_work.pid, signal.SIGTERM))
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(at_work.pid, signal.SIGTERM)
+            self._tell(events.ChildEnding(at_work.pid, seconds=deadline - term_at))
+        return min(deadline if at_work.termed else term_at, self._seat.next_beat)
+
+    def _kill(self, at_work: _Child, reason: str) -> None:
+        if at_work.reason:
+            return
+        at_work.reason = reason
+        self._tell(events.ChildEnding(at_work.pid, signal.SIGKILL))
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(at_work.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(at_work.pid, signal.SIGKILL)
+
+    def _warn_of_threads(self) -> None:
+        """Say once which of the application's threads a child will not have, though perhaps their locks."""
+        if self._warned:
+            return
+        self._warned = True
+        others = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
+        if others:
+            self._tell(
+                events.Warned(
+                    f"Threads were started before the fork ({', '.join(sorted(others))}); a child has none of them, and "
+                    "a lock that one of them holds stays locked there. Start them in after_fork."
+                )
+            )
+
+
+def _read(at_work: _Child) -> bool:
+    """Read what is there. False at the pipe's end."""
+    try:
+        while chunk := os.read(at_work.pipe, 65536):
+            at_work.said += chunk
+    except BlockingIOError:
+        return True
+    return False
+
+
+def _crash(at_work: _Child, status: int) -> Crash:
+    killed = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
+    exited = os.WEXITSTATUS(status) if os.WIFEXITED(status) else None
+    return Crash(pid=at_work.pid, signal=killed, status=exited, reason=at_work.reason)

@@ -1,0 +1,46 @@
+"""The queues a worker looks at now: plain names, for a list that may hold patterns."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from taskq.queue_lists import QueueList
+
+__all__ = ["Line"]
+
+_FRESH: Final = 1.0  # seconds that a busy worker goes by the names it looked up
+
+
+class Line:
+    """Resolves a queue list. Patterns are looked up again after a reserve came back empty, and each second."""
+
+    def __init__(
+        self, queues: QueueList, known: Callable[[], Sequence[str]], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`known` asks the broker for the names of all queues; it is never called for a list without patterns."""
+        self._queues = queues
+        self._known = known
+        self._clock = clock
+        self._names: tuple[str, ...] = () if queues.is_dynamic else queues.expand(())
+        self._fresh_until = float("-inf")
+        self.title = queues.title(())
+
+    def names(self) -> tuple[str, ...]:
+        """The queues to look at, in order."""
+        if self._queues.is_dynamic and self._clock() >= self._fresh_until:
+            known = self._known()
+            self._names = self._queues.expand(known)
+            self.title = self._queues.title(known)
+            self._fresh_until = self._clock() + _FRESH
+        return self._names
+
+    def came_back_empty(self) -> None:
+        """A reserve found nothing in them: there may be new ones."""
+        self._fresh_until = float("-inf")
+
+    @property
+    def to_wait_for(self) -> tuple[str, ...] | None:
+        """What to wait for: these queues, or any, where a new one may match."""
+        return None if self._queues.is_dynamic else self._names

@@ -1,0 +1,170 @@
+"""The worker's loop: what a turn is. What happens to one job is `taskq.performing`'s, and where is the model's."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from taskq import events
+from taskq.broker import Broker
+from taskq.errors import BrokerUnavailable
+from taskq.performing import Task, Tools, prepare
+from taskq.worker.control import Control
+from taskq.worker.execution import Execution
+from taskq.worker.line import Line
+from taskq.worker.lookout import Lookout
+from taskq.worker.outage import GaveUp
+from taskq.worker.seat import Seat
+from taskq.worker.settle import Settling
+
+__all__ = ["Worker", "work"]
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """All that a worker is made of.
+
+    Attributes:
+        broker: where the jobs are.
+        seat: its place there.
+        line: the queues it looks at.
+        execution: where it performs.
+        control: what it has been told.
+        lookout: its watch over other workers.
+        settling: how outcomes reach the broker.
+        tools: what performing needs.
+        tell: who is told what happens.
+        interval: seconds between two looks at most.
+        burst: end where a reserve finds nothing.
+        health_file: what is touched at each turn that the broker answered; None for nothing.
+    """
+
+    broker: Broker
+    seat: Seat
+    line: Line
+    execution: Execution
+    control: Control
+    lookout: Lookout
+    settling: Settling
+    tools: Tools
+    tell: events.Tell
+    interval: float
+    burst: bool
+    health_file: Path | None
+
+
+def work(worker: Worker) -> None:
+    """Until told to stop: reserve or wait, perform, settle. Then leave."""
+    worker.seat.register()
+    worker.execution.start()
+    alive = _sign_of_life(worker.health_file)
+    try:
+        _look_out(worker, at_start=True)
+        while not worker.control.stopping:
+            if worker.control.paused:
+                _pause(worker)
+                continue
+            task = _next(worker)  # a crash here leaves the job in hand: recovery fails or requeues it
+            alive()
+            if task is not None:
+                outcome = worker.execution.perform(task)  # a crash here too
+                worker.tell(events.Performed(task, outcome))
+                worker.settling.settle(task, outcome, worker.broker.now())  # and here, where it is not settled yet
+            elif worker.burst:
+                break
+            else:
+                _wait(worker)
+            worker.control.glance()
+        worker.settling.finish()
+    except GaveUp:
+        worker.tell(events.Warned("The broker is away; what this worker still holds there is left to recovery."))
+    finally:
+        worker.execution.stop()
+    _leave(worker)
+
+
+def _next(worker: Worker) -> Task | None:
+    """The next job, or None where there is none: then the queues were looked at, and what ended well is settled."""
+    line = worker.line
+    names = worker.seat.look(line.names)
+    reserved = worker.settling.reserve(names)
+    if not reserved.jobs:
+        line.came_back_empty()
+        worker.tell(events.Empty(names, worker.interval, line.title))
+        return None
+    (held,) = reserved.jobs
+    task = prepare(held, worker.tools)
+    worker.tell(events.Found(task, names))
+    return task
+
+
+def _wait(worker: Worker) -> None:
+    """Until there may be work, something is said, or something else is due."""
+    seat, control, lookout = worker.seat, worker.control, worker.lookout
+    ends = time.monotonic() + worker.interval
+    while not control.stopping and not control.paused:
+        now = time.monotonic()
+        beat_in = worker.execution.between()
+        due = min(ends, lookout.next_look, ends if beat_in is None else now + beat_in)
+        try:
+            woken = worker.broker.wait(worker.line.to_wait_for, max(due - now, 0.0), [*control.fds, *lookout.fds])
+        except BrokerUnavailable as error:
+            seat.outage.lost(error)
+            return
+        control.listen()
+        _look_out(worker)
+        if woken or time.monotonic() >= ends:
+            return
+
+
+def _pause(worker: Worker) -> None:
+    """Take nothing until told to go on. Ruby's workers write nothing meanwhile but their heartbeat."""
+    worker.settling.finish()
+    worker.tell(events.Paused())
+    while worker.control.paused and not worker.control.stopping:
+        beat_in = worker.execution.between()
+        now = time.monotonic()
+        due = min(worker.lookout.next_look - now, worker.interval if beat_in is None else beat_in)
+        worker.control.rest(due, worker.lookout.fds)
+        _look_out(worker)
+    worker.tell(events.Resumed())
+
+
+def _look_out(worker: Worker, *, at_start: bool = False) -> None:
+    """Look for dead workers, where the time has come or one was seen to fall. An outage is found out elsewhere."""
+    lookout = worker.lookout
+    try:
+        if lookout.fds:
+            lookout.look_at_fallen()
+        if at_start or time.monotonic() >= lookout.next_look:
+            lookout.look(worker.seat.id, at_start=at_start)
+    except BrokerUnavailable as error:
+        worker.seat.outage.lost(error)
+
+
+def _leave(worker: Worker) -> None:
+    if not worker.seat.leave():
+        worker.tell(events.Warned(f"{worker.seat.id} could not be unregistered; it is left to recovery."))
+    worker.lookout.close()
+
+
+def _sign_of_life(path: Path | None) -> Callable[[], None]:
+    """Touches the health file, once a second at most."""
+    if path is None:
+        return lambda: None
+    last = float("-inf")
+
+    def touch() -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= 1.0:
+            last = now
+            try:
+                os.utime(path)
+            except FileNotFoundError:
+                path.touch()
+
+    return touch

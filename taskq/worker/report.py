@@ -1,0 +1,221 @@
+"""Events as lines of the log and as process titles: Resque's own words, so that what reads its logs reads ours.
+
+The lines are those of WIRE.md section 14; what Resque has no line for is said in a sentence of ours.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from typing import Final, TextIO
+
+from taskq import envelope, events
+from taskq.failed_entry import last_words
+from taskq.outcome import Crashed, Done, Failed
+from taskq.performing import Task
+from taskq.worker import title
+
+__all__ = ["QUIET", "VERBOSE", "VERY_VERBOSE", "Report"]
+
+QUIET: Final = 0
+VERBOSE: Final = 1
+VERY_VERBOSE: Final = 2
+
+_MOST: Final = 2000  # characters of an argument list or an exception's text that a line shows
+
+
+class Report:
+    """Writes a line an event to `out`, and sets the title.
+
+    At `QUIET` only the start is told, and what a person must know; `VERBOSE` adds what happens to jobs, `VERY_VERBOSE`
+    every step, with time and pid.
+    """
+
+    def __init__(
+        self,
+        verbosity: int,
+        *,
+        out: TextIO | None = None,
+        set_title: Callable[[str], None] | None = None,
+        prefix: str = "",
+        place: str = "the broker",
+    ) -> None:
+        """Nothing was told yet.
+
+        Args:
+            verbosity: QUIET, VERBOSE or VERY_VERBOSE.
+            out: where lines go; None is standard output, whatever that is at the time.
+            set_title: what sets the process title; None for nothing.
+            prefix: what goes before a title (Resque's RESQUE_PROCLINE_PREFIX).
+            place: the broker as people call it: `Redis at 127.0.0.1:6379`.
+        """
+        self._verbosity = verbosity
+        self._out = out
+        self._set_title = set_title
+        self._prefix = f"{prefix} " if prefix and not prefix.endswith(" ") else prefix
+        self._place = place
+        self._in_hand = False
+        self._lookers: dict[type, Callable[..., None]] = {
+            events.Registered: self._registered,
+            events.Chose: self._chose,
+            events.Listening: lambda _: self._very("Registered signals"),
+            events.Found: self._found,
+            events.Empty: self._empty,
+            events.Forked: self._forked,
+            events.ChildEnding: self._child_ending,
+            events.Performed: self._performed,
+            events.SettledJob: self._settled,
+            events.Stopping: self._stopping,
+            events.Paused: self._paused,
+            events.BrokerLost: self._lost,
+            events.BrokerBack: lambda event: self._always(f"{self._place} is back after {event.seconds:.0f} s."),
+            events.Pruned: self._pruned,
+            events.Recovered: self._recovered,
+            events.Warned: lambda event: self._always(event.message),
+        }
+
+    def __call__(self, event: events.Event) -> None:
+        """Tell it."""
+        looker = self._lookers.get(type(event))
+        if looker is not None:
+            looker(event)
+
+    # ---- one method an event
+
+    def _registered(self, event: events.Registered) -> None:
+        if event.again:
+            self._always(f"Registered again as {event.worker}.")
+        else:
+            self._always(f"Starting worker {event.worker}")
+
+    def _chose(self, event: events.Chose) -> None:
+        if event.reason:
+            self._always(f"Jobs are performed {event.model}: {event.reason}")
+        else:
+            self._very(f"Jobs are performed {event.model}")
+
+    def _found(self, event: events.Found) -> None:
+        self._in_hand = True
+        task = event.task
+        queue = task.reservation.queue
+        if self._verbosity >= VERY_VERBOSE:
+            for name in event.looked_at[: event.looked_at.index(queue) + 1 if queue in event.looked_at else None]:
+                self._very(f"Checking {name}")
+            self._very(f"Found job on {queue}")
+        if self._set_title is not None or self._verbosity >= VERY_VERBOSE:
+            self._title(f"Processing {queue} since {int(task.reservation.run_at)} [{task.name}]")
+        if self._verbosity >= VERBOSE:
+            self._say(f"got: {_job(task)}")
+
+    def _empty(self, event: events.Empty) -> None:
+        if self._verbosity >= VERY_VERBOSE:
+            for name in event.looked_at:
+                self._very(f"Checking {name}")
+            self._very(f"Sleeping for {event.seconds} seconds")
+        self._title(f"Waiting for {event.title}")
+
+    def _forked(self, event: events.Forked) -> None:
+        if self._set_title is not None or self._verbosity >= VERY_VERBOSE:
+            self._title(f"Forked {event.pid} at {int(time.time())}")
+
+    def _child_ending(self, event: events.ChildEnding) -> None:
+        if event.signal is None:
+            self._very(f"Waiting {event.seconds}s for child process to exit")
+        elif event.signal == signal.SIGKILL:
+            self._very(f"Killing child at {event.pid}")
+        else:
+            self._very(f"Sending {signal.Signals(event.signal).name.removeprefix('SIG')} signal to child {event.pid}")
+
+    def _performed(self, event: events.Performed) -> None:
+        self._in_hand = False
+        if self._verbosity < VERBOSE:
+            return
+        match event.outcome:
+            case Done():
+                self._say(f"done: {_job(event.task)}")
+            case Failed(error=error):
+                self._say(f"{_job(event.task)} failed: #<{error.type}: {_cut(error.message)}>")
+            case Crashed(crash=crash):
+                self._say(f"{_job(event.task)} failed: #<Resque::DirtyExit: {last_words(crash)}>")
+
+    def _settled(self, event: events.SettledJob) -> None:
+        settled = event.settled
+        if settled.outcome == "refused":
+            self._always(
+                f"{_job(event.task)} had been settled by somebody else who took this worker for dead; "
+                "what became of it here counts for nothing."
+            )
+        elif settled.outcome in {"retried", "discarded"}:
+            self._very(f"{_job(event.task)} {settled.outcome}")
+
+    def _stopping(self, event: events.Stopping) -> None:
+        if self._verbosity >= VERBOSE and not event.again:
+            self._say("Exiting...")
+        if not self._in_hand:
+            return
+        if event.again:
+            self._always("The job in hand is ended now.")
+        elif event.seconds:
+            self._always(f"The job in hand has {event.seconds:g} s to end; the same signal again ends it now.")
+
+    def _paused(self, event: events.Paused) -> None:
+        self._title("Paused")
+
+    def _lost(self, event: events.BrokerLost) -> None:
+        if event.tries:
+            self._always(f"{self._place} is away ({event.reason}); try {event.tries}, again in {event.again_in:.0f} s.")
+        else:
+            rest = " Jobs in hand go on." if event.in_hand or self._in_hand else ""
+            self._always(f"{self._place} is away ({event.reason}).{rest}")
+
+    def _pruned(self, event: events.Pruned) -> None:
+        self._always(f"{event.worker} was taken for dead by another process while it lived; it registers anew.")
+
+    def _recovered(self, event: events.Recovered) -> None:
+        if self._verbosity >= VERBOSE:
+            self._say(f"Pruning dead worker: {event.worker}")
+        if event.became:
+            self._always(f"{event.worker} died ({event.why}); the job it had in hand was {event.became}.")
+
+    # ---- writing
+
+    def _always(self, text: str) -> None:
+        self._say(text)
+
+    def _very(self, text: str) -> None:
+        if self._verbosity >= VERY_VERBOSE:
+            self._say(text)
+
+    def _title(self, text: str) -> None:
+        whole = title.text(self._prefix, text)
+        if self._set_title is not None:
+            self._set_title(whole)
+        self._very(whole)
+
+    def _say(self, text: str) -> None:
+        """One line, whole and at once, so that `>> log/worker.log` shows it as it happens."""
+        if self._verbosity >= VERY_VERBOSE:
+            line = f"** [{time.strftime('%H:%M:%S %Y-%m-%d')}] {os.getpid()}: {text}\n"
+        else:
+            line = f"*** {text}\n"
+        out = self._out or sys.stdout
+        try:
+            out.write(line)
+            out.flush()
+        except (OSError, ValueError):
+            pass  # nobody reads the log any more: jobs go on all the same
+
+
+def _job(task: Task) -> str:
+    """A job as Resque prints it: `(Job{emails} | Emailer | ["a@example.com"])`."""
+    return f"(Job{{{_cut(task.reservation.queue)}}} | {_cut(task.name)} | {_cut(envelope.inspect(task.shown))})"
+
+
+def _cut(text: str) -> str:
+    """One line, and no more of it than a person reads: an argument may have a megabyte."""
+    if len(text) > _MOST:
+        text = f"{text[: _MOST // 2]} ... {len(text) - _MOST} characters left out ... {text[-_MOST // 2 :]}"
+    return text.replace("\n", "\\n").replace("\r", "\\r") if "\n" in text or "\r" in text else text

@@ -1,0 +1,266 @@
+"""A worker process from its first line to its exit status: what it is made of, put together."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import random
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, TextIO
+
+from taskq import current, events, queue_lists
+from taskq.app import TaskQ
+from taskq.broker import Capability
+from taskq.chain import Hooks
+from taskq.config import Config
+from taskq.errors import BrokerRefused, BrokerUnavailable, ConfigurationError
+from taskq.worker import identity, title
+from taskq.worker.control import Control, Manners
+from taskq.worker.execution import Execution
+from taskq.worker.fork import Fork
+from taskq.worker.inline import Inline
+from taskq.worker.line import Line
+from taskq.worker.lookout import Lookout
+from taskq.worker.loop import Worker, work
+from taskq.worker.outage import GaveUp, Outage
+from taskq.worker.report import Report
+from taskq.worker.seat import Seat
+from taskq.worker.settle import Settling
+from taskq.worker.signals import Ear
+from taskq.worker.supervisor import supervise
+
+__all__ = ["run"]
+
+_LONGEST_TRY: Final = 30.0  # seconds between two tries of a broker that is away at the start
+
+
+def run(
+    app: TaskQ,
+    config: Config,
+    *,
+    out: TextIO | None = None,
+    supervisor: int | None = None,
+    registered: Callable[[], None] = lambda: None,
+    observers: tuple[events.Tell, ...] = (),
+) -> int:
+    """Run one worker in this process, or with `count` several under a supervisor, from start to end. Main thread only.
+
+    Args:
+        app: the application whose jobs are performed; it is the default one meanwhile.
+        config: the worker's configuration; what concerns the application was settled with `app`.
+        out: where the log goes; None is standard output.
+        supervisor: the pipe on which a supervisor speaks; None where there is none.
+        registered: called once the broker knows the worker.
+        observers: who else is told what happens, after the log.
+
+    Returns:
+        The exit status: 0, or 128 and the number of the signal that hurried it.
+
+    Raises:
+        ConfigurationError: something that is configured cannot be.
+        BrokerUnavailable: the broker is away at the start, and the worker was told not to wait for it.
+        BrokerRefused: the broker will not have us.
+    """
+    if config.count > 1 and supervisor is None:
+        return _supervised(app, config, out, observers)
+    app.load()
+    queues = queue_lists.parse(config.queues, source=config.source("queues"))
+    set_title, why_not = title.setter()
+    _write_lines_at_once()
+    _write_pid(config.pidfile)
+    report = Report(
+        config.verbose, out=out, set_title=set_title, prefix=config.procline_prefix, place=app.broker.address
+    )
+    heard: list[events.Tell] = [report, _moments(app.hooks, lambda: seat.id), *observers]
+
+    def tell(event: events.Event) -> None:
+        for listener in heard:
+            listener(event)
+        if isinstance(event, events.Registered):
+            registered()
+
+    tell(events.Starting())
+    for notice in config.notices:
+        tell(events.Warned(notice))
+    if not set_title:
+        tell(events.Warned(f"The process title cannot be set: {why_not}. The worker's host is {_host(config)}+1."))
+    process = identity.this_process()
+    with Ear() as ear:
+        control = Control(ear, _manners(config), tell, supervisor=supervisor)
+        tell(events.Listening())
+        outage = Outage(tell)
+        seat = Seat(
+            app.broker,
+            control,
+            outage,
+            tell,
+            process=process,
+            host=_host(config),
+            queues=queues.id,
+            beat=config.beat,
+            dead_after=config.dead_after,
+            patience=max(config.shutdown_timeout, 1.0),
+            borrowed_host=not set_title,
+        )
+        lookout = Lookout(app.broker, app.tools, process, outage, tell, beat=config.beat)
+        execution = _execution(app, config, seat, control, ear, lookout, tell)
+        worker = Worker(
+            broker=app.broker,
+            seat=seat,
+            line=Line(queues, app.broker.queues),
+            execution=execution,
+            control=control,
+            lookout=lookout,
+            settling=Settling(seat, tell),
+            tools=app.tools,
+            tell=tell,
+            interval=config.interval,
+            burst=config.burst,
+            health_file=config.health_file,
+        )
+        with current.using(app):
+            if _reach(app, config, control, tell):
+                app.hooks.tell("before_first_fork", seat.id)
+                with contextlib.suppress(GaveUp):  # told to end before it was registered
+                    work(worker)
+                app.hooks.tell_quietly("worker_exit", seat.id)
+        app.hooks.tell_quietly("flush")
+        tell(events.Exiting())
+    return control.status
+
+
+def _supervised(app: TaskQ, config: Config, out: TextIO | None, observers: tuple[events.Tell, ...]) -> int:
+    """Several workers, each in a process of its own."""
+    app.load()  # what cannot be is said once, before there are any
+    set_title, _ = title.setter()
+    if set_title:
+        set_title(title.text(config.procline_prefix, f"Supervising {config.count} workers"))
+    _write_lines_at_once()
+    _write_pid(config.pidfile)
+    alone = dataclasses.replace(config, count=1, pidfile=None, notices=())
+    report = Report(config.verbose, out=out, place=app.broker.address)
+    for notice in config.notices:
+        report(events.Warned(notice))
+
+    def run_one(orders: int, registered: Callable[[], None]) -> int:
+        try:
+            return run(app, alone, out=out, supervisor=orders, registered=registered, observers=observers)
+        except (ConfigurationError, BrokerRefused) as error:
+            report(events.Warned(str(error)))
+            return 2
+        except BrokerUnavailable as error:
+            report(events.Warned(str(error)))
+            return 69
+
+    return supervise(config.count, run_one, _manners(config), report, burst=config.burst)
+
+
+def _manners(config: Config) -> Manners:
+    return Manners(
+        shutdown_timeout=config.shutdown_timeout,
+        term_child=config.term_child,
+        pre_shutdown_timeout=config.pre_shutdown_timeout,
+        term_timeout=config.term_timeout,
+        graceful_term=config.graceful_term,
+    )
+
+
+def _reach(app: TaskQ, config: Config, control: Control, tell: events.Tell) -> bool:
+    """Return True when the broker answers; False where the worker was told to end first."""
+    began = time.monotonic()
+    tries, pause = 0, 1.0
+    while not control.stopping:
+        try:
+            app.broker.check()
+        except BrokerUnavailable as error:
+            if config.burst or not config.retry:
+                raise
+            tries += 1
+            tell(events.BrokerLost(error.reason, tries=tries, again_in=pause))
+            ends = time.monotonic() + pause * random.uniform(0.9, 1.0)
+            while not control.stopping and time.monotonic() < ends:
+                control.rest(ends - time.monotonic())
+            pause = min(pause * 2, _LONGEST_TRY)
+        else:
+            if tries:
+                tell(events.BrokerBack(time.monotonic() - began))
+            return True
+    return False
+
+
+def _execution(
+    app: TaskQ, config: Config, seat: Seat, control: Control, ear: Ear, lookout: Lookout, tell: events.Tell
+) -> Execution:
+    """The execution model that was asked for, or the one that can be had here, saying so."""
+    why = ""
+    if config.execution == "fork":
+        if not hasattr(os, "fork"):
+            why = "this platform has no fork."
+        elif Capability.SHARED not in app.broker.capabilities:
+            why = f"a child would not see the store of the backend {app.broker.name}."
+    if config.execution == "inline" or why:
+        tell(events.Chose("in the worker's own process", why))
+        return Inline(app.tools, seat, control, ear)
+    tell(events.Chose("in a child of its own each"))
+
+    def look_out() -> None:
+        """While a job is long, the parent has time."""
+        with contextlib.suppress(BrokerUnavailable):
+            if time.monotonic() >= lookout.next_look:
+                lookout.look(seat.id)
+
+    return Fork(
+        app.tools,
+        seat,
+        control,
+        tell,
+        beside=look_out,
+        term_child=config.term_child,
+        run_at_exit=config.run_at_exit_hooks,
+    )
+
+
+def _moments(hooks: Hooks, worker: Callable[[], str]) -> events.Tell:
+    """Tells hooks the moments of the worker's life."""
+    busy = True
+
+    def tell(event: events.Event) -> None:
+        nonlocal busy
+        match event:
+            case events.SettledJob(settled=settled):
+                hooks.tell_quietly("settled", settled)
+            case events.Found():
+                busy = True
+            case events.Empty() if busy:
+                busy = False
+                hooks.tell_quietly("queue_empty", worker())
+            case events.Stopping(again=False):
+                hooks.tell_quietly("shutdown", worker())
+            case events.Paused():
+                hooks.tell_quietly("before_pause", worker())
+            case events.Resumed():
+                hooks.tell_quietly("after_pause", worker())
+
+    return tell
+
+
+def _write_lines_at_once() -> None:
+    """What jobs print goes out line by line, so that `>> log/worker.log` shows it as it happens."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(line_buffering=True)
+
+
+def _write_pid(path: Path | None) -> None:
+    """As Resque writes it: no line end, and left there at the end (WIRE.md section 14)."""
+    if path is not None:
+        path.write_text(str(os.getpid()))
+
+
+def _host(config: Config) -> str:
+    return config.host or socket.gethostname()

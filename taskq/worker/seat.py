@@ -1,0 +1,186 @@
+"""A worker's place at the broker: its registration, its tokens, its heartbeat, and every call that it makes there.
+
+A call that changes something carries a token, and is asked again with the same one until it is answered. This module
+knows nothing of jobs; it holds reservations.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
+
+from taskq import events
+from taskq.broker import Broker
+from taskq.errors import BrokerUnavailable, NotRegistered
+from taskq.records import ProcessIdentity, Registration, Reservation, Reserved, Tokens
+from taskq.worker.control import Control
+from taskq.worker.identity import ids
+from taskq.worker.outage import GaveUp, Outage
+
+__all__ = ["Seat"]
+
+T = TypeVar("T")
+
+_BEAT_AGAIN: Final = 1.0  # seconds to the next try of a heartbeat that the broker did not answer
+
+
+class Seat:
+    """One registered worker.
+
+    Attributes:
+        id: its id, once it is registered.
+        outage: whether the broker answers.
+        next_beat: when the next heartbeat is due, by the monotonic clock.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        control: Control,
+        outage: Outage,
+        tell: events.Tell,
+        *,
+        process: ProcessIdentity,
+        host: str,
+        queues: str,
+        beat: float,
+        dead_after: float,
+        patience: float,
+        borrowed_host: bool = False,
+    ) -> None:
+        """Not registered yet.
+
+        Args:
+            broker: where.
+            control: what the worker has been told; heard also while the broker is away.
+            outage: the state of the connection.
+            tell: who is told.
+            process: who this is.
+            host: the host part of the id.
+            queues: the queue part of the id.
+            beat: seconds between heartbeats.
+            dead_after: the silence after which others may take this worker's jobs.
+            patience: seconds that a stopping worker goes on telling a broker that is away what became of its job.
+            borrowed_host: start with `host+1`: Ruby's pruner would take this process for dead (no process title).
+        """
+        self._broker = broker
+        self._control = control
+        self.outage = outage
+        self._tell = tell
+        self._process = process
+        self._host = host
+        self._queues = queues
+        self._beat = beat
+        self._dead_after = dead_after
+        self._patience = patience
+        self._first = 1 if borrowed_host else 0
+        self._tokens = Tokens()
+        self._told_pruned = False
+        self.id = ""
+        self.next_beat = 0.0
+
+    # ---- coming and going
+
+    def register(self) -> None:
+        """Take the first id that is free. One that is there belongs to somebody else, dead or alive.
+
+        Raises:
+            GaveUp: the worker was told to end first.
+        """
+        again = bool(self.id)
+        self._tokens = Tokens()
+        for worker in ids(self._host, self._queues, first=self._first):
+            registration = Registration(worker, self._process, self._dead_after, self._beat, self._tokens.process)
+            if self._ask(lambda registration=registration: self._broker.register(registration)):  # type: ignore[misc]
+                self.id = worker
+                break
+        self.next_beat = time.monotonic() + self._beat
+        self._told_pruned = False
+        self._tell(events.Registered(self.id, again=again))
+
+    def leave(self) -> bool:
+        """Forget this worker at the broker; False where that cannot be, and it is left to recovery."""
+        try:
+            return self._ask(lambda: self._broker.unregister(self.id, self._tokens.process))
+        except GaveUp:
+            return False
+
+    # ---- the heartbeat
+
+    def beat(self) -> None:
+        """Write a heartbeat; one try. Safe in a thread of its own beside the worker's other calls."""
+        try:
+            known = self._broker.heartbeat(self.id, self._tokens.process)
+        except BrokerUnavailable as error:
+            self.outage.lost(error, in_hand=True)
+            self.next_beat = time.monotonic() + min(_BEAT_AGAIN, self._beat)
+            return
+        self.outage.answered()
+        self.next_beat = time.monotonic() + self._beat
+        if not known and not self._told_pruned:
+            self._told_pruned = True
+            self._tell(events.Pruned(self.id))
+
+    def beat_if_due(self) -> None:
+        """`beat`, where the time has come."""
+        if time.monotonic() >= self.next_beat:
+            self.beat()
+
+    # ---- jobs
+
+    def reserve(self, queues: Sequence[str], *, settled: Sequence[Reservation] = ()) -> Reserved:
+        """Settle what ended well, and take what comes next. Registers anew where this worker was taken for dead.
+
+        Raises:
+            GaveUp: the worker was told to end while the broker was away.
+        """
+        token = self._tokens.next()
+        try:
+            return self._ask(
+                lambda: self._broker.reserve(self.id, queues, token, settled=settled), in_hand=bool(settled)
+            )
+        except NotRegistered:
+            if not self._told_pruned:
+                self._tell(events.Pruned(self.id))
+            self.register()
+            return Reserved(settled=not settled)
+
+    def finish(self, reservation: Reservation) -> bool:
+        """Settle a job as done. False where somebody else settled it, or (GaveUp aside) nobody heard."""
+        token = self._tokens.next()
+        return self._ask(lambda: self._broker.finish(reservation, token), in_hand=True)
+
+    def fail(self, reservation: Reservation, entry: bytes, *, by_queue: bool) -> bool:
+        """Settle a job as failed."""
+        token = self._tokens.next()
+        return self._ask(lambda: self._broker.fail(reservation, token, entry, by_queue=by_queue), in_hand=True)
+
+    def release(self, reservation: Reservation, *, body: bytes | None, front: bool) -> bool:
+        """Put a job back into its queue."""
+        token = self._tokens.next()
+        return self._ask(lambda: self._broker.release([reservation], token, body=body, front=front), in_hand=True)
+
+    def look(self, call: Callable[[], T]) -> T:
+        """Ask something that changes nothing, until it is answered.
+
+        Raises:
+            GaveUp: the worker was told to end while the broker was away.
+        """
+        return self._ask(call)
+
+    def _ask(self, call: Callable[[], T], *, in_hand: bool = False) -> T:
+        if self.outage.since is None:
+            try:
+                return call()  # nearly always: nothing to pay for what comes below
+            except BrokerUnavailable as error:
+                self.outage.lost(error, in_hand=in_hand)
+
+        def give_up() -> bool:
+            """A stopping worker waits only for as long as it owes the broker what became of a job."""
+            control = self._control
+            if control.stopped_at is None:
+                return False
+            return control.hurried or not in_hand or time.monotonic() > control.stopped_at + self._patience
+
+        return self.outage.persist(call, rest=self._control.rest, give_up=give_up, in_hand=in_hand)

@@ -1,0 +1,116 @@
+"""From an outcome to the broker. Nothing else calls `finish`, `release` or `fail`.
+
+A crash before any of these leaves the job in hand: whoever finds it fails or requeues it. A crash after one of them
+leaves it settled, whatever this process still meant to say.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, assert_never
+
+from taskq import events, failed_entry
+from taskq.failure_handler import Decision, Discard, Fail, Failure, Quarantine, Retry
+from taskq.hook import Settled
+from taskq.outcome import Crashed, Done, Failed, Outcome
+from taskq.performing import Task
+from taskq.records import Crash, ErrorRecord, Reserved
+from taskq.worker.seat import Seat
+
+__all__ = ["Settling", "entry_for"]
+
+
+class Settling:
+    """Settles outcomes, one after another. A job that ended well waits for the next `reserve` to settle it as well."""
+
+    def __init__(self, seat: Seat, tell: events.Tell) -> None:
+        """Nothing waits yet."""
+        self._seat = seat
+        self._tell = tell
+        self._done: tuple[Task, Done] | None = None
+
+    def settle(self, task: Task, outcome: Outcome, failed_at: float) -> None:
+        """Tell the broker how a job ended; where it ended well, with the next `reserve`.
+
+        Args:
+            task: the job.
+            outcome: how it ended.
+            failed_at: when it failed, by the broker's clock, where it did.
+
+        Raises:
+            GaveUp: the worker was told to end while the broker was away.
+        """
+        match outcome:
+            case Done():
+                self._done = (task, outcome)
+            case Failed(error, decision, seconds):
+                self._carry_out(task, error, decision, seconds, failed_at)
+            case Crashed(crash, decision, seconds):
+                self._carry_out(task, crash, decision, seconds, failed_at)
+            case _:
+                assert_never(outcome)
+
+    def reserve(self, queues: tuple[str, ...]) -> Reserved:
+        """Reserve, and settle with the same call what ended well.
+
+        Raises:
+            GaveUp: the worker was told to end while the broker was away.
+        """
+        if self._done is None:
+            return self._seat.reserve(queues)
+        task, done = self._done
+        reserved = self._seat.reserve(queues, settled=(task.reservation,))
+        self._done = None
+        self._say(task, "done" if reserved.settled else "refused", seconds=done.seconds)
+        return reserved
+
+    def finish(self) -> None:
+        """Settle what ended well, without taking another job.
+
+        Raises:
+            GaveUp: the worker was told to end while the broker was away.
+        """
+        if self._done is not None:
+            task, done = self._done
+            settled = self._seat.finish(task.reservation)
+            self._done = None
+            self._say(task, "done" if settled else "refused", seconds=done.seconds)
+
+    def _carry_out(
+        self, task: Task, cause: ErrorRecord | Crash, decision: Decision, seconds: float, failed_at: float
+    ) -> None:
+        held = task.reservation
+        match decision:
+            case Fail(by_queue=by_queue):
+                settled = self._seat.fail(held, entry_for(task, cause, decision, failed_at), by_queue=by_queue)
+                became: Literal["failed", "retried", "discarded"] = "failed"
+            case Quarantine():
+                settled = self._seat.fail(held, entry_for(task, cause, decision, failed_at), by_queue=False)
+                became = "failed"
+            case Retry(front=front, body=body):
+                settled = self._seat.release(held, body=body, front=front)
+                became = "retried"
+            case Discard():
+                settled = self._seat.finish(held)
+                became = "discarded"
+            case _:
+                assert_never(decision)
+        self._say(task, became if settled else "refused", cause=cause, decision=decision, seconds=seconds)
+
+    def _say(
+        self,
+        task: Task,
+        outcome: Literal["done", "failed", "retried", "discarded", "refused"],
+        *,
+        seconds: float,
+        cause: ErrorRecord | Crash | None = None,
+        decision: Decision | None = None,
+    ) -> None:
+        self._tell(events.SettledJob(task, Settled(task.reservation, outcome, cause, decision, seconds)))
+
+
+def entry_for(task: Task, cause: ErrorRecord | Crash, decision: Decision, failed_at: float) -> bytes:
+    """The entry of the failed list for a job that did not end well."""
+    held = task.reservation
+    failure = Failure(task.payload, held.body, held.queue, held.worker, cause, held.run_at, failed_at)
+    note = f"quarantined: {decision.reason}" if isinstance(decision, Quarantine) else ""
+    return failed_entry.encode(failure, note=note)

@@ -1,0 +1,116 @@
+"""Signals, as something that `select` can hear, and the one table that says what each means.
+
+A handler appends and wakes; all else happens where the worker next looks. The waking is done by Python's own wake-up
+descriptor, which writes in the C handler: a signal that comes between a look and a `select` is not missed.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from types import FrameType, TracebackType
+from typing import Final, Self
+
+__all__ = ["MEANINGS", "Ear", "Order"]
+
+
+class Order(enum.Enum):
+    """What a worker can be told, by a signal or by its supervisor."""
+
+    QUIT = "finish the job in hand, then end"
+    STOP = "give the job in hand its time, then end"
+    KILL = "kill the job in hand, go on"
+    PAUSE = "take no more jobs after the one in hand"
+    RESUME = "take jobs again"
+
+
+def _present(names: Mapping[str, Order]) -> dict[int, Order]:
+    """Only the signals that this platform has."""
+    return {number: order for name, order in names.items() if (number := getattr(signal, name, None)) is not None}
+
+
+MEANINGS: Final = _present(
+    {
+        "SIGQUIT": Order.QUIT,
+        "SIGTERM": Order.STOP,
+        "SIGINT": Order.STOP,
+        "SIGUSR1": Order.KILL,
+        "SIGUSR2": Order.PAUSE,
+        "SIGCONT": Order.RESUME,
+    }
+)
+"""Resque's signals and what they mean (WIRE.md section 13)."""
+
+
+class Ear:
+    """Hears signals while it is entered. Main thread only.
+
+    Attributes:
+        fd: readable when something was heard.
+        at_once: called within the handler itself, told whether it was `poke` that made the signal; the one thing that
+            may raise into whatever is running. None but while a job is performed in this very thread.
+    """
+
+    def __init__(self, signals: Mapping[int, Order] = MEANINGS) -> None:
+        """Hear these signals, when entered."""
+        self._signals = tuple(signals)
+        self._heard: deque[int] = deque()
+        self._former: dict[int, object] = {}
+        self._former_wakeup = -1
+        self._bell = -1
+        self.fd = -1
+        self.at_once: Callable[[bool], None] | None = None
+        self._poked = False
+
+    def __enter__(self) -> Self:
+        self.fd, self._bell = os.pipe()
+        os.set_blocking(self.fd, False)
+        os.set_blocking(self._bell, False)
+        self._former_wakeup = signal.set_wakeup_fd(self._bell, warn_on_full_buffer=False)
+        for number in self._signals:
+            self._former[number] = signal.signal(number, self._hear)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        for number, former in self._former.items():
+            # None where it was set by something that is not Python: leave ours, there is nothing to go back to.
+            if former is not None:
+                signal.signal(number, former)  # type: ignore[arg-type]  # what signal.signal gave back
+        signal.set_wakeup_fd(self._former_wakeup)
+        os.close(self.fd)
+        os.close(self._bell)
+
+    @property
+    def pending(self) -> bool:
+        """Whether `heard` has something to say. Costs next to nothing."""
+        return bool(self._heard)
+
+    def poke(self) -> None:
+        """Have `at_once` called in the main thread, breaking into a system call that it may be in. From any thread."""
+        self._poked = True
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+
+    def heard(self) -> list[int]:
+        """The signals since the last look, in order. Quiets `fd`."""
+        try:
+            while os.read(self.fd, 512):
+                pass
+        except BlockingIOError:
+            pass
+        heard = []
+        while self._heard:
+            heard.append(self._heard.popleft())
+        return heard
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        poked, self._poked = self._poked, False
+        if not poked:
+            self._heard.append(number)
+        if self.at_once is not None:
+            self.at_once(poked)
