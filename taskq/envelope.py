@@ -143,7 +143,8 @@ def decode(body: bytes) -> Payload:
     """
     try:
         text = body.decode()
-        if text.startswith(_HEAD) and not ("\\" in text and "\\u" in text) and not too_deep(body):
+        odd = ("\\" in text and "\\u" in text) or (len(body) > 2 * MAX_DEPTH and too_deep(body))
+        if not odd and text.startswith(_HEAD):
             # What every producer writes. Read piece by piece it cannot hide a key twice, and needs no dict.
             job, end = _scan_string(text, len(_HEAD))
             if job and text.startswith(_NECK, end):
@@ -267,6 +268,10 @@ def too_deep(body: bytes, most: int = MAX_DEPTH) -> bool:
     structure = body.translate(None, _NOT_STRUCTURE).replace(b'""', b"")
     if b'"' in structure:
         structure = _STRING.sub(b"", structure)
+    # Without its innermost pairs, two levels at most, a wide value has few brackets left, and no more depth than those.
+    core = structure.replace(b"[]", b"").replace(b"{}", b"")
+    if core.count(b"[") + core.count(b"{") + 2 <= most:
+        return False
     return max(accumulate(map(_STEPS.__getitem__, structure)), default=0) > most
 
 

@@ -342,7 +342,7 @@ class TestInspect:
     def test_recorded_odd_arguments(self) -> None:
         # The calls of this recording are labelled with Ruby's own inspect of their arguments.
         labels = [call["call"].partition(" ")[2] for call in vector("53")["returns"]]
-        for args in (
+        shown: list[list[object]] = [
             [],
             [None],
             [""],
@@ -356,7 +356,8 @@ class TestInspect:
             [{}],
             ["a b\nc"],
             [12345678901234567890],
-        ):
+        ]
+        for args in shown:
             assert envelope.inspect(args) in labels
 
     @pytest.mark.parametrize(
