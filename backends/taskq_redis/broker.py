@@ -1,0 +1,642 @@
+"""The broker on Redis: Resque's keys, byte for byte. A method is its keys, one call, and the answer as a record.
+
+What must happen as one is a script of the method's name in `scripts/`. Connections are `link`'s, waiting is `wakeup`'s.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import time
+import weakref
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import redis
+
+from taskq import dates
+from taskq.broker import Broker, Capability, Requeued
+from taskq.errors import BrokerError, NotRegistered
+from taskq.records import (
+    Paused,
+    Registration,
+    Reservation,
+    Reserved,
+    Stats,
+    StoredFailure,
+    Token,
+    WorkerInfo,
+)
+from taskq_redis import record, scripts
+from taskq_redis.failures import Found, find
+from taskq_redis.keys import Keys, from_bytes, to_bytes
+from taskq_redis.link import Links, own_connection_ids, pack, pack_script
+from taskq_redis.urls import NAMESPACE, Address, parse
+from taskq_redis.wakeup import Wakeup
+
+__all__ = ["RedisBroker", "open_broker"]
+
+_RESERVE = scripts.load("reserve", "string list string set string set any any")
+_FINISH = scripts.load("finish", "string string set any any")
+_FAIL = scripts.load("fail", "string string set any any any any list set")
+_START = scripts.load("start", "string list string set")
+_RELEASE = scripts.load("release", "string list string set set")
+_REGISTER = scripts.load("register", "string list string set hash set any any any any any")
+_HEARTBEAT = scripts.load("heartbeat", "string set hash any")
+_UNREGISTER = scripts.load("unregister", "string list string any any any any set set hash")
+_RECOVER = scripts.load("recover", "string list string any any any any set set hash any any list set set")
+_CLAIM = scripts.load("claim_recovery", "string any")
+_REMOVE_QUEUE = scripts.load("remove_queue", "any set set")
+_REQUEUE_FAILURE = scripts.load("requeue_failure", "list set list")
+_REMOVE_FAILURE = scripts.load("remove_failure", "list any")
+_CLEAR_FAILURES = scripts.load("clear_failures", "list")
+
+_CHECK = 0.5  # seconds for each step of `check`, which promises an answer within one
+_AT_START = 60  # seconds, as Resque's own lock (WIRE.md section 8)
+_GONE = 2.0  # seconds that a dead worker's connection may take to be read to its end
+_GRACE = 1.0  # seconds instead, where we may not ask
+_PREPARED = 256  # calls of `reserve` kept ready; a worker has few lists of queues
+_WORKERS_A_STEP = 200
+_LONG = 100_000  # entries of a failed list from which on a warning is due
+_TRIES = 5  # to find an entry that moves while we look
+
+_log = logging.getLogger("taskq.redis")
+
+
+class RedisBroker(Broker):
+    """A namespace of one Redis. Safe in threads and after a fork, where the child makes connections of its own."""
+
+    name = "redis"
+    capabilities = frozenset({Capability.SHARED})
+
+    def __init__(self, address: Address, *, namespace: str = NAMESPACE, failed_max: int | None = None) -> None:
+        """Connects to nothing yet.
+
+        Args:
+            address: where it is.
+            namespace: what all keys begin with; a colon comes between.
+            failed_max: how many entries a failed list keeps, the newest; None keeps all.
+        """
+        self.address = address.place.address
+        self.namespace = namespace
+        self._place = address.place
+        self._keys = Keys(namespace)
+        self._links = Links(address.connect, address.place)
+        self._wakeup = Wakeup(self._links, self._keys, self._any_waiting)
+        self._failed_max = str(failed_max or 0).encode()
+        self._name_at = b"%d" % (len(self._keys.queue_prefix) + 1)
+        self._ahead_of_monotonic: float | None = None
+        self._reserves: dict[tuple[str, tuple[str, ...], int, int], tuple[bytes, list[bytes]]] = {}
+        self._registered: dict[str, tuple[Registration, list[int]]] = {}
+        self._warned: set[bytes] = set()
+        _everywhere.add(self)
+
+    # ---- the connection and the clock
+
+    def check(self) -> None:
+        connection = self._links.open(socket_timeout=_CHECK, socket_connect_timeout=_CHECK)
+        try:
+            Links.once(connection, self._place, pack(b"PING"))
+        finally:
+            connection.disconnect()
+
+    def now(self) -> float:
+        if self._ahead_of_monotonic is None:
+            self._set_clock()
+            assert self._ahead_of_monotonic is not None
+        return self._ahead_of_monotonic + time.monotonic()
+
+    def _set_clock(self) -> None:
+        seconds, micro = self._read(b"TIME")
+        self._ahead_of_monotonic = int(seconds) + int(micro) / 1e6 - time.monotonic()
+
+    def close(self) -> None:
+        self._wakeup.close()
+        self._links.close()
+
+    # ---- queues
+
+    def push(self, queue: str, bodies: Sequence[bytes], *, front: bool = False) -> None:
+        if not bodies:
+            return
+        name, key = to_bytes(queue), self._keys.queue(queue)
+        command, values = (b"LPUSH", bodies[::-1]) if front else (b"RPUSH", bodies)
+        # In this order and in one write (WIRE.md section 1): where it was not sent whole, no job is there.
+        packed = pack(b"SADD", self._keys.queues, name) + pack(command, key, *values)
+        known, pushed = self._links.ask_all(packed, 2)
+        if isinstance(pushed, redis.ResponseError):
+            raise self._links.explained(pushed, [(key, "list")])
+        if isinstance(known, redis.ResponseError):
+            error = self._links.explained(known, [(self._keys.queues, "set")])
+            raise BrokerError(f"{error} The jobs were pushed all the same, to a queue that no list shows.")
+
+    def size(self, queue: str) -> int:
+        return int(self._read(b"LLEN", (self._keys.queue(queue), "list")))
+
+    def sizes(self, queues: Sequence[str]) -> Mapping[str, int]:
+        lengths = self._read_all([(b"LLEN", self._keys.queue(queue), "list") for queue in queues])
+        return dict(zip(queues, lengths, strict=True))
+
+    def queues(self) -> Sequence[str]:
+        return [from_bytes(name) for name in sorted(self._read(b"SMEMBERS", (self._keys.queues, "set")))]
+
+    def peek(self, queue: str, start: int, count: int) -> Sequence[bytes]:
+        return self._slice(self._keys.queue(queue), start, count)
+
+    def remove(self, queue: str, body: bytes) -> int:
+        key = self._keys.queue(queue)
+        try:
+            return int(self._links.ask(pack(b"LREM", key, b"0", body)))
+        except redis.ResponseError as error:
+            raise self._links.explained(error, [(key, "list")]) from None
+
+    def remove_queue(self, queue: str) -> int:
+        keys = [self._keys.queue(queue), self._keys.queues, self._keys.paused]
+        return int(self._run(_REMOVE_QUEUE, keys, to_bytes(queue)))
+
+    # ---- reserving
+
+    def reserve(
+        self,
+        worker: str,
+        queues: Sequence[str],
+        token: Token,
+        *,
+        limit: int = 1,
+        settled: Sequence[Reservation] = (),
+    ) -> Reserved:
+        names = tuple(queues)
+        which = (worker, names, limit, len(settled))
+        head, keys = self._reserves.get(which) or self._prepare(which)
+        second = int(self.now())
+        text = str(token)
+        # The one call that every job makes: packed but for its end, which has few lengths (35 us a job are at stake).
+        packed = b"%b$16\r\n%b\r\n$20\r\n%b\r\n" % (head, text.encode(), dates.run_at(second).encode())
+        for reservation in settled:
+            fence = reservation.fence.encode()
+            packed += b"$%d\r\n%b\r\n" % (len(fence), fence)
+        if self._wakeup.armed:
+            self._wakeup.looking()
+        answer = self._links.run(_RESERVE, packed, keys=keys)
+        if answer[0] == 1:
+            return self._reserved(worker, names, text, second, answer)
+        if answer[0] == 0:
+            return Reserved(settled=False)
+        if answer[0] == -1:
+            raise NotRegistered(worker)
+        return self._held(worker, text, answer[1], answer[2:])
+
+    def _prepare(self, which: tuple[str, tuple[str, ...], int, int]) -> tuple[bytes, list[bytes]]:
+        """All of a reserve's bytes that are the same each time, and its keys."""
+        worker, names, limit, settled = which
+        keys = self._keys
+        all_keys = [
+            keys.worker(worker), keys.ahead(worker), keys.token(worker), keys.workers, keys.pause_all, keys.paused,
+            keys.stat_processed, keys.worker_processed(worker), *[keys.queue(name) for name in names],
+        ]  # fmt: skip
+        args = [to_bytes(worker), b"%d" % limit, self._name_at, *[record.beginning(name) for name in names]]
+        packed = pack_script(_RESERVE, all_keys, args)
+        words = 3 + len(all_keys) + len(args)
+        whole = b"*%d\r\n" % (words + 2 + settled) + packed[packed.index(b"\r\n") + 2 :]
+        if len(self._reserves) >= _PREPARED:
+            self._reserves.clear()
+        self._reserves[which] = whole, all_keys
+        return whole, all_keys
+
+    def _reserved(self, worker: str, names: tuple[str, ...], token: str, second: int, answer: list[Any]) -> Reserved:
+        if len(answer) == 3 and answer[1] > 0:  # one job, as nearly always
+            if self._wakeup.armed:
+                self._wakeup.looked(True, 0)
+            return Reserved((Reservation(worker, names[answer[1] - 1], answer[2], token + ":0001", float(second)),))
+        jobs: list[Reservation] = []
+        for place in range(1, len(answer) - 1, 2):
+            number, body = answer[place], answer[place + 1]
+            if number < 0:
+                self._warn_of_wrong_type(self._keys.queue(names[-number - 1]))
+            else:
+                fence = f"{token}:{len(jobs) + 1:04d}"
+                jobs.append(Reservation(worker, names[number - 1], body, fence, float(second), started=not jobs))
+        if self._wakeup.armed:
+            self._wakeup.looked(bool(jobs), 0 if jobs else answer[-1])
+        return Reserved(tuple(jobs))
+
+    def _held(self, worker: str, token: str, in_hand: bytes | None, ahead: Sequence[bytes]) -> Reserved:
+        jobs = [record.read(worker, one, started=False) for one in ahead]
+        if in_hand:
+            jobs.insert(0, record.read(worker, in_hand))
+        # What this very call took is not what was held before it: its answer was lost, and is given again.
+        return Reserved(tuple(jobs), held=not jobs[0].fence.startswith(token))
+
+    def _warn_of_wrong_type(self, key: bytes) -> None:
+        if key not in self._warned:
+            self._warned.add(key)
+            _log.warning("%s: the key %s is no list; this queue is passed over.", self.address, from_bytes(key))
+
+    def wait(self, queues: Sequence[str] | None, timeout: float, interrupts: Sequence[int] = ()) -> bool:
+        return self._wakeup.wait(queues, timeout, interrupts)
+
+    def _any_waiting(self, queues: Sequence[str] | None) -> bool:
+        return any(self.sizes(self.queues() if queues is None else queues).values())
+
+    # ---- settling
+
+    def start(self, reservation: Reservation, token: Token) -> bool:
+        worker = reservation.worker
+        keys = [self._keys.worker(worker), self._keys.ahead(worker), self._keys.token(worker), self._keys.workers]
+        return bool(self._run(_START, keys, to_bytes(worker), str(token), reservation.fence))
+
+    def finish(self, reservation: Reservation, token: Token) -> bool:
+        worker = reservation.worker
+        keys = [
+            self._keys.worker(worker), self._keys.token(worker), self._keys.workers, self._keys.stat_processed,
+            self._keys.worker_processed(worker),
+        ]  # fmt: skip
+        return bool(self._run(_FINISH, keys, to_bytes(worker), str(token), reservation.fence))
+
+    def release(
+        self,
+        reservations: Sequence[Reservation],
+        token: Token,
+        *,
+        body: bytes | None = None,
+        front: bool = True,
+    ) -> bool:
+        if body is not None and len(reservations) != 1:
+            raise ValueError("release: a new body needs exactly one reservation")
+        if not reservations:
+            return True
+        worker = reservations[0].worker
+        names = list(dict.fromkeys(job.queue for job in reservations))
+        keys = [
+            self._keys.worker(worker), self._keys.ahead(worker), self._keys.token(worker), self._keys.workers,
+            self._keys.queues, *[self._keys.queue(name) for name in names],
+        ]  # fmt: skip
+        jobs: list[bytes | str] = []
+        for job in reservations:
+            jobs += [job.fence, str(names.index(job.queue) + 1), job.body if body is None else body]
+        return bool(
+            self._run(_RELEASE, keys, to_bytes(worker), str(token), "1" if front else "0", self._name_at, *jobs)
+        )
+
+    def fail(self, reservation: Reservation, token: Token, entry: bytes, *, by_queue: bool = False) -> bool:
+        worker = reservation.worker
+        list_key, list_name = self._failed_list(reservation.queue if by_queue else None)
+        keys = [
+            self._keys.worker(worker), self._keys.token(worker), self._keys.workers, self._keys.stat_processed,
+            self._keys.worker_processed(worker), self._keys.stat_failed, self._keys.worker_failed(worker), list_key,
+            self._keys.failed_queues,
+        ]  # fmt: skip
+        settled, length = self._run(
+            _FAIL, keys, to_bytes(worker), str(token), reservation.fence, entry, self._failed_max, list_name
+        )
+        self._warn_of_length(list_key, length)
+        return bool(settled)
+
+    def _failed_list(self, queue: str | None) -> tuple[bytes, bytes]:
+        """A failed list's key, and its name in `failed_queues`, where the common one is not."""
+        key = self._keys.failed_list(queue)
+        return key, b"" if queue is None else key[len(to_bytes(self.namespace)) + 1 :]
+
+    def _warn_of_length(self, key: bytes, length: int) -> None:
+        if length >= _LONG and key not in self._warned:
+            self._warned.add(key)
+            _log.warning(
+                "%s: the failed list %s has %d entries. Clear it, or let failed_max bound it.",
+                self.address, from_bytes(key), length,
+            )  # fmt: skip
+
+    # ---- workers
+
+    def register(self, registration: Registration) -> bool:
+        worker = registration.worker
+        clients = self._links.identified()
+        self._set_clock()
+        now = self.now()
+        keys = [
+            self._keys.worker(worker), self._keys.ahead(worker), self._keys.token(worker), self._keys.workers,
+            self._keys.heartbeats, self._keys.holders, self._keys.registration(worker), self._keys.started(worker),
+            self._keys.worker_processed(worker), self._keys.worker_failed(worker), self._keys.scratch,
+        ]  # fmt: skip
+        taken = self._run(
+            _REGISTER, keys, to_bytes(worker), registration.process_token,
+            record.dump_registration(registration, clients), dates.started(now), dates.heartbeat(now),
+        )  # fmt: skip
+        if taken:
+            self._registered[worker] = registration, clients
+        return bool(taken)
+
+    def heartbeat(self, worker: str, process_token: str) -> bool:
+        self._set_clock()
+        self._wakeup.rest()
+        registration, clients = self._registered.get(worker, (None, []))
+        now_clients = self._links.identified() if registration else []
+        news = b""
+        if registration is not None and registration.process_token == process_token and now_clients != clients:
+            news = record.dump_registration(registration, now_clients)
+        keys = [
+            self._keys.token(worker), self._keys.workers, self._keys.heartbeats, self._keys.registration(worker)
+        ]  # fmt: skip
+        beaten = self._run(_HEARTBEAT, keys, to_bytes(worker), process_token, dates.heartbeat(self.now()), news)
+        if beaten and news and registration is not None:
+            self._registered[worker] = registration, now_clients
+        return bool(beaten)
+
+    def unregister(self, worker: str, process_token: str) -> bool:
+        keys = [*self._own_keys(worker), self._keys.workers, self._keys.holders, self._keys.heartbeats]
+        gone = bool(self._run(_UNREGISTER, keys, to_bytes(worker), process_token))
+        if gone:
+            self._registered.pop(worker, None)
+        return gone
+
+    def _own_keys(self, worker: str) -> list[bytes]:
+        """All keys that are about one worker alone."""
+        keys = self._keys
+        return [
+            keys.worker(worker), keys.ahead(worker), keys.token(worker), keys.registration(worker),
+            keys.started(worker), keys.worker_processed(worker), keys.worker_failed(worker),
+        ]  # fmt: skip
+
+    def workers(self) -> Sequence[WorkerInfo]:
+        members, holders, beats = self._read_all([
+            (b"SMEMBERS", self._keys.workers, "set"),
+            (b"SMEMBERS", self._keys.holders, "set"),
+            (b"HGETALL", self._keys.heartbeats, "hash"),
+        ])  # fmt: skip
+        heartbeats = dict(zip(beats[::2], beats[1::2], strict=True))
+        registered = set(members)
+        ids = sorted(registered | set(holders) | set(heartbeats))
+        infos: list[WorkerInfo] = []
+        for start in range(0, len(ids), _WORKERS_A_STEP):
+            step = ids[start : start + _WORKERS_A_STEP]
+            packed = b"".join(self._about(from_bytes(one)) for one in step)
+            answers = self._links.ask_all(packed, 7 * len(step), repeatable=True)
+            for place, one in enumerate(step):
+                about = answers[7 * place : 7 * place + 7]
+                infos.append(_info(from_bytes(one), one in registered, heartbeats.get(one), about))
+        return infos
+
+    def worker(self, worker: str) -> WorkerInfo | None:
+        name = to_bytes(worker)
+        packed = self._about(worker) + b"".join([
+            pack(b"SISMEMBER", self._keys.workers, name),
+            pack(b"SISMEMBER", self._keys.holders, name),
+            pack(b"HGET", self._keys.heartbeats, name),
+        ])  # fmt: skip
+        *about, member, holder, heartbeat = self._links.ask_all(packed, 10, repeatable=True)
+        where = [(self._keys.workers, "set"), (self._keys.holders, "set"), (self._keys.heartbeats, "hash")]
+        for answer in (member, holder, heartbeat):
+            if isinstance(answer, redis.ResponseError):
+                raise self._links.explained(answer, where)
+        info = _info(worker, bool(member), heartbeat, about)
+        return info if member or holder or heartbeat is not None or info.job or info.ahead else None
+
+    def _about(self, worker: str) -> bytes:
+        """Reads all about one worker. Its token comes first: what changes after it is read changes the token too."""
+        keys = self._keys
+        return b"".join([
+            pack(b"GET", keys.token(worker)),
+            pack(b"GET", keys.worker(worker)),
+            pack(b"LRANGE", keys.ahead(worker), b"0", b"-1"),
+            pack(b"GET", keys.registration(worker)),
+            pack(b"GET", keys.started(worker)),
+            pack(b"GET", keys.worker_processed(worker)),
+            pack(b"GET", keys.worker_failed(worker)),
+        ])  # fmt: skip
+
+    def claim_recovery(self, worker: str, seconds: float, *, at_start: bool = False) -> bool:
+        unit, how_long = ("EX", _AT_START) if at_start else ("PX", max(int(seconds * 1000), 1))
+        lock = self._keys.pruning if at_start else self._keys.looking
+        return bool(self._run(_CLAIM, [lock, self._keys.scratch], to_bytes(worker), unit, str(how_long)))
+
+    def recover(self, seen: WorkerInfo, entry: bytes | None, *, by_queue: bool = False) -> bool:
+        in_hand, heartbeat, token, registration = record.split(seen.raw)
+        self._wait_until_gone(record.read_clients(registration), seen.heartbeat)
+        jobs = list(seen.ahead)
+        failed = b""
+        if seen.job is not None and entry is None:
+            jobs.insert(0, seen.job)
+        elif seen.job is not None and entry is not None:
+            failed = entry
+        list_key, list_name = self._failed_list(seen.job.queue if by_queue and seen.job else None)
+        names = list(dict.fromkeys(job.queue for job in jobs))
+        keys = [
+            *self._own_keys(seen.id), self._keys.workers, self._keys.holders, self._keys.heartbeats,
+            self._keys.stat_processed, self._keys.stat_failed, list_key, self._keys.failed_queues, self._keys.queues,
+            *[self._keys.queue(name) for name in names],
+        ]  # fmt: skip
+        back: list[bytes | str] = []
+        for job in jobs:
+            back += [str(names.index(job.queue) + 1), job.body]
+        settled, length = self._run(
+            _RECOVER, keys, to_bytes(seen.id), in_hand, heartbeat, token, failed, self._failed_max, list_name,
+            self._name_at, *back,
+        )  # fmt: skip
+        self._warn_of_length(list_key, length)
+        return bool(settled)
+
+    def _wait_until_gone(self, clients: Sequence[int], heartbeat: float | None) -> None:
+        """Return once Redis has read a dead worker's connections to their end, or ended them.
+
+        What it sent last may still lie there unread; it comes before the end that is waited for. An id may be another's
+        since, where Redis was restarted: whose connection is younger than the heartbeat is not the dead one's.
+        """
+        left = set(clients) - own_connection_ids()
+        deadline = time.monotonic() + _GONE
+        while left:
+            age = 0.0 if heartbeat is None else self.now() - heartbeat - 2
+            try:
+                question = pack(b"CLIENT", b"LIST", b"ID", *[b"%d" % one for one in left])
+                listed = self._links.ask(question, repeatable=True)
+            except redis.ResponseError:
+                time.sleep(_GRACE)
+                return
+            left = {one for one, its_age in _clients(listed) if one in left and its_age >= age}
+            if left and time.monotonic() > deadline:
+                for one in left:
+                    with contextlib.suppress(redis.ResponseError):
+                        self._links.ask(pack(b"CLIENT", b"KILL", b"ID", b"%d" % one))
+                return
+            if left:
+                time.sleep(0.005)
+
+    # ---- pause
+
+    def pause(self, queue: str | None = None) -> None:
+        if queue is None:
+            self._write(b"SET", (self._keys.pause_all, "any"), b"true")
+        else:
+            self._write(b"SADD", (self._keys.paused, "set"), to_bytes(queue))
+
+    def unpause(self, queue: str | None = None) -> None:
+        if queue is None:
+            self._write(b"DEL", (self._keys.pause_all, "any"))
+        else:
+            self._write(b"SREM", (self._keys.paused, "set"), to_bytes(queue))
+
+    def paused(self) -> Paused:
+        text, names = self._read_all([
+            (b"GET", self._keys.pause_all, "string"), (b"SMEMBERS", self._keys.paused, "set")
+        ])  # fmt: skip
+        every = text is not None and text.strip(b"\0\t\n\v\f\r ").lower() == b"true"
+        return Paused(every, frozenset(from_bytes(name) for name in names))
+
+    # ---- failures
+
+    def failures(self, start: int, count: int, *, queue: str | None = None) -> Sequence[StoredFailure]:
+        entries = self._slice(self._keys.failed_list(queue), start, count)
+        return [StoredFailure(start + place, entry, queue) for place, entry in enumerate(entries)]
+
+    def failure_count(self, *, queue: str | None = None) -> int:
+        return int(self._read(b"LLEN", (self._keys.failed_list(queue), "list")))
+
+    def failed_queues(self) -> Sequence[str]:
+        names = self._read(b"SMEMBERS", (self._keys.failed_queues, "set"))
+        return [from_bytes(name[: -len(b"_failed")]) for name in sorted(names) if name.endswith(b"_failed")]
+
+    def requeue_failure(self, failure: StoredFailure, *, queue: str, body: bytes, replacement: bytes) -> Requeued:
+        keys = [self._keys.failed_list(failure.queue), self._keys.queues, self._keys.queue(queue)]
+        for _ in range(_TRIES):
+            found = self._find(failure)
+            if found.index is None:
+                return Requeued.ALREADY if found.retried else Requeued.GONE
+            if self._run(_REQUEUE_FAILURE, keys, str(found.index), failure.entry, replacement, to_bytes(queue), body):
+                return Requeued.DONE
+        return Requeued.GONE
+
+    def remove_failure(self, failure: StoredFailure) -> bool:
+        keys = [self._keys.failed_list(failure.queue), self._keys.scratch]
+        for _ in range(_TRIES):
+            index = self._find(failure).index
+            if index is None:
+                return False
+            mark = b"\0taskq:removed:" + os.urandom(8).hex().encode()
+            if self._run(_REMOVE_FAILURE, keys, str(index), failure.entry, mark):
+                return True
+        return False
+
+    def _find(self, failure: StoredFailure) -> Found:
+        key = self._keys.failed_list(failure.queue)
+
+        def read(start: int, stop: int) -> Sequence[bytes]:
+            return self._slice(key, start, stop + 1 - start)
+
+        return find(failure, self.failure_count(queue=failure.queue), read)
+
+    def clear_failures(self, *, queue: str | None = None) -> int:
+        return int(self._run(_CLEAR_FAILURES, [self._keys.failed_list(queue)]))
+
+    # ---- statistics
+
+    def stats(self) -> Stats:
+        packed = pack(b"GET", self._keys.stat_processed) + pack(b"GET", self._keys.stat_failed)
+        processed, failed = self._links.ask_all(packed, 2, repeatable=True)
+        return Stats(_count(processed), _count(failed))
+
+    # ---- what the methods above are made of
+
+    def _run(self, script: scripts.Script, keys: Sequence[bytes], *args: bytes | str) -> Any:
+        words = [one.encode() if isinstance(one, str) else one for one in args]
+        return self._links.run(script, pack_script(script, keys, words), keys=keys)
+
+    def _read(self, command: bytes, key: tuple[bytes, str] | None = None, *args: bytes) -> Any:
+        return self._ask(command, key, args, repeatable=True)
+
+    def _write(self, command: bytes, key: tuple[bytes, str], *args: bytes) -> Any:
+        return self._ask(command, key, args, repeatable=False)
+
+    def _ask(self, command: bytes, key: tuple[bytes, str] | None, args: Sequence[bytes], *, repeatable: bool) -> Any:
+        try:
+            return self._links.ask(pack(command, *([key[0]] if key else []), *args), repeatable=repeatable)
+        except redis.ResponseError as error:
+            raise self._links.explained(error, [key] if key else []) from None
+
+    def _read_all(self, commands: Sequence[tuple[bytes, bytes, str]]) -> list[Any]:
+        """Several reads of one key each: the command, the key, the type that it must have."""
+        if not commands:
+            return []
+        packed = b"".join([pack(command, key) for command, key, _ in commands])
+        answers = self._links.ask_all(packed, len(commands), repeatable=True)
+        for answer in answers:
+            if isinstance(answer, redis.ResponseError):
+                raise self._links.explained(answer, [(key, kind) for _, key, kind in commands])
+        return answers
+
+    def _slice(self, key: bytes, start: int, count: int) -> list[bytes]:
+        if count <= 0:
+            return []
+        return list(self._read(b"LRANGE", (key, "list"), b"%d" % start, b"%d" % (start + count - 1)))
+
+    def forked(self) -> None:
+        """In a forked child: what the threads of the parent were doing is not ours. Connections are `link`'s."""
+        self._wakeup.forked()
+
+
+def _info(worker: str, registered: bool, heartbeat: bytes | None, about: Sequence[Any]) -> WorkerInfo:
+    """What Redis knows of a worker; rubbish of other programs counts as nothing there."""
+    token, in_hand, _, registration, started = [one if isinstance(one, bytes) else None for one in about[:5]]
+    ahead = about[2] if isinstance(about[2], list) else []
+    return WorkerInfo(
+        id=worker,
+        registered=registered,
+        heartbeat=None if heartbeat is None else dates.parse_heartbeat(from_bytes(heartbeat)),
+        started=None if started is None else dates.parse_started(from_bytes(started)),
+        job=record.read(worker, in_hand) if in_hand else None,
+        ahead=tuple(record.read(worker, one, started=False) for one in ahead),
+        processed=_count(about[5]),
+        failed=_count(about[6]),
+        registration=record.read_registration(registration),
+        raw=record.join([in_hand or b"", heartbeat or b"", token or b"", registration or b""]),
+    )
+
+
+def _count(answer: object) -> int:
+    """A counter; 0 where it is not there or no number."""
+    try:
+        return int(answer) if isinstance(answer, bytes) else 0
+    except ValueError:
+        return 0
+
+
+def _clients(listed: bytes) -> list[tuple[int, float]]:
+    """The id and the age in seconds of each connection of a CLIENT LIST."""
+    clients: list[tuple[int, float]] = []
+    for line in listed.splitlines():
+        fields = dict(part.partition(b"=")[::2] for part in line.split())
+        with contextlib.suppress(ValueError):
+            clients.append((int(fields.get(b"id", b"")), float(fields.get(b"age", b"inf"))))
+    return clients
+
+
+def open_broker(source: object, /, *, namespace: str | None = None, failed_max: int | None = None) -> RedisBroker:
+    """A broker for a Redis; nothing is connected to yet.
+
+    Args:
+        source: a URL (`redis://`, `rediss://`, `unix://`), one of Resque's forms (`host:port:db/namespace` and shorter,
+            WIRE.md section 12), or a `redis.Redis`, which also a Sentinel's `master_for` returns.
+        namespace: what all keys begin with, where the address itself does not say; `resque` where nobody does.
+        failed_max: how many entries a failed list keeps, likewise; None keeps all.
+
+    Raises:
+        ConfigurationError: the address cannot be understood. It has no password in it.
+    """
+    address = parse(source)
+    if address.namespace is not None:
+        namespace = address.namespace
+    return RedisBroker(
+        address,
+        namespace=NAMESPACE if namespace is None else namespace,
+        failed_max=address.failed_max or failed_max,
+    )
+
+
+_everywhere: weakref.WeakSet[RedisBroker] = weakref.WeakSet()
+
+
+def _forked() -> None:
+    for broker in list(_everywhere):
+        broker.forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)

@@ -1,0 +1,144 @@
+"""What redis-py raises and Redis answers, as taskq's own errors: the one place that knows both.
+
+No message repeats what a library says where that might hold a password.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+from typing import Literal
+
+import redis
+
+from taskq.errors import BrokerError, BrokerRefused, BrokerUnavailable
+
+__all__ = ["Place", "error_code", "refused_by_server", "translated"]
+
+Sent = Literal["no", "unknown"]
+
+_AWAY = {
+    "LOADING": "Redis is loading",
+    "READONLY": "read-only replica",
+    "OOM": "out of memory",
+    "BUSY": "busy with a script",
+    "MASTERDOWN": "a replica that lost its master",
+    "CLUSTERDOWN": "the cluster is down",
+    "MOVED": "the key moved to another node",
+    "ASK": "the key is moving to another node",
+    "TRYAGAIN": "the keys are moving to another node",
+    "MISCONF": "Redis cannot write to its disk",
+    "NOREPLICAS": "too few replicas",
+    "MAXCLIENTS": "too many clients",
+}
+_NO = {
+    "NOAUTH": ("a password is needed", "Put it into the URL: redis://user:password@host:6379/0."),
+    "WRONGPASS": ("wrong user or password", "Check the URL: redis://user:password@host:6379/0."),
+    "NOPERM": ("this user may not do that", "Give it these commands and all keys of the namespace: ACL SETUSER."),
+    "CROSSSLOT": ("Redis Cluster is not supported", "Use a Redis that is no cluster."),
+}
+# The code stands in front; Redis 6 puts a script's own error behind words of its own.
+_CODE = re.compile(rf"(?:^|[-\s])({'|'.join([*_AWAY, *_NO, 'WRONGTYPE', 'NOSCRIPT'])})\b")
+_CLASSES: tuple[tuple[type[Exception], str], ...] = (
+    (redis.exceptions.BusyLoadingError, "LOADING"),
+    (redis.exceptions.NoScriptError, "NOSCRIPT"),
+    (redis.exceptions.ReadOnlyError, "READONLY"),
+    (redis.exceptions.OutOfMemoryError, "OOM"),
+    (redis.exceptions.NoPermissionError, "NOPERM"),
+    (redis.exceptions.MasterDownError, "MASTERDOWN"),
+    (redis.exceptions.ClusterDownError, "CLUSTERDOWN"),
+    (redis.exceptions.MovedError, "MOVED"),
+    (redis.exceptions.AskError, "ASK"),
+    (redis.exceptions.TryAgainError, "TRYAGAIN"),
+    (redis.exceptions.ClusterCrossSlotError, "CROSSSLOT"),
+    (redis.exceptions.AuthenticationWrongNumberOfArgsError, "WRONGPASS"),
+)
+
+
+class Place:
+    """Where a Redis is, for people, and how they can reach it themselves."""
+
+    __slots__ = ("address", "probe")
+
+    def __init__(self, address: str, probe: str) -> None:
+        self.address = address
+        self.probe = probe
+
+    @property
+    def advice(self) -> str:
+        """What to do where nobody answers."""
+        return f"Is it running? Try: {self.probe}. Another broker: --broker or TASKQ_BROKER."
+
+
+def error_code(error: Exception) -> str:
+    """The word that an answer of Redis begins with, as far as we know it; empty otherwise."""
+    text = str(error)
+    if isinstance(error, redis.AuthenticationError):
+        return "NOAUTH" if "required" in text else "WRONGPASS"
+    for kind, code in _CLASSES:
+        if isinstance(error, kind):
+            return code
+    if "max number of clients" in text:
+        return "MAXCLIENTS"
+    found = _CODE.search(text)
+    return found[1] if found else ""
+
+
+def refused_by_server(error: Exception) -> bool:
+    """Whether this is an answer of Redis, so that it is known that nothing was done."""
+    return isinstance(error, redis.ResponseError) or bool(error_code(error))
+
+
+def translated(error: Exception, place: Place, sent: Sent) -> BrokerError:
+    """The error of taskq's for one of redis-py's or of the system's.
+
+    Args:
+        error: what was raised while connecting, sending or reading, or what Redis answered.
+        place: where that was.
+        sent: whether the call may have been carried out.
+    """
+    code = error_code(error)
+    if code in _AWAY:
+        return BrokerUnavailable(place.address, _AWAY[code], sent="no")
+    if code in _NO:
+        reason, advice = _NO[code]
+        return BrokerRefused(place.address, reason, advice=advice)
+    if isinstance(error, redis.ResponseError):
+        return BrokerError(f"{place.address} answered: {error}")
+    cause = _system_error(error)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return BrokerRefused(
+            place.address,
+            f"its certificate is not trusted ({cause.verify_message})",
+            advice="Name the authority's file: rediss://...?ssl_ca_certs=ca.pem.",
+        )
+    if isinstance(cause, PermissionError):
+        return BrokerRefused(place.address, "permission denied by the system")
+    return BrokerUnavailable(place.address, _reason(error, cause), sent=sent, advice=place.advice)
+
+
+def _system_error(error: BaseException) -> OSError | None:
+    """The system's error beneath redis-py's."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError):
+            return seen
+        seen = seen.__cause__ or seen.__context__
+    return None
+
+
+def _reason(error: Exception, cause: OSError | None) -> str:
+    if isinstance(error, redis.TimeoutError) or isinstance(cause, TimeoutError):
+        return "no answer in time"
+    if isinstance(cause, ConnectionRefusedError):
+        return "connection refused"
+    if isinstance(cause, socket.gaierror):
+        return "unknown host"
+    if isinstance(cause, FileNotFoundError):
+        return "no such socket"
+    if isinstance(cause, ssl.SSLError):
+        return "no TLS there"
+    if isinstance(cause, ConnectionError) or cause is None:
+        return "no master found" if "Master" in type(error).__name__ else "connection lost"
+    return (cause.strerror or "connection lost").lower()

@@ -1,0 +1,313 @@
+"""Connections to Redis: one a call, kept for the next one, and nothing repeated but what is safe to repeat.
+
+They are redis-py's own `Connection`s, so that its ways of connecting (TLS, ACL, Sentinel) hold, without its retries: it
+repeats every command up to 10 times after a cut, which pushes jobs twice and performs reserved ones never. This module
+knows packed bytes and answers, not what they mean.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import redis
+
+from taskq.errors import BrokerError
+from taskq_redis.errors import Place, Sent, error_code, refused_by_server, translated
+from taskq_redis.scripts import Script
+
+__all__ = ["Connect", "Connection", "Links", "own_connection_ids", "pack", "pack_script", "socket_of"]
+
+_IDLE = 1.0  # seconds a kept connection may be old before it is looked at: one look costs 3 us, a call 90
+_KEPT = 32  # idle connections at most; one a thread is what there is
+
+
+class Connection(Protocol):
+    """What we use of redis-py's `Connection`, which has no types of its own."""
+
+    def connect(self) -> None: ...
+    def disconnect(self) -> None: ...
+    def can_read(self, timeout: float = 0) -> bool: ...
+    def send_packed_command(self, command: Sequence[bytes], check_health: bool = True) -> None: ...
+    def read_response(self) -> Any: ...
+
+
+Connect = Callable[..., Connection]
+"""Makes a connection that is not yet open. Keywords go over what the address says: timeouts, protocol."""
+
+
+def pack(*words: bytes) -> bytes:
+    """A command as it is sent."""
+    return b"*%d\r\n" % len(words) + b"".join([b"$%d\r\n%b\r\n" % (len(word), word) for word in words])
+
+
+_CLIENT_ID = pack(b"CLIENT", b"ID")
+
+
+def pack_script(script: Script, keys: Sequence[bytes], args: Sequence[bytes]) -> bytes:
+    """A call of a script as it is sent."""
+    return pack(b"EVALSHA", script.sha, b"%d" % len(keys), *keys, *args)
+
+
+def socket_of(connection: Connection) -> socket.socket:
+    """The socket beneath an open connection, to wait on it beside other things; redis-py has no public name for it."""
+    sock: socket.socket = connection._sock  # type: ignore[attr-defined]  # noqa: SLF001
+    return sock
+
+
+class _Link:
+    __slots__ = ("__weakref__", "connection", "id", "new", "used")
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.id: int | None = None  # what Redis calls it; asked for only where a worker needs it
+        self.new = True
+        self.used = time.monotonic()
+
+    def stale(self) -> bool:
+        """Whether the other end is gone, or it holds an answer that nobody waits for."""
+        try:
+            return bool(self.connection.can_read(0))
+        except (redis.RedisError, OSError):
+            return True
+
+
+class Links:
+    """The connections of one broker in one process. Safe in threads; a forked child begins with none."""
+
+    def __init__(self, connect: Connect, place: Place) -> None:
+        self._connect = connect
+        self._place = place
+        self._idle: deque[_Link] = deque()
+        self._open_ones: weakref.WeakSet[_Link] = weakref.WeakSet()
+        self._identified = False
+        self._closed = False
+        _everywhere.add(self)
+
+    # ---- asking
+
+    def ask(self, packed: bytes, *, repeatable: bool = False) -> Any:
+        """Send one command and return its answer.
+
+        Args:
+            packed: the command.
+            repeatable: it changes nothing, so that it may be sent again where a kept connection turned out dead.
+
+        Raises:
+            BrokerUnavailable: no answer came; `sent` says whether the command may have been carried out.
+            BrokerRefused: Redis will not have us.
+            redis.ResponseError: Redis answered with an error; the command was not carried out.
+        """
+        while True:
+            link = self._take()
+            connection = link.connection
+            sent: Sent = "no"
+            try:
+                connection.send_packed_command((packed,), check_health=False)
+                sent = "unknown"
+                answer = connection.read_response()
+            except redis.ResponseError:
+                self._give(link)
+                raise
+            except (redis.RedisError, OSError) as error:
+                self._dead(link, error, sent, repeatable=repeatable)
+                continue
+            except BaseException:
+                connection.disconnect()  # there may be an answer on the way that is not the next one's
+                raise
+            self._give(link)
+            return answer
+
+    def ask_all(self, packed: bytes, answers: int, *, repeatable: bool = False) -> list[Any]:
+        """Send several commands in one write; their answers, a `redis.ResponseError` being one of them.
+
+        Raises as `ask` does. Where `sent` is "no" the last of the commands was not carried out.
+        """
+        while True:
+            link = self._take()
+            connection = link.connection
+            sent: Sent = "no"
+            try:
+                connection.send_packed_command((packed,), check_health=False)
+                sent = "unknown"
+                got = [self._answer(connection) for _ in range(answers)]
+            except (redis.RedisError, OSError) as error:
+                self._dead(link, error, sent, repeatable=repeatable)
+                continue
+            except BaseException:
+                connection.disconnect()
+                raise
+            self._give(link)
+            return got
+
+    @staticmethod
+    def _answer(connection: Connection) -> Any:
+        try:
+            return connection.read_response()
+        except redis.ResponseError as error:
+            return error
+
+    def run(self, script: Script, packed: bytes, *, keys: Sequence[bytes] = ()) -> Any:
+        """Call a script, telling Redis its text where it does not know it.
+
+        Args:
+            script: the script.
+            packed: the call, as `pack_script` makes it.
+            keys: its keys, for the error where one is of the wrong type.
+
+        Raises:
+            BrokerError: as `ask`; and, naming the key, where one holds what it must not. Then nothing was changed.
+        """
+        try:
+            return self.ask(packed)
+        except redis.ResponseError as error:
+            if error_code(error) != "NOSCRIPT":
+                raise self.explained(error, [(key, script.type_of(place)) for place, key in enumerate(keys)]) from None
+        try:
+            self.ask(pack(b"SCRIPT", b"LOAD", script.text))
+            return self.ask(packed)
+        except redis.ResponseError as error:
+            raise self.explained(error, [(key, script.type_of(place)) for place, key in enumerate(keys)]) from None
+
+    def explained(self, error: redis.ResponseError, keys: Sequence[tuple[bytes, str]]) -> BrokerError:
+        """The error of taskq's for one that Redis answered; of the wrong type of a key it says which key that is."""
+        if error_code(error) != "WRONGTYPE":
+            return translated(error, self._place, "no")
+        types = self.ask_all(b"".join(pack(b"TYPE", key) for key, _ in keys), len(keys), repeatable=True)
+        for (key, wanted), found in zip(keys, types, strict=True):
+            name = found.decode() if isinstance(found, bytes) else str(found)
+            if name not in {wanted, "none"} and wanted != "any":
+                return BrokerError(
+                    f"The key {key.decode('utf-8', 'replace')} at {self._place.address} holds a {name} where a "
+                    f"{wanted} belongs. Nothing was changed. Another program uses this namespace: look with "
+                    f"redis-cli type, and rename or delete the key."
+                )
+        return BrokerError(f"{self._place.address} answered: {error}")
+
+    @staticmethod
+    def once(connection: Connection, place: Place, packed: bytes) -> Any:
+        """Send one command over a connection of the caller's own. Raises taskq's errors."""
+        try:
+            connection.send_packed_command((packed,), check_health=False)
+            return connection.read_response()
+        except (redis.RedisError, OSError) as error:
+            raise translated(error, place, "unknown") from None
+
+    # ---- keeping
+
+    def _take(self) -> _Link:
+        while True:
+            try:
+                link = self._idle.pop()
+            except IndexError:
+                return self._open()
+            if time.monotonic() - link.used < _IDLE or not link.stale():
+                return link
+            link.connection.disconnect()
+
+    def _open(self) -> _Link:
+        link = _Link(self.open())
+        if self._identified:
+            with contextlib.suppress(redis.ResponseError, ValueError):
+                try:
+                    link.connection.send_packed_command((_CLIENT_ID,), check_health=False)
+                    link.id = int(link.connection.read_response())
+                except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
+                    link.connection.disconnect()
+                    raise translated(error, self._place, "no") from None
+        with _guard:
+            _opened.add(link)
+            self._open_ones.add(link)
+        return link
+
+    def open(self, **options: Any) -> Connection:
+        """A new open connection of the caller's own. Raises as `ask` does, nothing having been sent."""
+        connection = self._connect(**options)
+        try:
+            connection.connect()
+        except (redis.RedisError, OSError) as error:
+            raise translated(error, self._place, "no") from None
+        return connection
+
+    def _give(self, link: _Link) -> None:
+        link.new = False
+        link.used = time.monotonic()
+        if self._closed or len(self._idle) >= _KEPT:
+            link.connection.disconnect()
+        else:
+            self._idle.append(link)
+
+    def _dead(self, link: _Link, error: Exception, sent: Sent, *, repeatable: bool) -> None:
+        """Return where the call may be sent again on another connection, else raise.
+
+        Where the last byte was not handed over, the last command cannot have been carried out. All kept connections
+        are as old as the dead one or older; likely they are dead as well.
+        """
+        link.connection.disconnect()
+        if refused_by_server(error):
+            sent = "no"
+        elif not link.new and (sent == "no" or (repeatable and not isinstance(error, redis.TimeoutError))):
+            self.drop()
+            return
+        self.drop()
+        raise translated(error, self._place, sent) from None
+
+    def drop(self) -> None:
+        """Close every idle connection."""
+        while self._idle:
+            with contextlib.suppress(IndexError):
+                self._idle.pop().connection.disconnect()
+
+    def close(self) -> None:
+        """Close every idle connection now, and those in use when they are given back."""
+        self._closed = True
+        self.drop()
+
+    def identified(self) -> list[int]:
+        """What Redis calls our connections, of this call on; empty where it will not say."""
+        if not self._identified:
+            self._identified = True
+            self.drop()
+            self._give(self._take())
+        with _guard:
+            return sorted(link.id for link in self._open_ones if link.id is not None)
+
+    def forked(self) -> None:
+        """In a forked child: let go of the parent's connections. `shutdown` would end them for the parent too."""
+        for link in self._idle:
+            link.connection.disconnect()  # which only closes where the process id is not the one it was made under
+        self._idle = deque()
+        self._open_ones = weakref.WeakSet()
+
+
+_everywhere: weakref.WeakSet[Links] = weakref.WeakSet()
+_opened: weakref.WeakSet[_Link] = weakref.WeakSet()
+_guard = threading.Lock()
+
+
+def own_connection_ids() -> set[int]:
+    """What Redis calls this process's connections."""
+    with _guard:
+        return {link.id for link in _opened if link.id is not None}
+
+
+def _forked() -> None:
+    """Connections that a thread of the parent was using at the fork are closed here too, or they would outlive it."""
+    global _guard
+    _guard = threading.Lock()  # a thread that is not here may have held it
+    for links in list(_everywhere):
+        links.forked()
+    for link in list(_opened):
+        link.connection.disconnect()
+    _opened.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)

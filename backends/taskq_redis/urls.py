@@ -1,0 +1,282 @@
+"""Where a Redis is: every form of address that Resque takes, URLs, and ready client objects (WIRE.md section 12)."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import redis
+from redis.backoff import NoBackoff
+from redis.connection import AbstractConnection, SSLConnection, UnixDomainSocketConnection
+from redis.connection import Connection as TCPConnection
+from redis.retry import Retry
+from redis.sentinel import SentinelConnectionPool
+
+from taskq.errors import ConfigurationError, Problem, nearest
+from taskq.urls import redacted
+from taskq_redis.errors import Place
+from taskq_redis.link import Connect, Connection
+
+__all__ = ["NAMESPACE", "Address", "parse"]
+
+NAMESPACE = "resque"
+"""The namespace where none is said."""
+
+READ = 5.0  # seconds that an answer may take; a network that is gone must not hold a worker for longer
+CONNECT = 5.0
+
+_log = logging.getLogger("taskq.redis")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One Redis.
+
+    Attributes:
+        connect: makes a connection to it, not yet open.
+        place: what to call it.
+        namespace: what the address itself says; None where it says nothing.
+        failed_max: likewise.
+    """
+
+    connect: Connect
+    place: Place
+    namespace: str | None = None
+    failed_max: int | None = None
+
+
+def _truth(text: str) -> bool:
+    if text.lower() in {"1", "true", "yes", "on"}:
+        return True
+    if text.lower() in {"0", "false", "no", "off"}:
+        return False
+    raise ValueError(text)
+
+
+def _seconds(text: str) -> float:
+    if (value := float(text)) > 0:
+        return value
+    raise ValueError(text)
+
+
+def _some(text: str) -> int:
+    if (value := int(text)) > 0:
+        return value
+    raise ValueError(text)
+
+
+# What may stand behind the `?` beside `namespace`, `failed_max` and `db`: redis-py's keywords.
+_OPTIONS: dict[str, Callable[[str], object]] = {
+    "client_name": str,
+    "socket_connect_timeout": _seconds,
+    "socket_timeout": _seconds,
+}
+_TLS_OPTIONS: dict[str, Callable[[str], object]] = {
+    "ssl_ca_certs": str,
+    "ssl_ca_path": str,
+    "ssl_cert_reqs": str,
+    "ssl_certfile": str,
+    "ssl_check_hostname": _truth,
+    "ssl_keyfile": str,
+}
+_FAKE_NAMES = ("maint_", "oss_", "orig_")  # of a pool's own keywords those that would make it talk to its connections
+
+
+def parse(source: object) -> Address:
+    """Understand an address. Nothing is connected to.
+
+    Raises:
+        ConfigurationError: it is none. The message has no password in it.
+    """
+    if not isinstance(source, str):
+        return _of_client(source)
+    scheme, mark, _ = source.partition("://")
+    if not mark:
+        return _of_short_form(source)
+    if scheme.lower() == "unix":
+        return _of_socket(source)
+    if scheme.lower() in {"redis", "rediss"}:
+        return _of_url(source)
+    raise _wrong(source, "is no address of a Redis. Write one such as redis://localhost:6379/0.")
+
+
+# ---- one function a form
+
+
+def _of_short_form(text: str) -> Address:
+    """`host`, `host:port`, `host:port:db`, and each with `/namespace` behind: what follows the first `/`, all of it."""
+    server, slash, namespace = text.partition("/")
+    found = re.fullmatch(r"(?P<host>\[[^\]]*\]|[^:\[\]]+)(?::(?P<port>[^:]*))?(?::(?P<db>[^:]*))?", server)
+    if found is None:
+        raise _wrong(text, "is no address of a Redis. Write host:port:db/namespace or redis://localhost:6379/0.")
+    host = found["host"].strip("[]")
+    port = _number(text, found["port"], "port", least=1, most=65535) if found["port"] is not None else 6379
+    db = _number(text, found["db"], "database", least=0) if found["db"] is not None else 0
+    return _of_host(TCPConnection, host, port, db, {}, namespace if slash else None)
+
+
+def _of_url(url: str) -> Address:
+    """`redis://user:password@host:port/db?namespace=x`; as in Resque, the path is a number and never a namespace."""
+    parts = _split(url)
+    tls = parts.scheme == "rediss"
+    try:
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise _wrong(url, "has no port between 1 and 65535.") from None
+    if port == 0:
+        raise _wrong(url, "has no port between 1 and 65535.")
+    given = _query(url, parts.query, {**_OPTIONS, **(_TLS_OPTIONS if tls else {})})
+    if given.pop("db", None) is not None:
+        _log.warning("%s: as with Resque, db= sets nothing here. Write redis://host:port/DATABASE.", redacted(url))
+    path = unquote(parts.path).strip("/")
+    number = re.match(r"\d+", path)
+    if path and (number is None or number[0] != path):
+        _log.warning("%s: as with Resque, the path sets only the database. Write ?namespace=NAME.", redacted(url))
+    db = int(number[0]) if number else 0
+    namespace, failed_max = given.pop("namespace", None), given.pop("failed_max", None)
+    address = _of_host(SSLConnection if tls else TCPConnection, unquote(host or "localhost"), port or 6379, db, {
+        **_credentials(parts.username, parts.password), **given,
+    }, cast("str | None", namespace))  # fmt: skip
+    return Address(address.connect, address.place, address.namespace, cast("int | None", failed_max))
+
+
+def _of_socket(url: str) -> Address:
+    """`unix:///path/of/the/socket?db=0&namespace=x`."""
+    parts = _split(url)
+    given = _query(url, parts.query, _OPTIONS)
+    path = unquote(parts.path)
+    if not path.startswith("/") or parts.hostname:
+        raise _wrong(url, "has no path of a socket. Write unix:///run/redis.sock.")
+    namespace, failed_max = given.pop("namespace", None), given.pop("failed_max", None)
+    db = cast("int", given.pop("db", 0))
+    options = {"path": path, "db": db, **_credentials(parts.username, parts.password), **given}
+    place = Place(f"Redis at {path}{f' (database {db})' if db else ''}", f"redis-cli -s {path} ping")
+    connect = _maker(UnixDomainSocketConnection, options)
+    return Address(connect, place, cast("str | None", namespace), cast("int | None", failed_max))
+
+
+def _of_host(
+    kind: type[AbstractConnection], host: str, port: int, db: int, options: dict[str, object], namespace: str | None
+) -> Address:
+    connect = _maker(kind, {"host": host, "port": port, "db": db, "socket_keepalive": True, **options})
+    return Address(connect, _place(host, port, db, tls=issubclass(kind, SSLConnection)), namespace)
+
+
+def _of_client(client: object) -> Address:
+    """A `redis.Redis`, one of a Sentinel's `master_for` among them: its address and credentials, not its retries."""
+    pool = getattr(client, "connection_pool", None)
+    kind: Any = getattr(pool, "connection_class", None)
+    if not isinstance(client, redis.Redis) or not _is_connection(kind):
+        name = f"{type(client).__module__}.{type(client).__qualname__}"
+        more = " Give what its master_for(...) returns." if name == "redis.sentinel.Sentinel" else ""
+        raise _wrong(name, f"is no client of one Redis that taskq can use.{more} It takes a URL or a redis.Redis.")
+    assert pool is not None
+    options = {name: value for name, value in pool.connection_kwargs.items() if not name.startswith(_FAKE_NAMES)}
+    if isinstance(pool, SentinelConnectionPool):
+        name = pool.service_name
+        place = Place(f"Redis (Sentinel's {name})", f"redis-cli -p 26379 sentinel master {name}")
+    elif path := options.get("path"):
+        place = Place(f"Redis at {path}", f"redis-cli -s {path} ping")
+    else:
+        host, port = str(options.get("host", "localhost")), int(options.get("port", 6379))
+        place = _place(host, port, int(options.get("db") or 0), tls=issubclass(kind, SSLConnection))
+    # The pool is kept alive with it: a Sentinel's connections ask their pool for the master.
+    return Address(functools.partial(_make, kind, options, keep=pool), place)
+
+
+# ---- making connections
+
+
+def _is_connection(kind: object) -> bool:
+    return isinstance(kind, type) and any(base.__name__ == "AbstractConnection" for base in kind.__mro__)
+
+
+def _place(host: str, port: int, db: int, *, tls: bool) -> Place:
+    shown = f"[{host}]" if ":" in host else host
+    cli = ["redis-cli", *(["-h", host] if host not in {"localhost", "127.0.0.1"} else []), "-p", str(port)]
+    probe = " ".join([*cli, *(["--tls"] if tls else []), "ping"])
+    return Place(f"Redis at {shown}:{port}{f' (database {db})' if db else ''}", probe)
+
+
+def _credentials(user: str | None, password: str | None) -> dict[str, object]:
+    return {
+        **({"username": unquote(user)} if user else {}),
+        **({"password": unquote(password)} if password else {}),
+    }
+
+
+def _maker(kind: Callable[..., Any], options: dict[str, object]) -> Connect:
+    defaults: dict[str, object] = {"socket_timeout": READ, "socket_connect_timeout": CONNECT}
+    return functools.partial(_make, kind, {**defaults, **options})
+
+
+def _make(kind: Callable[..., Any], options: dict[str, Any], *, keep: object = None, **over: object) -> Connection:
+    del keep
+    own: dict[str, object] = {
+        "protocol": 2,  # no HELLO: one round trip less for each child that is forked
+        "decode_responses": False,
+        "encoding": "utf-8",
+        "health_check_interval": 0,
+        "retry": Retry(NoBackoff(), 0),
+        "retry_on_timeout": False,
+        "retry_on_error": [],
+        **_silence(),
+    }
+    for name in ("socket_timeout", "socket_connect_timeout"):
+        if options.get(name) is None:  # redis-py's way of saying for ever
+            own[name] = READ
+    return cast("Connection", kind(**{**options, **own, **over}))
+
+
+@functools.cache
+def _silence() -> dict[str, object]:
+    """The keyword that keeps redis-py from two CLIENT SETINFO, two round trips, for each connection."""
+    known = inspect.signature(AbstractConnection.__init__).parameters
+    return {"driver_info": None} if "driver_info" in known else {"lib_name": None, "lib_version": None}
+
+
+# ---- reading text
+
+
+def _split(url: str) -> Any:
+    try:
+        parts = urlsplit(url)
+        parts.hostname  # noqa: B018
+    except ValueError:
+        raise _wrong(url, "is no URL. Write one such as redis://localhost:6379/0.") from None
+    return parts
+
+
+def _query(url: str, query: str, known: dict[str, Callable[[str], object]]) -> dict[str, object]:
+    known = {"namespace": str, "failed_max": _some, "db": int, **known}
+    problems: list[str] = []
+    given: dict[str, object] = {}
+    for name, text in parse_qsl(query, keep_blank_values=True):
+        if name not in known:
+            near = nearest(name, known)
+            meant = f" Did you mean {near}?" if near else ""
+            problems.append(f'does not know "{name}".{meant} Known: {", ".join(sorted(known))}.')
+            continue
+        try:
+            given[name] = known[name](text)
+        except ValueError:
+            problems.append(f'has a wrong value for "{name}".')
+    if problems:
+        raise ConfigurationError([Problem("broker", "broker", f"{redacted(url)} {problem}") for problem in problems])
+    return given
+
+
+def _number(address: str, text: str, what: str, *, least: int, most: int = 2**31) -> int:
+    if text.isascii() and text.isdigit() and least <= int(text) <= most:
+        return int(text)
+    raise _wrong(address, f'has "{redacted(text)}" for a {what}, which is no number from {least} on.')
+
+
+def _wrong(address: str, message: str) -> ConfigurationError:
+    return ConfigurationError([Problem("broker", "broker", f"{redacted(address) or 'an empty text'} {message}")])
