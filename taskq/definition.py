@@ -13,6 +13,7 @@ from types import FunctionType
 from typing import TypeAlias
 
 from taskq.errors import JobDefinitionError
+from taskq.job_options import check_queue
 from taskq.signature import Signature
 
 __all__ = ["ClassMethods", "JobDefinition", "of_class", "of_function"]
@@ -133,7 +134,8 @@ def of_class(
         queue = getattr(owner, "queue", None)
         if queue is not None and not isinstance(queue, str):
             raise JobDefinitionError(
-                f"{where}.queue is a {type(queue).__name__}; a job's queue is a string. Or say @taskq.job(queue=...)."
+                f"{where}.queue is of type {type(queue).__name__}; a job's queue is a string. "
+                "Or say @taskq.job(queue=...)."
             )
     of_instance = isinstance(inspect.getattr_static(owner, "perform"), FunctionType)
     function = perform
@@ -179,8 +181,13 @@ def _definition(
     for said in (name, *aliases):
         if not isinstance(said, str) or not said:
             raise JobDefinitionError(f'{where}: a job needs a name that is not empty: @taskq.job(name="...").')
-    if queue is not None and not queue:
-        raise JobDefinitionError(f"{where}: jobs must be placed onto a queue; its name is empty.")
+    if queue is not None:
+        if not queue:
+            raise JobDefinitionError(f"{where}: jobs must be placed onto a queue; its name is empty.")
+        try:
+            check_queue(queue)
+        except (TypeError, ValueError) as error:
+            raise JobDefinitionError(f"{where}: {error}") from None
     if inspect.isgeneratorfunction(signature_of) or inspect.isasyncgenfunction(signature_of):
         raise JobDefinitionError(f"{where} is a generator: calling it would perform nothing. Take the `yield` out.")
     signature = Signature(name, signature_of, skip=skip)

@@ -125,10 +125,15 @@ def _hints(declaring: type) -> dict[str, Any]:
 def _fits(value: object, hint: Any) -> bool:
     if hint is None or hint is types.NoneType:
         return value is None
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
     if isinstance(hint, type):
-        if hint is float:
-            return isinstance(value, int | float) and not isinstance(value, bool)
-        return isinstance(value, hint) and not (hint is int and isinstance(value, bool))
+        try:
+            return isinstance(value, hint)
+        except TypeError:  # Any, and protocols that say nothing at run time
+            return True
     origin = typing.get_origin(hint)
     if origin in (typing.Union, types.UnionType):
         return any(_fits(value, option) for option in typing.get_args(hint))

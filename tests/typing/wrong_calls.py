@@ -1,0 +1,94 @@
+"""Calls that every type checker must refuse: each line marked `# error`, and no other."""
+
+from __future__ import annotations
+
+import taskq
+
+
+@taskq.job(queue="emails")
+def send_email(to: str, subject: str, body: str = "") -> int:
+    return len(to)
+
+
+@taskq.job
+async def fetch(url: str, *, timeout: float = 1.0) -> bytes:
+    return url.encode()
+
+
+@taskq.job
+class Static:
+    @staticmethod
+    def perform(to: str, subject: str) -> None: ...
+
+
+@taskq.job
+class OfClass:
+    @classmethod
+    def perform(cls, user: str, token: str) -> None: ...
+
+
+@taskq.job
+class OfInstance:
+    def perform(self, user: str) -> None: ...
+
+
+@taskq.job
+class AsyncStatic:
+    @staticmethod
+    async def perform(user: str) -> None: ...
+
+
+@taskq.job
+class AsyncOfClass:
+    @classmethod
+    async def perform(cls, user: str) -> None: ...
+
+
+@taskq.job
+class AsyncOfInstance:
+    async def perform(self, user: str) -> None: ...
+
+
+@taskq.job
+class WithoutPerform:
+    queue = "emails"
+
+
+def no_job(to: str) -> None: ...
+
+
+send_email.enqueue(1)  # error
+send_email.enqueue("a@b", "Hi", "...", "more")  # error
+send_email.enqueue("a@b", "Hi", sbject="x")  # error
+send_email.enqueue("a@b", 2)  # error
+fetch.enqueue("http://x", timeout="2")  # error
+send_email(1)  # error
+text: str = send_email("a@b", "Hi")  # error
+
+taskq.enqueue(send_email, 1)  # error
+taskq.enqueue(fetch, 1)  # error
+taskq.enqueue(Static, 1)  # error
+taskq.enqueue(OfClass, 1)  # error
+taskq.enqueue(OfInstance, 1)  # error
+taskq.enqueue(AsyncStatic, 1)  # error
+taskq.enqueue(AsyncOfClass, 1)  # error
+taskq.enqueue(AsyncOfInstance, 1)  # error
+taskq.enqueue(OfInstance, "a", "b")  # error
+taskq.enqueue(WithoutPerform, 1)  # error
+taskq.enqueue(no_job, "a@b")  # error
+taskq.enqueue(3, "a@b")  # error
+
+taskq.enqueue_to("vip", send_email, 1)  # error
+taskq.enqueue_to("vip", Static, 1)  # error
+taskq.enqueue_to(1, send_email, "a@b", "Hi")  # error
+
+send_email.options(queue="vip").enqueue(1)  # error
+send_email.options(queue=1).enqueue("a@b", "Hi")  # error
+taskq.options(queue="vip").enqueue(OfInstance, 1)  # error
+taskq.options(queue="vip").enqueue(send_email, 1)  # error
+
+send_email.call(1)  # error
+send_email.options(front=True).call(1)  # error
+taskq.call(Static, 1)  # error
+taskq.options(queue="vip").call(OfClass, 1, 2)  # error
+taskq.enqueue_many([("send_email", 1)])  # error
