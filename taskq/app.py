@@ -10,8 +10,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypedDict
+from types import MappingProxyType, TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, cast
 
 from taskq import config as configuration
 from taskq import envelope, plugins
@@ -35,7 +35,7 @@ if TYPE_CHECKING:  # a producer performs nothing: it should not pay for the impo
 __all__ = ["DecodedJob", "Info", "TaskQ"]
 
 _PAGE: Final = 1000
-_NOTHING: Final[Mapping[str, object]] = {}
+_NOTHING: Final[Mapping[str, object]] = MappingProxyType({})  # hooks see it: it must stay empty
 
 
 class Info(TypedDict):
@@ -256,41 +256,45 @@ class TaskQ(Verbs):
             BrokerUnavailable: a note on it says how many had been enqueued before.
         """
         calls = list(calls)
-        answers: dict[int, Enqueued] = {}
-        ready: list[Accepted | None] = []
-        for call in calls:
-            if not isinstance(call, Call):
-                raise NotAJob(
-                    f"A value of type {type(call).__name__}", "enqueue_many takes calls: send_email.call(to)."
-                )
-            if call.declared:
-                self._options_known().check(call.declared, f"options(...) of {call.job}")
-            body = self._encoded(call.definition, call.job, call.args, _NOTHING)
-            plain = self._sender(call.definition) is None
-            ready.append(Accepted(call.job, call.queue, body) if plain else None)
-        groups: dict[tuple[str, bool], list[int]] = {}
+        answers: list[Enqueued | None] = [self._ready(call) for call in calls]
+        waiting: dict[tuple[str, bool], list[bytes]] = {}
+        sent = 0
 
         def push(queue: str, front: bool) -> None:
-            places = groups.pop((queue, front), None)
-            if places:
-                group = [accepted for place in places if (accepted := ready[place]) is not None]
-                self.broker.push(queue, [accepted.payload for accepted in group], front=front)
-                answers.update(zip(places, group, strict=True))
+            nonlocal sent
+            if bodies := waiting.pop((queue, front), None):
+                self.broker.push(queue, bodies, front=front)
+                sent += len(bodies)
 
         try:
             for place, call in enumerate(calls):
-                if ready[place] is not None:
-                    groups.setdefault((call.queue, call.front), []).append(place)
+                ready = answers[place]
+                if isinstance(ready, Accepted):
+                    waiting.setdefault((call.queue, call.front), []).append(ready.payload)
                     continue
                 push(call.queue, front=False)
                 push(call.queue, front=True)
                 answers[place] = self.enqueue_call(call)
-            for queue, front in list(groups):
+                sent += 1
+            for queue, front in list(waiting):
                 push(queue, front)
         except Exception as error:
-            error.add_note(f"Before this, {len(answers)} of {len(calls)} calls had been enqueued.")
+            error.add_note(f"Before this, {sent} of {len(calls)} calls had been enqueued.")
             raise
-        return [answers[place] for place in range(len(calls))]
+        return cast("list[Enqueued]", answers)
+
+    def _ready(self, call: Call) -> Accepted | None:
+        """What a call that nothing wraps will be answered, once it is pushed; None for one that something wraps.
+
+        Either is checked and encoded: it raises as `enqueue` would.
+        """
+        if not isinstance(call, Call):
+            raise NotAJob(f"A value of type {type(call).__name__}", "enqueue_many takes calls: send_email.call(to).")
+        definition, job, args, queue, _front, declared = call
+        if declared:
+            self._options_known().check(declared, f"options(...) of {job}")
+        body = self._encoded(definition, job, args, _NOTHING)
+        return Accepted(job, queue, body) if self._sender(definition) is None else None
 
     def _sender(self, definition: JobDefinition | None) -> Callable[[EnqueueRequest], Enqueued] | None:
         """What enqueues calls of this job within all that wraps them; None where nothing does."""
