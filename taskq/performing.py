@@ -7,7 +7,6 @@ module knows no broker.
 from __future__ import annotations
 
 import logging
-import re
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
@@ -35,7 +34,6 @@ _log = logging.getLogger("taskq.performing")
 _MESSAGE_MOST: Final = 32 * 1024  # characters of an exception's text that are kept; its middle goes
 _TRACEBACK_MOST: Final = 64 * 1024
 _FRAMES_MOST: Final = 100  # of each end of a backtrace: a stack overflow has thousands
-_TAG: Final = re.compile(r"taskq:([A-Za-z0-9_]+):")
 
 
 class Tools:
@@ -243,16 +241,19 @@ def describe(error: BaseException) -> ErrorRecord:
 
 def _loads(args: tuple[object, ...], serializers: Mapping[str, Serializer]) -> tuple[object, ...]:
     """The arguments, by the serializer whose tag they bear; by JSON where they bear none."""
-    if len(args) == 1 and type(args[0]) is str and (tag := _TAG.match(args[0])) is not None:
-        serializer = serializers.get(tag[1])
-        if serializer is not None and (decoded := serializer.loads(list(args))) is not None:
-            return decoded
-        known = ", ".join(sorted(serializers))
+    if len(args) != 1:
+        return args
+    tag = envelope.tag(list(args))
+    if tag is None:
+        return args
+    serializer = serializers.get(tag)
+    decoded = None if serializer is None else serializer.loads(list(args))
+    if decoded is None:
         raise InvalidPayload(
-            f'The arguments are in the serializer "{tag[1]}", which this worker does not accept. It accepts: {known}. '
-            f"Say accept={sorted({*serializers, tag[1]})} to read it."
+            f'The arguments are in the serializer "{tag}", which this worker does not accept. It accepts: '
+            f"{', '.join(sorted(serializers))}. To read it: accept={sorted({*serializers, tag})}."
         )
-    return args
+    return decoded
 
 
 # ---- calling
