@@ -256,7 +256,7 @@ class TaskQ(Verbs):
             BrokerUnavailable: a note on it says how many had been enqueued before.
         """
         calls = list(calls)
-        answers: list[Enqueued | None] = [self._ready(call) for call in calls]
+        answers = self._ready(calls)
         waiting: dict[tuple[str, bool], list[bytes]] = {}
         sent = 0
 
@@ -283,18 +283,26 @@ class TaskQ(Verbs):
             raise
         return cast("list[Enqueued]", answers)
 
-    def _ready(self, call: Call) -> Accepted | None:
-        """What a call that nothing wraps will be answered, once it is pushed; None for one that something wraps.
+    def _ready(self, calls: Sequence[Call]) -> list[Enqueued | None]:
+        """What each call that nothing wraps will be answered, once it is pushed; None for one that something wraps.
 
-        Either is checked and encoded: it raises as `enqueue` would.
+        All are checked and encoded: it raises as `enqueue` would.
         """
-        if not isinstance(call, Call):
-            raise NotAJob(f"A value of type {type(call).__name__}", "enqueue_many takes calls: send_email.call(to).")
-        definition, job, args, queue, _front, declared = call
-        if declared:
-            self._options_known().check(declared, f"options(...) of {job}")
-        body = self._encoded(definition, job, args, _NOTHING)
-        return Accepted(job, queue, body) if self._sender(definition) is None else None
+        answers: list[Enqueued | None] = []
+        wrapped: dict[JobDefinition | None, bool] = {}
+        for call in calls:
+            if not isinstance(call, Call):
+                raise NotAJob(
+                    f"A value of type {type(call).__name__}", "enqueue_many takes calls: send_email.call(to)."
+                )
+            definition, job, args, queue, _front, declared = call
+            if declared:
+                self._options_known().check(declared, f"options(...) of {job}")
+            if definition not in wrapped:
+                wrapped[definition] = self._sender(definition) is not None
+            body = self._encoded(definition, job, args, _NOTHING)
+            answers.append(None if wrapped[definition] else Accepted(job, queue, body))
+        return answers
 
     def _sender(self, definition: JobDefinition | None) -> Callable[[EnqueueRequest], Enqueued] | None:
         """What enqueues calls of this job within all that wraps them; None where nothing does."""

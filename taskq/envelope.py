@@ -21,7 +21,19 @@ from typing import Any, cast
 from taskq.errors import InvalidPayload
 from taskq.records import JSON, Payload
 
-__all__ = ["MAX_DEPTH", "decode", "dump", "encode", "inspect", "parse", "tag", "tagged", "too_deep", "untagged"]
+__all__ = [
+    "MAX_DEPTH",
+    "decode",
+    "dump",
+    "dump_plain",
+    "encode",
+    "inspect",
+    "parse",
+    "tag",
+    "tagged",
+    "too_deep",
+    "untagged",
+]
 
 MAX_DEPTH = 99
 """How deep a payload's JSON may nest, the payload itself counted.
@@ -79,6 +91,11 @@ def dump(value: object) -> str:
     if isinstance(value, (list, tuple)) and _PLAIN.issuperset(map(type, value)):
         return text
     return _STRING_OR_ODD_FLOAT.sub(_as_ruby, text) if _ODD_FLOAT.search(text) else text
+
+
+def dump_plain(values: list[object] | tuple[object, ...]) -> str:
+    """As `dump`, of a list of nothing but str, int, bool and None, of which the caller has made sure (0.3 us less)."""
+    return "".join(_encode(values, 0))
 
 
 def _as_ruby(found: re.Match[str]) -> str:

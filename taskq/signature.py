@@ -91,7 +91,8 @@ class Signature:
         # 0.15 us against 1.7 us of inspect.Signature.bind: nearly every call goes this way.
         if not kwargs and self._least <= len(args) <= self._most:
             # Who really passes such a dict last gets it through as an argument, for an empty one follows it.
-            return (*args, {KEYWORDS: {}}) if args and _keywords(args[-1]) is not None else args
+            marked = args and type(args[-1]) is dict and _keywords(args[-1]) is not None
+            return (*args, {KEYWORDS: {}}) if marked else args
         try:
             return self._fit(args, kwargs)
         except _Misfit as misfit:
@@ -169,6 +170,8 @@ class Signature:
     def names(self, args: tuple[object, ...]) -> tuple[str, ...]:
         """A name for each element of a list that travels: the parameter's, or `args[3]` where there is none."""
         count = len(args)
+        if count == len(self._positional) and count and type(args[-1]) is not dict:
+            return self._positional  # nearly every call: 0.1 us of an enqueue_many that takes 3 a job
         if count <= len(self._positional):
             names = self._positional[:count]
         else:

@@ -11,7 +11,7 @@ import sys
 from datetime import date, datetime
 
 from taskq.arguments import Carries, carried, lone_surrogate, refusal
-from taskq.envelope import dump, tag
+from taskq.envelope import dump, dump_plain, tag
 
 __all__ = ["JSONSerializer"]
 
@@ -31,10 +31,11 @@ class JSONSerializer:
             UnserializableArgument: one of them would not come back equal.
         """
         # Most calls have a handful of strings and numbers: a set operation tells, and nothing is walked through.
-        if not _FLAT.issuperset(map(type, args)) and not carried(args, _CARRIES):
+        flat = _FLAT.issuperset(map(type, args))
+        if not flat and not carried(args, _CARRIES):
             raise refusal(job, names, args, _CARRIES)
         try:
-            text = dump(args)
+            text = dump_plain(args) if flat else dump(args)
             if not text.isascii():
                 text.encode()
         except ValueError as wrong:
