@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, cast
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypedDict, cast
 
 from taskq import config as configuration
 from taskq import envelope, plugins
@@ -33,6 +33,8 @@ if TYPE_CHECKING:  # a producer performs nothing: it should not pay for the impo
     from taskq.performing import Tools
 
 __all__ = ["DecodedJob", "Info", "TaskQ"]
+
+_Encoder: TypeAlias = Callable[[JobDefinition | None, str, tuple[object, ...], Mapping[str, object]], bytes]
 
 _PAGE: Final = 1000
 _NOTHING: Final[Mapping[str, object]] = MappingProxyType({})  # hooks see it: it must stay empty
@@ -99,6 +101,7 @@ class TaskQ(Verbs):
         self._handlers: tuple[FailureHandler, ...] | None = None
         self._tools: Tools | None = None
         self._inline: Tools | None = None
+        self._encode: _Encoder | None = None
         self._senders: dict[JobDefinition | None, Callable[[EnqueueRequest], Enqueued] | None] = {}
 
     # ---- what the configuration names, loaded when it is first needed
@@ -290,6 +293,7 @@ class TaskQ(Verbs):
         """
         answers: list[Enqueued | None] = []
         wrapped: dict[JobDefinition | None, bool] = {}
+        encoded = self._encoder()
         for call in calls:
             if not isinstance(call, Call):
                 raise NotAJob(
@@ -300,7 +304,7 @@ class TaskQ(Verbs):
                 self._options_known().check(declared, f"options(...) of {job}")
             if definition not in wrapped:
                 wrapped[definition] = self._sender(definition) is not None
-            body = self._encoded(definition, job, args, _NOTHING)
+            body = encoded(definition, job, args, _NOTHING)
             answers.append(None if wrapped[definition] else Accepted(job, queue, body))
         return answers
 
@@ -363,11 +367,24 @@ class TaskQ(Verbs):
     def _encoded(
         self, definition: JobDefinition | None, job: str, args: tuple[object, ...], extra: Mapping[str, object]
     ) -> bytes:
-        names = definition.signature.names(args) if definition is not None else _by_place(args)
-        body = envelope.encode(job, self.serializer.dumps(job, names, args), extra)
-        if len(body) > self.config.max_payload:
-            raise PayloadTooLarge(job, len(body), self.config.max_payload)
-        return body
+        return self._encoder()(definition, job, args, extra)
+
+    def _encoder(self) -> _Encoder:
+        """What makes a payload of a bound call. Made once: it looks nothing up but in its own closure."""
+        if self._encode is None:
+            dumps, most, encode = self.serializer.dumps, self.config.max_payload, envelope.encode
+
+            def encoded(
+                definition: JobDefinition | None, job: str, args: tuple[object, ...], extra: Mapping[str, object]
+            ) -> bytes:
+                names = definition.signature.names(args) if definition is not None else _by_place(args)
+                body = encode(job, dumps(job, names, args), extra)
+                if len(body) > most:
+                    raise PayloadTooLarge(job, len(body), most)
+                return body
+
+            self._encode = encoded
+        return self._encode
 
     def _options_known(self) -> KnownOptions:
         if self._known is None:
