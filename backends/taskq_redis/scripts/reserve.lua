@@ -9,68 +9,71 @@
 -- Atomic because settling, counting, taking and recording are one script: no job is ever in neither place, or in two.
 -- Cannot raise after its first write because all that it changes but the queues and counters was read before it, and
 --   those are changed by pcall; SET and RPUSH of the records hit keys known to be free.
--- include: call
+-- What `call` in parts/ does for the other scripts stands in place here: each closure costs, and every job pays.
 -- include: shown
+local call, try, sub = redis.call, redis.pcall, string.sub
 local W, A, TOKEN, FIXED = KEYS[1], KEYS[2], KEYS[3], 8
 local queues = #KEYS - FIXED
-local id, limit, name_at = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local token, run_at, before = ARGV[queues + 4], ARGV[queues + 5], queues + 5
 local settled = #ARGV - before
 
-local is, kept = standing(KEYS[4], id, TOKEN, token)
-if is == 'gone' then
+local kept = call('GET', TOKEN)
+if call('SISMEMBER', KEYS[4], ARGV[1]) == 0 or not kept or sub(kept, 1, 8) ~= sub(token, 1, 8) then
   return { -1 }
 end
-local fence, ahead = fence_at(W), redis.call('LLEN', A)
+local fence, ahead = call('GETRANGE', W, -23, -3), call('LLEN', A)
 local in_hand = fence ~= '' and 1 or 0
 
 local function held()
   if in_hand + ahead == 0 then
     return { 1, 0 }
   end
-  local answer = redis.call('LRANGE', A, 0, -1)
-  table.insert(answer, 1, redis.call('GET', W))
+  local answer = call('LRANGE', A, 0, -1)
+  table.insert(answer, 1, call('GET', W))
   table.insert(answer, 1, 2)
   return answer
 end
 
-if is == 'again' and string.sub(kept, 17, 17) == '0' then
-  return { 0 }
-elseif is ~= 'new' then
+local number, last = tonumber(sub(token, 9), 16), tonumber(sub(kept, 9, 16), 16)
+if number < last then
   return held()
+elseif number == last then
+  return sub(kept, 17, 17) == '0' and { 0 } or held()
 end
 
-local pause = string.match(string.lower(redis.call('GET', KEYS[5]) or ''), '^%s*(.-)[%s%z]*$') == 'true'
-local some_paused = redis.call('SCARD', KEYS[6]) > 0
+local pause = call('GET', KEYS[5])
+pause = pause and string.match(string.lower(pause), '^[%s%z]*(.-)[%s%z]*$') == 'true'
+local some_paused = call('SCARD', KEYS[6]) > 0
 local matches = settled <= in_hand + ahead
 for i = 1, matches and settled or 0 do
   local at = i - in_hand
-  matches = matches and ARGV[before + i] == (at == 0 and fence or fence_of(redis.call('LINDEX', A, at - 1)))
+  matches = matches and ARGV[before + i] == (at == 0 and fence or sub(call('LINDEX', A, at - 1), -23, -3))
 end
 
-keep(TOKEN, token, matches and '1' or '0', kept)
+-- The first write is a DEL: in a full Redis a script that began with one runs to its end.
+call('DEL', matches and settled > 0 and W or TOKEN)
+call('SET', TOKEN, token .. (matches and '1' or '0') .. sub(kept, 18))
 if not matches then
   return { 0 }
 end
 if settled > 0 then
-  redis.call('DEL', W)
   if settled > in_hand then
-    redis.call('LTRIM', A, settled - in_hand, -1)
+    call('LTRIM', A, settled - in_hand, -1)
   end
   ahead, in_hand = ahead - (settled - in_hand), 0
-  redis.pcall('INCRBY', KEYS[7], settled)
-  redis.pcall('INCRBY', KEYS[8], settled)
+  try('INCRBY', KEYS[7], settled)
+  try('INCRBY', KEYS[8], settled)
 end
 if in_hand + ahead > 0 then
   return held()
 end
 
-local answer, place = { 1 }, 0
+local answer, place, limit, name_at = { 1 }, 0, tonumber(ARGV[2]), tonumber(ARGV[3])
 for i = 1, pause and 0 or queues do
   local queue = KEYS[FIXED + i]
-  if not (some_paused and redis.call('SISMEMBER', KEYS[6], string.sub(queue, name_at)) == 1) then
+  if not (some_paused and call('SISMEMBER', KEYS[6], sub(queue, name_at)) == 1) then
     while place < limit do
-      local body = redis.pcall('LPOP', queue)
+      local body = try('LPOP', queue)
       if type(body) ~= 'string' then
         if body then
           answer[#answer + 1], answer[#answer + 2] = -i, ''
@@ -78,10 +81,12 @@ for i = 1, pause and 0 or queues do
         break
       end
       place = place + 1
-      local record = table.concat({
-        ARGV[3 + i], run_at, '","payload":', shown(body), ',"fence":"', token, string.format(':%04d"}', place)
-      })
-      redis.call(place == 1 and 'SET' or 'RPUSH', place == 1 and W or A, record)
+      local record = ARGV[3 + i] .. run_at .. '","payload":' .. shown(body) .. ',"fence":"' .. token
+      if place == 1 then
+        call('SET', W, record .. ':0001"}')
+      else
+        call('RPUSH', A, record .. string.format(':%04d"}', place))
+      end
       answer[#answer + 1], answer[#answer + 2] = i, body
     end
   end
@@ -90,6 +95,6 @@ for i = 1, pause and 0 or queues do
   end
 end
 if place == 0 then
-  answer[#answer + 1] = redis.call('SCARD', KEYS[4])
+  answer[#answer + 1] = call('SCARD', KEYS[4])
 end
 return answer
