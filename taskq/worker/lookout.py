@@ -31,15 +31,21 @@ DEAD_AT_START: Final = 300.0
 """Seconds of silence after which any worker is dead, as a Ruby worker judges it at its start (WIRE.md section 8); and
 what a worker of another program has said by saying nothing."""
 
+_WRITTEN: Final = 1.0
+"""Seconds that a heartbeat may be younger than it reads: it is written without fractions (WIRE.md section 11)."""
+
 _CENSUS: Final = 30.0  # seconds between two looks at who else is on this host, for one who does not hold the claim
 _PEERS_MOST: Final = 64  # processes that one worker watches; each costs a descriptor
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """A heartbeat as it stood at a look, and since when it has stood so, by the monotonic clock."""
+    """A worker as it stood at a look, and since when it has stood so, by the monotonic clock.
 
-    heartbeat: float | None
+    All that the backend has of it, for two heartbeats within a second read alike.
+    """
+
+    state: bytes
     since: float
 
 
@@ -147,9 +153,9 @@ class Lookout:
         if info.heartbeat is None and registration is None:
             return ""  # it never beat, and never said that it would: node-resque's workers (WIRE.md section 8)
         seen = self._seen.get(info.id)
-        if seen is None or seen.heartbeat != info.heartbeat:
-            seen = self._seen[info.id] = _Seen(info.heartbeat, now)
-        silent = float("inf") if info.heartbeat is None else self._broker.now() - info.heartbeat
+        if seen is None or seen.state != info.raw:
+            seen = self._seen[info.id] = _Seen(info.raw, now)
+        silent = float("inf") if info.heartbeat is None else self._broker.now() - info.heartbeat - _WRITTEN
         if as_ruby and info.heartbeat is not None and silent > DEAD_AT_START:
             return f"no heartbeat for {silent:.0f} s"
         dead_after = DEAD_AT_START if registration is None else registration.dead_after

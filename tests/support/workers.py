@@ -1,0 +1,153 @@
+"""The real worker, as its users start it: a process of its own, whose log is read as it comes."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+ROOT = Path(__file__).parent.parent.parent
+LONG = 30.0  # seconds after which what a test waits for will not come
+
+
+def wait_until(true: Callable[[], object], what: str = "", *, seconds: float = LONG) -> None:
+    """Return as soon as it is true. For what only another process can bring about, and tells by no event."""
+    ends = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > ends:
+            raise AssertionError(f"it did not come true within {seconds} s: {what or true}")
+        time.sleep(0.005)
+
+
+class RunningWorker:
+    """`taskq worker` with these arguments, in a group of its own."""
+
+    def __init__(
+        self,
+        url: str,
+        *arguments: str,
+        app: str = "tests.support.fault_jobs",
+        env: Mapping[str, str] | None = None,
+        command: Sequence[str] = ("worker",),
+        prefix: Sequence[str] = (),
+    ) -> None:
+        self.output: list[str] = []
+        self._came = threading.Condition()
+        quiet = {name: value for name, value in os.environ.items() if not name.startswith(("TASKQ_", "QUEUE"))}
+        self.process = subprocess.Popen(
+            [*prefix, sys.executable, "-m", "taskq", *command, "--app", app, *arguments],
+            cwd=ROOT,
+            env={**quiet, "TASKQ_BROKER": url, "PYTHONUNBUFFERED": "", **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.kill()
+        if error is not None:
+            print("".join(self.output))
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def log(self) -> str:
+        with self._came:
+            return "".join(self.output)
+
+    def line(self, pattern: str, *, seconds: float = LONG, times: int = 1) -> re.Match[str]:
+        """Wait for a line of the log that matches, the `times`th of them."""
+        ends = time.monotonic() + seconds
+        with self._came:
+            while True:
+                found = [match for line in self.output if (match := re.search(pattern, line))]
+                if len(found) >= times:
+                    return found[times - 1]
+                if not self._came.wait(ends - time.monotonic()):
+                    raise AssertionError(f"no line {pattern!r} came; the log:\n{''.join(self.output)}")
+
+    def started(self) -> str:
+        """Wait until it is registered. Its id."""
+        return self.line(r"Starting worker (\S+)")[1]
+
+    def send(self, *signals: int) -> None:
+        for number in signals:
+            os.kill(self.pid, number)
+
+    def send_group(self, number: int) -> None:
+        os.killpg(self.pid, number)
+
+    def children(self) -> list[int]:
+        """The processes it forked that are there now."""
+        return children_of(self.pid)
+
+    def ended(self, *, seconds: float = LONG) -> int:
+        """Wait for its end. Its exit status, negative for a signal."""
+        status = self.process.wait(seconds)
+        self._reader.join(seconds)
+        return status
+
+    def kill(self) -> None:
+        """End it at once, with all of its group and whatever it forked."""
+        for child in self.children():
+            _kill(child)
+        if self.process.poll() is None:
+            _kill(self.pid)
+            self.process.wait(LONG)
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self._reader.join(LONG)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            with self._came:
+                self.output.append(line)
+                self._came.notify_all()
+
+
+def children_of(pid: int) -> list[int]:
+    try:
+        text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    except OSError:
+        return []
+    return [int(child) for child in text.split()]
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] not in {"Z", "X"}
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
