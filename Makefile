@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DEMO_STAMP := $(VENV)/.demo
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test lint types layers check torture bench clean
@@ -10,13 +11,23 @@ STAMP := $(VENV)/.installed
 help:  ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-$(STAMP): pyproject.toml setup.cfg
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "taskq needs Python 3.11 or later; say which: make PYTHON=python3.12")'
-	$(PYTHON) -m venv $(VENV)
+$(VENV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "taskq needs Python 3.11 or later; say which: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+
+$(STAMP): pyproject.toml setup.cfg | $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
 	touch $@
 
 install: $(STAMP)  ## a virtual environment with taskq and all that its tests need
+
+# What the tests need takes a minute more; a first look should not wait for it.
+$(DEMO_STAMP): pyproject.toml setup.cfg | $(VENV)
+	test $(STAMP) -nt pyproject.toml || $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+demo: $(DEMO_STAMP)  ## a virtual environment with taskq, and its life of some jobs: no server, two seconds
+	@$(BIN)/taskq demo
 
 test: $(STAMP)  ## all tests, against a private redis-server, fakeredis and the in-memory backend
 	$(BIN)/python -m pytest

@@ -1,0 +1,121 @@
+"""`taskq enqueue`: a job by its name, with arguments as they are typed."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+
+import click
+
+from taskq.app import TaskQ
+from taskq.broker import Capability
+from taskq.cli.endings import DONE, SOME_FAILED, USAGE, Stop
+from taskq.cli.output import hint, json_option, plain, say, show_json
+from taskq.cli.queues import served_by
+from taskq.cli.session import common, examples, the_session
+from taskq.errors import UnknownJob
+from taskq.hook import Accepted, Deferred, Enqueued, Vetoed
+
+__all__ = ["enqueue"]
+
+_NEGATIVE = re.compile(r"-(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+
+
+class _TakesNumbers(click.Command):
+    """A command to which `-5` is an argument and no option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        # White space before a number means nothing to JSON, and keeps it from being taken for an option.
+        return super().parse_args(ctx, [f" {arg}" if _NEGATIVE.fullmatch(arg) else arg for arg in args])
+
+
+@click.command(
+    cls=_TakesNumbers,
+    epilog=examples(
+        "taskq enqueue --app shop.jobs Emailer a@example.com '{\"k\": 1}'",
+        "taskq enqueue --app shop.jobs --queue vip --front send_email a@example.com",
+        "taskq enqueue --queue reports Billing::Report 2026 -- --all",
+    ),
+)
+@click.argument("job")
+@click.argument("arguments", metavar="[ARGUMENT]...", nargs=-1)
+@click.option("--queue", "-q", metavar="QUEUE", help="Where it goes; without it, the job's own queue.")
+@click.option("--front", is_flag=True, help="Ahead of what waits there.")
+@common
+@json_option
+def enqueue(job: str, arguments: Sequence[str], queue: str | None, front: bool, as_json: bool) -> int:
+    """Enqueue JOB with these arguments.
+
+    Each argument is read as JSON where it is JSON (5, true, null, {"k": 1}), and is a text otherwise; a text that would
+    be JSON goes in quotes of its own: '"5"'. What begins with a dash goes behind a --.
+
+    JOB is the name of a job of the application (--app); with --queue it may be one of another program.
+    """
+    app = the_session().connected()
+    if queue is None and app.registry.find(job) is None:
+        raise Stop(USAGE, *_unknown(job, app))
+    done = app.options(queue=queue, front=front).enqueue(job, *(_read(argument) for argument in arguments))
+    if as_json:
+        show_json("enqueued/1", _described(done))
+    elif isinstance(done, Accepted):
+        say(f"Enqueued {plain(done.job)} to {plain(done.queue)}.")
+    elif isinstance(done, Deferred):
+        say(f"{plain(done.job)} was taken over by {done.by}: {done.reason}.")
+    if isinstance(done, Vetoed):
+        click.echo(f"{done.job} was not enqueued: {done.by} said no ({done.reason}).", err=True)
+        return SOME_FAILED
+    if isinstance(done, Accepted) and not app.config.inline:
+        _say_who_performs(app, done.queue)
+    return DONE
+
+
+def _read(argument: str) -> object:
+    try:
+        return json.loads(argument, parse_constant=_no_json)
+    except (ValueError, RecursionError) as wrong:
+        if argument[:1] in {"{", "["}:
+            click.echo(f"Sent as a text, for it is no JSON ({wrong}): {plain(argument[:60])}", err=True)
+        return argument
+
+
+def _no_json(constant: str) -> object:
+    """NaN and Infinity, which Python reads and JSON has not."""
+    raise ValueError(constant)
+
+
+def _unknown(job: str, app: TaskQ) -> Sequence[str]:
+    known = app.registry.names()
+    first = str(UnknownJob(job, "", known)).partition(" Its module")[0].replace(" (queue )", "")
+    return (
+        first,
+        f"Its module may not be imported: taskq enqueue --app YOUR.JOBS {job} ...",
+        f"A job of another program needs its queue: taskq enqueue --queue QUEUE {job} ...",
+        "Nothing was enqueued.",
+    )
+
+
+def _described(done: Enqueued) -> dict[str, object]:
+    if isinstance(done, Accepted):
+        return {"job": done.job, "queue": done.queue, "outcome": "accepted", "bytes": len(done.payload)}
+    outcome = "vetoed" if isinstance(done, Vetoed) else "deferred"
+    return {"job": done.job, "outcome": outcome, "by": done.by, "reason": done.reason}
+
+
+def _say_who_performs(app: TaskQ, queue: str) -> None:
+    """On standard error, where nobody will: a queue's name may be mistyped, and a store may end with this command."""
+    if Capability.SHARED not in app.broker.capabilities:
+        click.echo(f"It ends with this command, for its broker is {app.broker.address}.", err=True)
+        return
+    lines = served_by(app.workers())
+    if any(queue in line.expand([queue]) for line in lines):
+        return
+    if not lines:
+        hint(f"No worker is running. To start one: taskq worker --queue {queue} --app YOUR.JOBS")
+        return
+    served = ", ".join(dict.fromkeys(name for line in lines for name in line.patterns))
+    click.echo(
+        f'Queue "{plain(queue)}" is served by no worker (workers serve: {plain(served)}). '
+        "Enqueued all the same; taskq queues list.",
+        err=True,
+    )

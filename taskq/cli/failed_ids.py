@@ -1,0 +1,101 @@
+"""Names for failed jobs that a person types: `12-8f3a1c`, the entry's place and a mark of its content.
+
+A place alone shifts whenever somebody removes an older entry. The mark says whether what is found is what was seen; it
+is looked for near its place. A place alone is taken as it stands. In a queue's own list the queue comes first, and a
+colon: `emails:12-8f3a1c`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from taskq import failed_entry
+from taskq.broker import Broker
+from taskq.failed_entry import FailedJob
+from taskq.records import StoredFailure
+
+__all__ = ["FailedId", "Missing", "find", "id_of", "parse"]
+
+_FORM: Final = re.compile(r"(?:(?P<queue>.+):)?(?P<place>[0-9]{1,12})(?:-(?P<mark>[0-9a-f]{6}))?", re.DOTALL)
+_RETRIED: Final = b',"retried_at":'
+
+# How far an entry is followed: entries before it may have been removed, and hardly any come in before it.
+_BEFORE: Final = 1000
+_BEHIND: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class FailedId:
+    """What was typed.
+
+    Attributes:
+        text: as it was typed.
+        queue: whose failed list is meant; None for the common one.
+        place: the place in it, 0 the oldest.
+        mark: of the content; None where only a place was typed.
+    """
+
+    text: str
+    queue: str | None
+    place: int
+    mark: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """There is no such entry; `why` is a sentence."""
+
+    why: str
+
+
+def id_of(failed: FailedJob) -> str:
+    """The id of an entry as it was listed."""
+    queue = "" if failed.queue is None else f"{failed.queue}:"
+    return f"{queue}{failed.position}-{_mark(failed.entry)}"
+
+
+def parse(text: str) -> FailedId | None:
+    """The id that a text is; None where it is none."""
+    found = _FORM.fullmatch(text)
+    if found is None:
+        return None
+    return FailedId(text, found["queue"], int(found["place"]), found["mark"])
+
+
+def find(broker: Broker, wanted: FailedId) -> FailedJob | Missing:
+    """The entry that is meant. Reads a page of the list at most."""
+    here = broker.failures(wanted.place, 1, queue=wanted.queue)
+    if here and (wanted.mark is None or _mark(here[0].entry) == wanted.mark):
+        return failed_entry.decode(here[0])
+    if wanted.mark is None:
+        size = broker.failure_count(queue=wanted.queue)
+        last = f"the last one is {size - 1}" if size else "there is none"
+        return Missing(f"There is no failed job {wanted.text}: {last}.")
+    start = max(0, wanted.place - _BEFORE)
+    near = broker.failures(start, wanted.place - start + _BEHIND, queue=wanted.queue)
+    found = _nearest(wanted, (stored for stored in near if _mark(stored.entry) == wanted.mark))
+    if found is not None:
+        return failed_entry.decode(found)
+    retried = _nearest(wanted, (stored for stored in near if _mark(_before_retry(stored.entry)) == wanted.mark))
+    if retried is not None:
+        failed = failed_entry.decode(retried)
+        return Missing(f"{wanted.text} was already retried at {failed.retried_at}; it is {id_of(failed)} now.")
+    return Missing(f"{wanted.text} is gone: somebody removed it.")
+
+
+def _nearest(wanted: FailedId, found: Iterable[StoredFailure]) -> StoredFailure | None:
+    return min(found, key=lambda stored: abs(stored.position - wanted.place), default=None)
+
+
+def _mark(entry: bytes) -> str:
+    return hashlib.sha256(entry).hexdigest()[:6]
+
+
+def _before_retry(entry: bytes) -> bytes:
+    """An entry as it was before it was first marked as retried: that is its last key then (WIRE.md section 7)."""
+    head, marked, _ = entry.rpartition(_RETRIED)
+    return head + b"}" if marked else entry

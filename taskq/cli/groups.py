@@ -1,0 +1,56 @@
+"""Groups of commands about one thing, `list` being meant where none is typed: `taskq failed` is `taskq failed list`."""
+
+from __future__ import annotations
+
+import click
+
+from taskq.errors import nearest
+
+__all__ = ["ListedGroup"]
+
+_DEFAULT = "list"
+
+
+class ListedGroup(click.Group):
+    """A group whose command `list` may be left out, also before its options: `taskq failed --json`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order in which they were written."""
+        return list(self.commands)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click, with `list` put where no command is."""
+        place = self._behind_own_options(ctx, args)
+        typed = args[place] if place < len(args) else "-"
+        if typed.startswith("-") and typed not in ctx.help_option_names:
+            args = [*args[:place], _DEFAULT, *args[place:]]
+        return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click, with the nearest command in the error."""
+        if args[0] not in self.commands:
+            near = nearest(args[0], self.commands)
+            meant = f"Did you mean {near}?" if near else f"There are: {', '.join(self.commands)}."
+            raise click.UsageError(f'there is no command "{args[0]}". {meant}', ctx)
+        return super().resolve_command(ctx, args)
+
+    def _behind_own_options(self, ctx: click.Context, args: list[str]) -> int:
+        """The place of the first word that is no option of the group itself, nor the value of one."""
+        takes_value = {
+            name: isinstance(parameter, click.Option) and not parameter.is_flag
+            for parameter in self.get_params(ctx)
+            for name in parameter.opts
+        }
+        place = 0
+        while place < len(args):
+            name, equals, _ = args[place].partition("=")
+            if name in ctx.help_option_names or name not in takes_value:
+                short = name[:2]
+                if name.startswith("--") or not takes_value.get(short):  # `-bURL` is an option with its value
+                    break
+                place += 1
+            else:
+                place += 2 if takes_value[name] and not equals else 1
+        return min(place, len(args))

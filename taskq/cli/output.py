@@ -1,0 +1,197 @@
+"""What commands print: a table on a terminal, lines with tabs in a pipe, an object a line for programs.
+
+Whatever is printed may come from a payload that a stranger wrote. So no control character reaches a terminal, and no
+text is taken for markup.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import click
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+__all__ = [
+    "Column",
+    "as_json",
+    "count_of",
+    "duration",
+    "hint",
+    "json_option",
+    "on_terminal",
+    "plain",
+    "say",
+    "show",
+    "show_facts",
+    "show_json",
+]
+
+Style: TypeAlias = Literal["", "good", "bad", "dim", "name"]
+
+_STYLES = {"": "", "good": "green", "bad": "red", "dim": "dim", "name": "cyan"}
+_GAP = 2  # cells between two columns
+_LEAST = 12  # cells that a column keeps, however narrow the terminal
+# They turn the direction of what follows, so that it reads as something else.
+_TURNS_TEXT = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table.
+
+    Attributes:
+        name: its heading.
+        right: whether its values stand at its right edge: numbers.
+        cut: whether its values may be cut where the terminal is too narrow for them all.
+        style: how its values look.
+    """
+
+    name: str
+    right: bool = False
+    cut: bool = False
+    style: Style = ""
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line, with its schema.")
+"""The option of every command that prints data; the command gets it as `as_json`."""
+
+
+def on_terminal() -> bool:
+    """Whether a person sees what is printed as it is."""
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
+def say(text: str) -> None:
+    """A line for people on standard output."""
+    click.echo(text)
+
+
+def hint(text: str) -> None:
+    """What to type next, where a person is there to type it. It never gets into a pipe."""
+    if on_terminal():
+        click.secho(text, err=True, dim=True)
+
+
+def show(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, always: bool = False) -> None:
+    """A table on a terminal; elsewhere a line a row with tabs between the values, and no headings.
+
+    Args:
+        columns: its columns.
+        rows: their values.
+        always: a table everywhere: only people read this.
+    """
+    if not on_terminal() and not always:
+        for row in rows:
+            sys.stdout.write("\t".join(plain(value) for value in row) + "\n")
+        return
+    from rich import box
+    from rich.cells import cell_len
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False, markup=False, emoji=False)
+    filled = [[_text(value) for value in row] for row in rows]
+    whole = [
+        max([cell_len(column.name), *(cells[place].cell_len for cells in filled)])
+        for place, column in enumerate(columns)
+    ]
+    gaps = _GAP * (len(columns) - 1)
+    room = console.width - gaps if on_terminal() else sum(whole)
+    widths = _fitted(whole, [column.cut for column in columns], room)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold", padding=(0, 1, 0, 0))
+    for column, width in zip(columns, widths, strict=True):
+        table.add_column(
+            column.name,
+            justify="right" if column.right else "left",
+            style=_STYLES[column.style],
+            no_wrap=True,
+            overflow="ellipsis",
+            width=width,
+        )
+    for cells in filled:
+        table.add_row(*cells)
+    # Wider than the terminal, it is wrapped there; rich would leave out columns instead.
+    console.width = max(console.width, sum(widths) + gaps)
+    console.print(table)
+
+
+def show_facts(facts: Iterable[tuple[str, str]]) -> None:
+    """Names and values, a line each: side by side on a terminal, with a tab between in a pipe."""
+    facts = [(name, plain(value)) for name, value in facts]
+    if not on_terminal():
+        sys.stdout.writelines(f"{name}\t{value}\n" for name, value in facts)
+        return
+    width = max(len(name) for name, _ in facts)
+    for name, value in facts:
+        click.echo(f"{click.style(name.ljust(width), bold=True)}  {value}")
+
+
+def show_json(schema: str, record: Mapping[str, object]) -> None:
+    """One object, on one line. Its first key says what it is: `taskq.queue/1`."""
+    sys.stdout.write(f"{as_json({'schema': f'taskq.{schema}', **record})}\n")
+
+
+def as_json(value: object) -> str:
+    """JSON text in ASCII, which no encoding of a terminal or pipe harms. What JSON cannot carry is its `repr`."""
+    return json.dumps(_carried(value), allow_nan=False)
+
+
+def plain(text: str) -> str:
+    """The text on one line, and without anything that a terminal would act on."""
+    return text if text.isascii() and text.isprintable() else "".join(map(_harmless, text))
+
+
+def duration(seconds: float) -> str:
+    """A span of time, as short as a person needs it."""
+    for unit, length in (("d", 86400.0), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{max(seconds, 0.0):.0f} s"
+
+
+def count_of(number: int, noun: str) -> str:
+    """`1 job`, `3 jobs`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _fitted(widths: Sequence[int], cut: Sequence[bool], room: int) -> Sequence[int]:
+    """The widths, of those columns that may be cut the widest made narrower, until they fit or each is `_LEAST`."""
+    fitted = list(widths)
+    while sum(fitted) > room:
+        places = [place for place, may in enumerate(cut) if may and fitted[place] > _LEAST]
+        if not places:
+            break
+        fitted[max(places, key=lambda place: fitted[place])] -= 1
+    return fitted
+
+
+def _text(value: str) -> Text:
+    from rich.text import Text
+
+    return Text(plain(value))
+
+
+def _harmless(char: str) -> str:
+    if char in _TURNS_TEXT or unicodedata.category(char) in {"Cc", "Cs", "Zl", "Zp"}:
+        return char.encode("unicode_escape", "surrogatepass").decode("ascii")
+    return char
+
+
+def _carried(value: object) -> object:
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else repr(value)
+    if isinstance(value, Mapping):
+        return {key if isinstance(key, str) else repr(key): _carried(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_carried(item) for item in value]
+    return repr(value)

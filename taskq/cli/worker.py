@@ -1,0 +1,102 @@
+"""`taskq worker`: its options, the application, and the run itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from taskq import config as configuration
+from taskq.app import TaskQ
+from taskq.cli import applications
+from taskq.cli.session import common, examples, put_in_force, the_session
+from taskq.errors import ConfigurationError, Problem
+
+__all__ = ["worker"]
+
+
+@click.command(
+    epilog=examples(
+        "taskq worker --app shop.jobs -v",
+        "taskq worker --app shop.jobs --queue high --queue '*,!reports' --count 4",
+        "taskq worker --app shop.jobs --burst --broker redis://db.internal:6379/0",
+    )
+)
+@click.option(
+    "--queue",
+    "-q",
+    "queue",
+    metavar="QUEUE",
+    multiple=True,
+    help="A queue, a pattern or a !exclusion; again for more, the first before the next.  [QUEUE; *]",
+)
+@click.option("--queues", metavar="QUEUE,...", help="The same, with commas between.  [QUEUES]")
+@click.option("--count", metavar="N", help="That many workers under one supervisor.  [COUNT; 1]")
+@click.option(
+    "--interval", metavar="SECONDS", help="Between two looks at most, beneath the wake-up; 0 is --burst.  [INTERVAL; 5]"
+)
+@click.option("--burst", is_flag=True, help="Stop when there is nothing to do.  [TASKQ_BURST]")
+@click.option("--verbose", "-v", count=True, help="Say what happens to jobs; -vv: every step.  [VERBOSE, VVERBOSE]")
+@click.option("--inline", is_flag=True, help="Perform jobs in this process, not in a child each.  [FORK_PER_JOB=false]")
+@click.option(
+    "--shutdown-timeout", metavar="SECONDS", help="What TERM and INT give the job in hand.  [TASKQ_SHUTDOWN_TIMEOUT; 8]"
+)
+@click.option("--beat", metavar="SECONDS", help="Between two heartbeats.  [TASKQ_BEAT; 5]")
+@click.option(
+    "--dead-after",
+    metavar="SECONDS",
+    help="Silence after which others may take this worker's jobs.  [TASKQ_DEAD_AFTER; 25, inline 300]",
+)
+@click.option("--host", metavar="NAME", help="The host part of the worker's id.  [TASKQ_HOST; the host's name]")
+@click.option(
+    "--health-file", metavar="PATH", help="Touched at each turn that the broker answered.  [TASKQ_HEALTH_FILE]"
+)
+@click.option("--pidfile", metavar="PATH", help="Where the process id is written.  [PIDFILE]")
+@click.option(
+    "--no-retry",
+    is_flag=True,
+    help="End when the broker is away at the start, instead of waiting.  [TASKQ_RETRY=false]",
+)
+@common
+def worker(
+    queue: tuple[str, ...], queues: str | None, burst: bool, verbose: int, inline: bool, no_retry: bool, **given: Any
+) -> int:
+    """Perform jobs, until it is told to stop.
+
+    TERM and INT (Ctrl-C) let the job in hand end, for a while; QUIT lets it end whenever it does. USR2 pauses, CONT
+    goes on, USR1 kills the job in hand and goes on.
+    """
+    session = the_session()
+    options: dict[str, object] = {
+        **session.given,
+        **given,
+        "queues": (*queue, *([queues] if queues else [])),
+        # A flag that is not set says nothing: then the environment or the file does.
+        "burst": burst or None,
+        "verbose": min(verbose, 2) or None,
+        "execution": "inline" if inline else None,
+        "retry": False if no_retry else None,
+    }
+    config = configuration.load(options=options, worker=True)
+    session.heed(config)
+    found = applications.load(config.app, source=config.source("app"))
+    if found is not None:
+        config = configuration.for_worker(found.config, options)
+        session.heed(config)
+    app = TaskQ(config) if found is None else TaskQ(config, registry=found.registry)
+    _check_has_jobs(app)
+    put_in_force(app, close=True)
+    from taskq.worker.run import run
+
+    return run(app, config)
+
+
+def _check_has_jobs(app: TaskQ) -> None:
+    """A worker without jobs would take every job there is, and fail it as unknown."""
+    if app.registry.names():
+        return
+    if app.config.app:
+        what = f"no job is registered by {', '.join(app.config.app)}. Name the module that has them"
+    else:
+        what = "no application is named, so there is no job to perform. Name the module that has the jobs"
+    raise ConfigurationError([Problem("app", app.config.source("app"), f"{what}: taskq worker --app shop.jobs")])
