@@ -1,0 +1,233 @@
+"""A worker's parts on the in-memory broker, put together as `taskq.worker.run` does, each within a test's reach."""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import taskq
+from taskq import events
+from taskq.broker import Broker
+from taskq.chain import Hooks
+from taskq.errors import BrokerRefused, BrokerUnavailable
+from taskq.failed_entry import FailedJob, decode
+from taskq.failure_handler import FailureHandler
+from taskq.performing import Task, Tools, prepare
+from taskq.records import ProcessIdentity, Registration, Reservation, Tokens
+from taskq.registry import Registry
+from taskq.serializer import Serializer
+from taskq.worker import identity
+from taskq.worker.control import Control, Manners
+from taskq.worker.inline import Inline
+from taskq.worker.line import Line
+from taskq.worker.lookout import Lookout
+from taskq.worker.loop import Worker
+from taskq.worker.outage import Outage
+from taskq.worker.report import Report
+from taskq.worker.seat import Seat
+from taskq.worker.settle import Settling
+from taskq.worker.signals import Ear
+from taskq_failed import FailedList
+from taskq_json import JSONSerializer
+from taskq_memory import MemoryBroker
+
+E = TypeVar("E")
+
+_MANNERS = Manners()
+GONE = ProcessIdentity(host="elsewhere", boot="another boot", namespace="another", pid=1, started="1")
+
+
+class Clock:
+    """Seconds that pass only when a test says so. They start anywhere, so that a stray `time.time()` shows."""
+
+    def __init__(self) -> None:
+        self.seconds = random.uniform(1e6, 2e9)
+
+    def __call__(self) -> float:
+        return self.seconds
+
+    def passes(self, seconds: float) -> None:
+        self.seconds += seconds
+
+
+class CutBroker(MemoryBroker):
+    """The in-memory broker with a switch that cuts it off.
+
+    Attributes:
+        away: every call finds it away, until this is False; a number is how many calls yet.
+        refusing: every call is refused.
+        on_away: called at each call that finds it away.
+    """
+
+    away: bool | int = False
+    refusing = False
+    on_away: Callable[[], None] = staticmethod(lambda: None)
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        if self.refusing:
+            raise BrokerRefused("memory", "wrong password")
+        if self.away:
+            self.on_away()
+            if self.away is not True:
+                self.away -= 1
+            raise BrokerUnavailable("memory", "connection refused", sent="no")
+        with super()._held():
+            yield
+
+
+@dataclass
+class Told:
+    """Hears all events."""
+
+    all: list[events.Event] = field(default_factory=list)
+
+    def __call__(self, event: events.Event) -> None:
+        self.all.append(event)
+
+    def of(self, kind: type[E]) -> list[E]:
+        return [event for event in self.all if isinstance(event, kind)]
+
+
+def payload(job: str, *args: object) -> bytes:
+    return json.dumps({"class": job, "args": args}, separators=(",", ":")).encode()
+
+
+def held(body: bytes, *, queue: str = "jobs", worker: str = "host:1:jobs") -> Reservation:
+    return Reservation(worker, queue, body, "0123456789abcdef:0001", 1_800_000_000.0)
+
+
+def registry_of(*written: Any, **options: Any) -> Registry:
+    registry = Registry()
+    for each in written:
+        taskq.job(queue="jobs", registry=registry, **options)(each)
+    return registry
+
+
+def tools_of(
+    *written: Any,
+    hooks: Sequence[object] = (),
+    handlers: Sequence[FailureHandler] = (FailedList(),),
+    serializers: Mapping[str, Serializer] | None = None,
+    now: Callable[[], float] = lambda: 1_800_000_001.0,
+    **options: Any,
+) -> Tools:
+    return Tools(
+        registry=registry_of(*written, **options),
+        serializers={"json": JSONSerializer()} if serializers is None else serializers,
+        hooks=Hooks(hooks),
+        handlers=handlers,
+        now=now,
+    )
+
+
+def task_of(tools: Tools, job: str, *args: object) -> Task:
+    return prepare(held(payload(job, *args)), tools)
+
+
+def failed_jobs(broker: Broker, queue: str | None = None) -> list[FailedJob]:
+    return [decode(stored) for stored in broker.failures(0, 1000, queue=queue)]
+
+
+def stranger(
+    broker: Broker, worker: str, *, process: ProcessIdentity = GONE, dead_after: float = 25.0, beat: float = 5.0
+) -> Tokens:
+    """Register another worker; the tokens of its calls."""
+    tokens = Tokens()
+    assert broker.register(Registration(worker, process, dead_after, beat, tokens.process))
+    return tokens
+
+
+class Bench:
+    """A worker, not started. Entered, it hears the signals of this process."""
+
+    def __init__(
+        self,
+        *written: Any,
+        broker: CutBroker | None = None,
+        queues: str = "jobs",
+        manners: Manners = _MANNERS,
+        hooks: Sequence[object] = (),
+        handlers: Sequence[FailureHandler] = (FailedList(),),
+        serializers: Mapping[str, Serializer] | None = None,
+        verbosity: int = 2,
+        interval: float = 5.0,
+        burst: bool = True,
+        beat: float = 5.0,
+        patience: float = 1.0,
+        supervisor: int | None = None,
+        health_file: Path | None = None,
+        tell: events.Tell = lambda event: None,
+    ) -> None:
+        from taskq import queue_lists
+        from taskq.worker.run import _moments
+
+        self.clock = Clock()
+        self.broker = CutBroker(clock=self.clock) if broker is None else broker
+        self.tools = tools_of(*written, hooks=hooks, handlers=handlers, serializers=serializers, now=self.broker.now)
+        self.told = Told()
+        self.out = io.StringIO()
+        self.titles: list[str] = []
+        self.report = Report(verbosity, out=self.out, set_title=self.titles.append, place="The broker")
+        moments = _moments(self.tools.hooks, lambda: self.seat.id)
+
+        def tell_all(event: events.Event) -> None:
+            for listener in (self.report, moments, self.told, tell):
+                listener(event)
+
+        self.ear = Ear()
+        self.control = Control(self.ear, manners, tell_all, supervisor=supervisor)
+        self.outage = Outage(tell_all)
+        self.process = identity.this_process()
+        listed = queue_lists.parse(queues)
+        self.seat = Seat(
+            self.broker,
+            self.control,
+            self.outage,
+            tell_all,
+            process=self.process,
+            host="host",
+            queues=listed.id,
+            beat=beat,
+            dead_after=25.0,
+            patience=patience,
+        )
+        self.lookout = Lookout(self.broker, self.tools, self.process, self.outage, tell_all, beat=beat)
+        self.settling = Settling(self.seat, tell_all)
+        self.inline = Inline(self.tools, self.seat, self.control, self.ear)
+        self.worker = Worker(
+            broker=self.broker,
+            seat=self.seat,
+            line=Line(listed, self.broker.queues),
+            execution=self.inline,
+            control=self.control,
+            lookout=self.lookout,
+            settling=self.settling,
+            tools=self.tools,
+            tell=tell_all,
+            interval=interval,
+            burst=burst,
+            health_file=health_file,
+        )
+
+    def __enter__(self) -> Self:
+        self.ear.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.inline.stop()
+        self.lookout.close()
+        self.ear.__exit__(None, None, None)
+
+    def push(self, job: str, *args: object, queue: str = "jobs") -> None:
+        self.broker.push(queue, [payload(job, *args)])
+
+    @property
+    def lines(self) -> list[str]:
+        return self.out.getvalue().splitlines()

@@ -1,0 +1,629 @@
+"""Performing one job: each step alone, Resque's order of a class's own methods, and that nothing ends the worker."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+from taskq.errors import DirtyExit, DontPerform, InvalidPayload, TermException, UnknownJob
+from taskq.failure_handler import Decision, Discard, Fail, Failure, FailureHandler, Quarantine, Retry
+from taskq.hook import Hook, PerformContext
+from taskq.outcome import Crashed, Done, Failed
+from taskq.performing import crashed, decide, describe, perform, perform_inline, prepare
+from taskq.records import Crash, ErrorRecord, Payload
+from taskq_json import JSONSerializer
+from taskq_msgpack import MsgpackSerializer
+from tests.support.bench import held, payload, task_of, tools_of
+from tests.support.vectors import vector
+
+performed: list[object] = []
+
+
+@pytest.fixture(autouse=True)
+def nothing_performed_yet() -> None:
+    performed.clear()
+
+
+def note(value: object = None, *, loud: bool = False) -> object:
+    performed.append(value)
+    return value
+
+
+def fails(text: str = "no") -> None:
+    raise ValueError(text)
+
+
+def outcome_of(job: Any, *args: object, **tools: Any) -> Done | Failed:
+    made = tools_of(job, **tools)
+    return perform(task_of(made, job.__name__, *args), made)
+
+
+def error_of(job: Any, *args: object, **tools: Any) -> ErrorRecord:
+    outcome = outcome_of(job, *args, **tools)
+    assert isinstance(outcome, Failed)
+    return outcome.error
+
+
+class TestPrepare:
+    def test_gives_the_payload_and_the_definition_of_its_job(self) -> None:
+        tools = tools_of(note)
+        task = task_of(tools, "note", 1)
+        assert (task.payload, task.definition) == (Payload("note", (1,)), tools.registry.find("note"))
+        assert task.problem is None
+        assert task.shown == (1,)
+
+    @pytest.mark.parametrize("body", [b"", b"\xff", b"[1]", b'{"class":1}', b'{"args":[]}', b"{" * 200])
+    def test_names_what_is_no_payload(self, body: bytes) -> None:
+        task = prepare(held(body), tools_of())
+        assert isinstance(task.problem, InvalidPayload)
+        assert task.payload is None
+        assert task.name == "No Name"
+
+    def test_names_a_job_that_is_not_registered_and_the_nearest_that_is(self) -> None:
+        task = task_of(tools_of(note), "noet", 1)
+        assert isinstance(task.problem, UnknownJob)
+        assert "Did you mean note?" in str(task.problem)
+        assert task.shown == (1,)
+
+    def test_hides_secret_arguments(self) -> None:
+        task = task_of(tools_of(note, secret=["value"]), "note", "hunter2")
+        assert task.shown == ("[secret]",)
+        assert task.payload is not None
+        assert task.payload.args == ("hunter2",)
+
+    def test_decodes_with_the_serializer_whose_tag_the_arguments_bear(self) -> None:
+        tools = tools_of(note, serializers={"json": JSONSerializer(), "msgpack": MsgpackSerializer()})
+        text = MsgpackSerializer().dumps("note", ("value",), (b"\xff",))
+        task = prepare(held(b'{"class":"note","args":' + text.encode() + b"}"), tools)
+        assert task.payload == Payload("note", (b"\xff",))
+
+    def test_names_a_serializer_that_is_not_accepted_and_what_to_say(self) -> None:
+        text = MsgpackSerializer().dumps("note", ("value",), (1,))
+        task = prepare(held(b'{"class":"note","args":' + text.encode() + b"}"), tools_of(note))
+        assert 'serializer "msgpack"' in str(task.problem)
+        assert "accept=['json', 'msgpack']" in str(task.problem)
+        assert task.shown == ("[not decoded]",)
+
+    def test_survives_a_serializer_that_breaks(self) -> None:
+        class Broken(JSONSerializer):
+            def loads(self, args: list[object]) -> tuple[object, ...] | None:
+                raise LookupError("no such codec")
+
+        tools = tools_of(note, serializers={"odd": Broken()})
+        task = task_of(tools, "note", "taskq:odd:AAAA")
+        assert isinstance(task.problem, InvalidPayload)
+        assert "no such codec" in str(task.problem)
+
+
+class TestPerform:
+    def test_calls_the_job_and_says_how_long_it_took(self) -> None:
+        outcome = outcome_of(note, 7)
+        assert isinstance(outcome, Done)
+        assert outcome.seconds > 0
+        assert performed == [7]
+
+    def test_passes_keywords_that_travelled(self) -> None:
+        assert isinstance(outcome_of(note, 7, {"taskq:kw": {"loud": True}}), Done)
+        assert performed == [7]
+
+    def test_arguments_that_do_not_fit_fail_the_job(self) -> None:
+        error = error_of(note, 1, 2, 3)
+        assert error.type == "TypeError"
+        assert "note(value: object = None, *, loud: bool = False)" in error.message
+        assert performed == []
+
+    @pytest.mark.parametrize("body", [b"[1]", payload("nobody")])
+    def test_what_cannot_be_performed_fails_without_a_backtrace(self, body: bytes) -> None:
+        tools = tools_of(note)
+        outcome = perform(prepare(held(body), tools), tools)
+        assert isinstance(outcome, Failed)
+        assert outcome.error.type in {"taskq.errors.InvalidPayload", "taskq.errors.UnknownJob"}
+        assert (outcome.error.backtrace, outcome.error.traceback) == ((), "")
+
+    @pytest.mark.parametrize(
+        ("raised", "kind", "message"),
+        [
+            (ValueError("bad"), "ValueError", "bad"),
+            (ValueError(), "ValueError", "ValueError"),
+            (SystemExit(), "SystemExit", "exit"),
+            (SystemExit(0), "SystemExit", "exit"),
+            (SystemExit(3), "SystemExit", "exit 3"),
+            (SystemExit("out"), "SystemExit", "out"),
+            (KeyboardInterrupt(), "KeyboardInterrupt", "KeyboardInterrupt"),
+            (GeneratorExit(), "GeneratorExit", "GeneratorExit"),
+            (TermException("SIGTERM"), "Resque::TermException", "SIGTERM"),
+            (asyncio.CancelledError(), "asyncio.exceptions.CancelledError", "asyncio.exceptions.CancelledError"),
+        ],
+    )
+    def test_nothing_that_a_job_raises_comes_out(self, raised: BaseException, kind: str, message: str) -> None:
+        def job() -> None:
+            raise raised
+
+        error = error_of(job)
+        assert (error.type, error.message) == (kind, message)
+
+    def test_an_async_job_runs_on_an_event_loop_of_its_own(self) -> None:
+        async def job(value: int) -> int:
+            await asyncio.sleep(0)
+            performed.append(value)
+            return value
+
+        assert isinstance(outcome_of(job, 3), Done)
+        assert performed == [3]
+
+    def test_an_async_job_that_raises_fails(self) -> None:
+        async def job() -> None:
+            await asyncio.sleep(0)
+            raise ValueError("later")
+
+        error = error_of(job)
+        assert (error.type, error.message) == ("ValueError", "later")
+        assert [frame.rpartition("in ")[2] for frame in error.backtrace] == [f"'{job.__qualname__}'"]
+
+    def test_hooks_wrap_it_the_first_one_outermost(self) -> None:
+        class Around(Hook):
+            def __init__(self, name: str) -> None:
+                self.name = name
+
+            def wrap_perform(self, context: PerformContext, call_next: Any) -> object:
+                performed.append(f"{self.name} in")
+                try:
+                    return call_next(context)
+                finally:
+                    performed.append(f"{self.name} out")
+
+        outcome_of(note, "perform", hooks=[Around("a"), Around("b")])
+        assert performed == ["a in", "b in", "perform", "b out", "a out"]
+
+    def test_a_hook_sees_the_secret_arguments_hidden_and_may_change_the_payload(self) -> None:
+        class Change(Hook):
+            def wrap_perform(self, context: PerformContext, call_next: Any) -> object:
+                performed.append(context.shown_args)
+                changed = Payload(context.payload.job, ("other",))
+                return call_next(PerformContext(changed, context.reservation, context.options, context.shown_args))
+
+        outcome_of(note, "hunter2", hooks=[Change()], secret=["value"])
+        assert performed == [("[secret]",), "other"]
+
+    def test_a_hook_that_raises_fails_the_job(self) -> None:
+        class Refuse(Hook):
+            def wrap_perform(self, context: PerformContext, call_next: Any) -> object:
+                raise PermissionError("not today")
+
+        assert error_of(note, 1, hooks=[Refuse()]).message == "not today"
+        assert performed == []
+
+    def test_hooks_with_a_twin_wrap_an_async_job_within_its_loop_and_others_around_it(self) -> None:
+        def place() -> str:
+            try:
+                asyncio.get_running_loop()
+            except RuntimeError:
+                return "outside"
+            return "within"
+
+        class Plain(Hook):
+            def wrap_perform(self, context: PerformContext, call_next: Any) -> object:
+                performed.append(f"plain {place()}")
+                return call_next(context)
+
+        class Twin(Plain):
+            async def awrap_perform(self, context: PerformContext, call_next: Any) -> object:
+                performed.append(f"twin {place()}")
+                return await call_next(context)
+
+        async def job() -> None:
+            performed.append(place())
+
+        outcome_of(job, hooks=[Twin(), Plain()])
+        assert performed == ["plain outside", "twin within", "within"]
+
+
+class Order:
+    """The job of recording 08, in Python."""
+
+    queue = "jobs"
+
+    @staticmethod
+    def before_perform_b(*args: object) -> None:
+        performed.append(f"before_b {list(args)}".replace("'", '"'))
+
+    @staticmethod
+    def before_perform_a(*args: object) -> None:
+        performed.append("before_a")
+
+    @staticmethod
+    def around_perform_b(*args: object) -> Generator[None]:
+        performed.append("around_b in")
+        yield
+        performed.append("around_b out value")
+
+    @staticmethod
+    def around_perform_a(*args: object) -> Generator[None]:
+        performed.append("around_a in")
+        yield
+        performed.append("around_a out")
+
+    @staticmethod
+    def perform(arg: object) -> str:
+        performed.append("perform")
+        if arg == "fail":
+            raise RuntimeError("x")
+        return "value"
+
+    @staticmethod
+    def after_perform_a(*args: object) -> None:
+        performed.append("after_a")
+
+    @staticmethod
+    def on_failure_b(error: BaseException, *args: object) -> None:
+        performed.append(f"on_failure_b {type(error).__name__} {list(args)}".replace("'", '"'))
+
+    @staticmethod
+    def on_failure_a(error: BaseException, *args: object) -> None:
+        performed.append("on_failure_a")
+
+
+class Stopped:
+    queue = "jobs"
+
+    @staticmethod
+    def before_perform() -> None:
+        performed.append("before")
+        raise DontPerform
+
+    perform = after_perform = staticmethod(lambda: performed.append("performed all the same"))
+    on_failure = staticmethod(lambda error: performed.append("failed"))
+
+
+class NoYield:
+    queue = "jobs"
+
+    @staticmethod
+    def around_perform() -> None:
+        performed.append("no yield")
+
+    @staticmethod
+    def perform() -> None:
+        performed.append("performed all the same")
+
+    @staticmethod
+    def after_perform() -> None:
+        performed.append("after ran although perform did not")
+
+
+class TestOwnMethods:
+    def test_run_in_the_order_that_ruby_was_recorded_to_run_them_in(self) -> None:
+        recorded = vector("08")["output"].splitlines()
+        tools = tools_of(Order, Stopped, NoYield)
+        runs: list[tuple[str, list[object]]] = [
+            ("Stopped", []),
+            ("Order", [1]),
+            ("Stopped", []),
+            ("Order", ["fail"]),
+            ("NoYield", []),
+        ]
+        outcomes = [perform(task_of(tools, job, *args), tools) for job, args in runs]
+        assert performed == recorded
+        assert [type(outcome).__name__ for outcome in outcomes] == ["Done", "Done", "Done", "Failed", "Done"]
+
+    def test_an_around_that_catches_lets_the_job_be_done(self) -> None:
+        class Job:
+            @staticmethod
+            def around_perform() -> Generator[None]:
+                try:
+                    yield
+                except ValueError:
+                    performed.append("caught")
+
+            @staticmethod
+            def perform() -> None:
+                raise ValueError
+
+            @staticmethod
+            def after_perform() -> None:
+                performed.append("after")
+
+        assert isinstance(outcome_of(Job), Done)
+        assert performed == ["caught", "after"]
+
+    def test_an_around_that_catches_lets_an_async_job_be_done(self) -> None:
+        class Job:
+            @staticmethod
+            def around_perform() -> Generator[None]:
+                try:
+                    yield
+                except ValueError:
+                    performed.append("caught")
+
+            @staticmethod
+            async def perform() -> None:
+                raise ValueError
+
+        assert isinstance(outcome_of(Job), Done)
+        assert performed == ["caught"]
+
+    def test_an_around_that_yields_twice_performs_once_and_fails(self) -> None:
+        class Job:
+            @staticmethod
+            def around_perform() -> Generator[None]:
+                yield
+                yield
+
+            @staticmethod
+            def perform() -> None:
+                performed.append("performed")
+
+        assert "yielded twice" in error_of(Job).message
+        assert performed == ["performed"]
+
+    def test_an_around_that_raises_something_else_changes_the_error(self) -> None:
+        class Job:
+            @staticmethod
+            def around_perform() -> Generator[None]:
+                try:
+                    yield
+                except ValueError as error:
+                    raise KeyError("other") from error
+
+            @staticmethod
+            def perform() -> None:
+                raise ValueError("first")
+
+        error = error_of(Job)
+        assert error.type == "KeyError"
+        assert "caused by ValueError: first" in error.backtrace
+
+    def test_a_stop_iteration_passes_through_an_around(self) -> None:
+        class Job:
+            @staticmethod
+            def around_perform() -> Generator[None]:
+                yield
+
+            @staticmethod
+            def perform() -> None:
+                next(iter(()))
+
+        assert error_of(Job).type == "StopIteration"
+
+    def test_a_failing_before_fails_the_job_and_performs_nothing(self) -> None:
+        class Job:
+            @staticmethod
+            def before_perform() -> None:
+                raise ValueError("before")
+
+            @staticmethod
+            def perform() -> None:
+                performed.append("performed")
+
+        assert error_of(Job).message == "before"
+        assert performed == []
+
+    def test_dont_perform_of_an_around_or_of_the_job_is_a_failure(self) -> None:
+        """As in Ruby, only `before_perform` may say it."""
+
+        class Job:
+            @staticmethod
+            def perform() -> None:
+                raise DontPerform
+
+        assert error_of(Job).type == "taskq.errors.DontPerform"
+
+    @pytest.mark.parametrize("broken", [ValueError("hook broke"), SystemExit(1)])
+    def test_a_failing_on_failure_is_logged_and_hides_nothing(
+        self, broken: BaseException, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        class Job:
+            @staticmethod
+            def on_failure_a(error: BaseException) -> None:
+                raise broken
+
+            @staticmethod
+            def on_failure_b(error: BaseException) -> None:
+                performed.append(str(error))
+
+            @staticmethod
+            def perform() -> None:
+                raise RuntimeError("original")
+
+        assert error_of(Job).message == "original"
+        assert performed == ["original"]
+        assert "on_failure of job Job failed." in caplog.text
+        assert type(broken).__name__ in caplog.text
+
+    def test_on_failure_is_not_called_with_what_could_not_be_decoded(self) -> None:
+        class Job:
+            @staticmethod
+            def on_failure(error: BaseException, value: object) -> None:
+                performed.append(value)
+
+            @staticmethod
+            def perform(value: object) -> None:
+                performed.append("performed")
+
+        assert "not accept" in error_of(Job, "taskq:msgpack:kQE=").message
+        assert performed == []
+
+    def test_on_failure_is_not_called_with_arguments_that_do_not_fit(self) -> None:
+        assert error_of(Order, 1, 2, 3).type == "TypeError"
+        assert performed == []
+
+
+class TestPerformInline:
+    def test_gives_back_what_the_job_returns(self) -> None:
+        assert perform_inline(tools_of(note), payload("note", 5), "jobs") == 5
+
+    def test_raises_what_the_job_raises_and_tells_its_on_failure(self) -> None:
+        with pytest.raises(RuntimeError, match="x"):
+            perform_inline(tools_of(Order), payload("Order", "fail"), "jobs")
+        assert performed[-2:] == ["on_failure_a", 'on_failure_b RuntimeError ["fail"]']
+
+    def test_raises_what_keeps_it_from_being_performed(self) -> None:
+        with pytest.raises(UnknownJob):
+            perform_inline(tools_of(), payload("note"), "jobs")
+        with pytest.raises(InvalidPayload):
+            perform_inline(tools_of(), b"[]", "jobs")
+
+
+class TestCrashed:
+    def test_tells_on_failure_how_the_process_died_and_lets_the_handlers_decide(self) -> None:
+        class Job:
+            @staticmethod
+            def on_failure(error: BaseException, value: int) -> None:
+                performed.extend([error, value])
+
+            @staticmethod
+            def perform(value: int) -> None:
+                performed.append("performed")
+
+        tools = tools_of(Job)
+        crash = Crash(pid=12871, signal=signal.SIGKILL)
+        outcome = crashed(task_of(tools, "Job", 4), crash, tools, 1.5)
+        assert outcome == Crashed(crash, Fail(), 1.5)
+        error, value = performed
+        assert isinstance(error, DirtyExit)
+        assert str(error) == "Child process received unhandled signal pid 12871 SIGKILL (signal 9)"
+        assert value == 4
+
+    def test_of_what_is_no_payload_is_decided_as_well(self) -> None:
+        tools = tools_of()
+        outcome = crashed(prepare(held(b"[]"), tools), Crash(worker_lost=True), tools, 0.0)
+        assert outcome.decision == Fail()
+
+
+class Handler(FailureHandler):
+    def __init__(self, answer: Any, name: str = "handler") -> None:
+        self.name = name
+        self.answer = answer
+        self.asked: list[Failure] = []
+        self.told: list[Decision] = []
+
+    def decide(self, failure: Failure) -> Decision | None:
+        self.asked.append(failure)
+        if isinstance(self.answer, BaseException):
+            raise self.answer
+        return self.answer  # type: ignore[no-any-return]  # a stranger's may answer anything
+
+    def decided(self, failure: Failure, decision: Decision) -> None:
+        self.told.append(decision)
+        if isinstance(self.answer, BaseException):
+            raise self.answer
+
+
+FAILURE = Failure(Payload("Job", ()), b"{}", "jobs", "host:1:jobs", Crash(), 1.0, 2.0)
+
+
+class TestDecide:
+    def test_the_first_that_does_not_pass_decides_and_all_are_told(self) -> None:
+        handlers = [Handler(None), Handler(Discard("old")), Handler(Retry())]
+        assert decide(FAILURE, handlers) == Discard("old")
+        assert [len(handler.asked) for handler in handlers] == [1, 1, 0]
+        assert [handler.told for handler in handlers] == [[Discard("old")]] * 3
+
+    def test_the_failed_list_has_what_nobody_decides(self) -> None:
+        assert decide(FAILURE, []) == Fail()
+        assert decide(FAILURE, [Handler(None)]) == Fail()
+
+    @pytest.mark.parametrize("broken", [ValueError("broke"), SystemExit(2)])
+    def test_one_that_raises_is_logged_and_stops_nobody(
+        self, broken: BaseException, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        quarantine = Quarantine("poison")
+        last = Handler(quarantine, "second")
+        assert decide(FAILURE, [Handler(broken, "first"), last]) == quarantine
+        assert last.told == [quarantine]
+        assert "Failure handler first failed to decide" in caplog.text
+        assert "Failure handler first failed when told" in caplog.text
+
+    @pytest.mark.parametrize("answer", [True, "retry", Retry])
+    def test_an_answer_that_is_no_decision_is_logged_and_passed_over(
+        self, answer: object, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        assert decide(FAILURE, [Handler(answer, "odd"), Handler(Retry())]) == Retry()
+        assert f"Failure handler odd decided {answer!r}. It must return Retry, Discard, Fail, Quarantine" in caplog.text
+
+    def test_is_told_what_is_known_of_the_failure(self) -> None:
+        handler = Handler(None)
+        outcome_of(fails, "why", handlers=[handler])
+        [failure] = handler.asked
+        assert isinstance(failure.cause, ErrorRecord)
+        assert (failure.cause.type, failure.cause.message) == ("ValueError", "why")
+        assert (failure.payload, failure.queue, failure.worker) == (Payload("fails", ("why",)), "jobs", "host:1:jobs")
+        assert (failure.run_at, failure.failed_at) == (1_800_000_000.0, 1_800_000_001.0)
+
+
+class TestDescribe:
+    def test_has_the_frames_of_the_application_only_the_innermost_first(self) -> None:
+        def inner() -> None:
+            raise ValueError("deep")
+
+        def job() -> None:
+            inner()
+
+        error = error_of(job)
+        assert [frame.rpartition("<locals>.")[2] for frame in error.backtrace] == ["inner'", "job'"]
+        line = inner.__code__.co_firstlineno + 1
+        assert error.backtrace[0] == f"{__file__}:{line}:in '{inner.__qualname__}'"
+        assert error.traceback.endswith("ValueError: deep\n")
+
+    def test_has_no_frames_of_around_methods(self) -> None:
+        error = error_of(Order, "fail")
+        assert [frame.rpartition(":in ")[2] for frame in error.backtrace] == ["'Order.perform'"]
+
+    def test_names_causes_and_contexts(self) -> None:
+        def job() -> None:
+            try:
+                fails("first")
+            except ValueError as error:
+                raise KeyError("second") from error
+
+        backtrace = error_of(job).backtrace
+        assert "caused by ValueError: first" in backtrace
+        assert backtrace[-1].endswith("job'")
+
+    def test_says_no_cause_that_was_suppressed(self) -> None:
+        def job() -> None:
+            try:
+                fails("first")
+            except ValueError:
+                raise KeyError("second") from None
+
+        assert not [line for line in error_of(job).backtrace if line.startswith("caused by")]
+
+    def test_survives_causes_in_a_circle(self) -> None:
+        first, second = ValueError("1"), ValueError("2")
+        first.__cause__, second.__cause__ = second, first
+        assert len([line for line in describe(first).backtrace if line.startswith("caused by")]) == 1
+
+    def test_cuts_a_stack_overflow(self) -> None:
+        def job() -> None:
+            job()
+
+        error = error_of(job)
+        assert error.type == "RecursionError"
+        assert len(error.backtrace) == 201
+        assert "frames left out" in error.backtrace[100]
+
+    def test_cuts_a_long_message_and_a_long_traceback(self) -> None:
+        error = error_of(fails, "x" * 20_000_000)
+        assert len(error.message) < 33_000
+        assert len(error.traceback) < 66_000
+        assert "characters left out" in error.message
+
+    def test_survives_an_exception_that_cannot_be_shown(self) -> None:
+        class Sly(Exception):
+            def __str__(self) -> str:
+                raise RuntimeError
+
+        def job() -> None:
+            raise Sly
+
+        error = error_of(job)
+        assert error.message == "<its __str__ raised RuntimeError>"
+        assert error.type.endswith("Sly")
+
+    def test_names_a_class_by_its_module(self) -> None:
+        assert describe(InvalidPayload("odd")).type == "taskq.errors.InvalidPayload"
