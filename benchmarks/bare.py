@@ -1,0 +1,71 @@
+"""The least that does the same, each in a process of its own: `python -m benchmarks.bare loop|fork PORT JOBS`."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import time
+from typing import Any
+
+import redis
+
+# Settle the last job, take the next one, record it.
+_SCRIPT = """
+if ARGV[1] == '1' then
+  redis.call('DEL', KEYS[1])
+  redis.call('INCR', KEYS[2])
+  redis.call('INCR', KEYS[3])
+end
+local body = redis.call('LPOP', KEYS[4])
+if body then
+  redis.call('SET', KEYS[1], ARGV[2] .. body .. '}')
+end
+return body
+"""
+
+
+def loop(port: int, jobs: int) -> float:
+    """One EVALSHA a job through redis-py's client, the payload parsed. Jobs a second, from the first to the last."""
+    client: Any = redis.Redis(port=port)
+    sha = client.script_load(_SCRIPT)
+    keys = ["resque:worker:bare", "resque:stat:processed", "resque:stat:processed:bare", "resque:queue:bench"]
+    began = ended = 0.0
+    done, settled = 0, "0"
+    while True:
+        second = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        body = client.evalsha(sha, 4, *keys, settled, f'{{"queue":"bench","run_at":"{second}","payload":')
+        if body is None:
+            break
+        number, last = json.loads(body)["args"]
+        if number == 0:
+            began = time.monotonic()
+        elif number == last:
+            ended = time.monotonic()
+        done, settled = done + 1, "1"
+    assert done == jobs
+    return (jobs - 1) / (ended - began)
+
+
+def fork(port: int, jobs: int) -> float:
+    """Fork and wait, in a process that has all that a worker has in memory. Children a second."""
+    for module in ("taskq.cli.main", "taskq.cli.worker", "taskq.worker.run", "taskq_redis", "benchmarks.jobs"):
+        importlib.import_module(module)
+    from taskq.app import TaskQ
+
+    app = TaskQ(broker=f"redis://127.0.0.1:{port}")
+    app.load()
+    app.size("bench")
+    began = time.monotonic()
+    for _ in range(jobs):
+        pid = os.fork()
+        if pid == 0:
+            os._exit(0)
+        os.waitpid(pid, 0)
+    return jobs / (time.monotonic() - began)
+
+
+if __name__ == "__main__":
+    which, at, count = sys.argv[1:]
+    print({"loop": loop, "fork": fork}[which](int(at), int(count)))
