@@ -56,6 +56,12 @@ def pack_script(script: Script, keys: Sequence[bytes], args: Sequence[bytes]) ->
     return pack(b"EVALSHA", script.sha, b"%d" % len(keys), *keys, *args)
 
 
+def _with_text(script: Script, packed: bytes) -> bytes:
+    """The same call, with the script's text in place of its SHA: EVAL, which also has Redis remember it."""
+    count, _, behind = packed.partition(b"\r\n$7\r\nEVALSHA\r\n$40\r\n%b\r\n" % script.sha)
+    return b"%b\r\n$4\r\nEVAL\r\n$%d\r\n%b\r\n%b" % (count, len(script.text), script.text, behind)
+
+
 def socket_of(connection: Connection) -> socket.socket:
     """The socket beneath an open connection, to wait on it beside other things; redis-py has no public name for it."""
     sock: socket.socket = connection._sock  # type: ignore[attr-defined]  # noqa: SLF001
@@ -171,8 +177,8 @@ class Links:
             if error_code(error) != "NOSCRIPT":
                 raise self.explained(error, [(key, script.type_of(place)) for place, key in enumerate(keys)]) from None
         try:
-            self.ask(pack(b"SCRIPT", b"LOAD", script.text))
-            return self.ask(packed)
+            # Its text and the call in one command: between a SCRIPT LOAD and an EVALSHA somebody may flush again.
+            return self.ask(_with_text(script, packed))
         except redis.ResponseError as error:
             raise self.explained(error, [(key, script.type_of(place)) for place, key in enumerate(keys)]) from None
 
