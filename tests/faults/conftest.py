@@ -1,0 +1,83 @@
+"""What every fault befalls: a private Redis, a journal, and workers that are gone when the test is."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import taskq
+from taskq.broker import Broker
+from tests.support import fault_jobs
+from tests.support.journal import Journal
+from tests.support.redis_server import RedisServer
+from tests.support.workers import RunningWorker
+
+LONG = bool(os.environ.get("TASKQ_TORTURE"))
+"""Whether this is the long form (`make torture`)."""
+
+
+@pytest.fixture
+def seed() -> int:
+    """Printed, so that a run can be repeated: `TASKQ_SEED=... pytest ...`."""
+    seed = int(os.environ.get("TASKQ_SEED") or random.SystemRandom().randrange(2**32))
+    print(f"seed: TASKQ_SEED={seed}")
+    return seed
+
+
+@pytest.fixture
+def chance(seed: int) -> random.Random:
+    return random.Random(seed)
+
+
+@pytest.fixture
+def server(redis_server: RedisServer) -> RedisServer:
+    """The session's Redis, empty."""
+    return redis_server
+
+
+@pytest.fixture
+def app(server: RedisServer) -> Iterator[taskq.TaskQ]:
+    """The application that enqueues, on that Redis."""
+    with taskq.using(server.url) as app:
+        yield app
+
+
+@pytest.fixture
+def broker(app: taskq.TaskQ) -> Broker:
+    return app.broker
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    return Journal(tmp_path / "journal")
+
+
+@pytest.fixture
+def worker(server: RedisServer, journal: Journal) -> Iterator[Callable[..., RunningWorker]]:
+    """Starts a worker on that Redis, with that journal; all are gone at the end of the test."""
+    running: list[RunningWorker] = []
+
+    def start(
+        *arguments: str, url: str = server.url, env: dict[str, str] | None = None, **more: object
+    ) -> RunningWorker:
+        variables = {"TASKQ_TEST_JOURNAL": str(journal.path), **(env or {})}
+        one = RunningWorker(url, *arguments, env=variables, **more)  # type: ignore[arg-type]  # passed on as it is
+        running.append(one)
+        return one
+
+    yield start
+    for one in running:
+        one.kill()
+        print(f"--- worker {one.pid}\n{one.log}")
+
+
+def push_numbers(app: taskq.TaskQ, count: int, *, seconds: float = 0.0, queue: str = "q", first: int = 0) -> range:
+    """Enqueue numbered jobs. Their numbers."""
+    numbers = range(first, first + count)
+    to = fault_jobs.numbered.options(queue=queue)
+    app.enqueue_many([to.call(number, seconds) for number in numbers])
+    return numbers

@@ -1,0 +1,282 @@
+"""Faults 1, 3, 4, 5 and 28: processes are killed, at random moments and after every single command; nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import taskq
+from taskq.broker import Broker
+from taskq.records import ProcessIdentity, Registration, Tokens
+from tests.faults.conftest import LONG, push_numbers
+from tests.support import fault_jobs
+from tests.support.journal import Journal, balance
+from tests.support.redis_server import RedisServer
+from tests.support.workers import RunningWorker, is_alive, wait_until
+
+pytestmark = pytest.mark.redis
+
+Start = Callable[..., RunningWorker]
+
+KILLS = 200 if LONG else 12
+
+
+@pytest.mark.timeout(1800 if LONG else 120)
+@pytest.mark.parametrize("model", [[], ["--inline"]], ids=["fork", "inline"])
+@pytest.mark.parametrize("queues", [["q"], ["high", "low"]], ids=["one queue", "two queues"])
+def test_kill_of_workers_and_children_at_random_moments(
+    model: list[str], queues: list[str], worker: Start, app: taskq.TaskQ, journal: Journal, chance: random.Random
+) -> None:
+    """Fault 1, with numbered jobs: lost 0, twice 0."""
+    count = KILLS * 40
+    numbers = range(count)
+    for place, queue in enumerate(queues):
+        push_numbers(app, count // len(queues), queue=queue, seconds=0.001, first=place * (count // len(queues)))
+    arguments = [*model, "--queues", ",".join(queues)]
+    kills = 0
+    running = [worker(*arguments), worker(*arguments)]
+    while kills < KILLS and any(app.size(queue) for queue in queues):
+        victim = chance.randrange(2)
+        running[victim].started()
+        time.sleep(chance.uniform(0.0, 0.15))  # the random moment is what this test is about
+        children = running[victim].children()
+        if children and chance.random() < 0.3:
+            _kill(children[0])
+        else:
+            _kill(running[victim].pid)
+            running[victim] = worker(*arguments)
+        kills += 1
+    for one in running:
+        one.kill()
+    assert worker(*arguments, "--burst").ended() == 0
+    kept = balance(app.broker, journal, queues)
+    kept.assert_kept(numbers)
+    assert (kept.queued, kept.in_flight) == ([], [])
+    assert len(kept.failed) <= kills + 2
+    assert app.workers() == []
+
+
+@pytest.mark.timeout(1800 if LONG else 120)
+def test_kill_with_equal_jobs(worker: Start, app: taskq.TaskQ, journal: Journal, chance: random.Random) -> None:
+    """Fault 1 again with equal jobs, counted: equal records hide what numbers show."""
+    count = 1000
+    app.enqueue_many([fault_jobs.numbered.call(0) for _ in range(count)])
+    running = worker("--inline")
+    for _ in range(KILLS // 2):
+        running.started()
+        time.sleep(chance.uniform(0.0, 0.1))
+        running.kill()
+        running = worker("--inline")
+    running.started()
+    running.kill()
+    assert worker("--inline", "--burst").ended() == 0
+    kept = balance(app.broker, journal, ["q"])
+    assert kept.processed == count
+    assert kept.stat_failed == len(kept.failed)
+    assert kept.started[0] <= count
+    assert count - len(kept.failed) <= kept.ended[0] <= count
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("when", ["before", "after"] if LONG else ["after"])
+@pytest.mark.parametrize("model", ["fork", "inline"])
+def test_crash_at_every_single_command(
+    when: str, model: str, worker: Start, app: taskq.TaskQ, server: RedisServer, tmp_path: Path
+) -> None:
+    """Fault 3: killed before, and right after, each command of a life with a good and a bad job, in turn."""
+    arguments = ["--burst", *(["--inline"] if model == "inline" else [])]
+    command = 0
+    while True:
+        command += 1
+        journal = Journal(tmp_path / f"journal-{command}")
+        variables = {"TASKQ_TEST_JOURNAL": str(journal.path)}
+        fault_jobs.numbered.enqueue(1)
+        fault_jobs.raises.enqueue(2)
+        fault_jobs.numbered.enqueue(3)
+        crashing = worker(
+            *arguments,
+            app="tests.support.crashing",
+            env={**variables, "TASKQ_TEST_CRASH": f"{when} {command}"},
+        )
+        status = crashing.ended()
+        finishing = worker(*arguments, env=variables)
+        assert finishing.ended() == 0, command
+        kept = balance(app.broker, journal, ["q"])
+        kept.assert_kept([1, 2, 3])
+        assert (kept.queued, kept.in_flight) == ([], []), command
+        assert 2 in kept.failed, command
+        assert len(kept.failed) <= 2, command
+        with server.client() as client:
+            client.flushall()
+        if status == 0:
+            break
+        assert status == -signal.SIGKILL
+    assert command > 5
+
+
+def test_crash_between_a_jobs_end_and_its_settling(worker: Start, app: taskq.TaskQ, journal: Journal) -> None:
+    """Fault 4: the job is failed, as chosen, and not performed again."""
+    fault_jobs.numbered.enqueue(1, 0.2)
+    running = worker()
+    wait_until(lambda: journal.counts("start")[1])
+    running.send(signal.SIGSTOP)  # the parent; the child performs on
+    wait_until(lambda: journal.counts("end")[1])
+    running.kill()
+    assert worker("--burst").ended() == 0
+    kept = balance(app.broker, journal, ["q"])
+    kept.assert_kept([1])
+    assert kept.failed == [1]
+
+
+def test_the_orphan_of_a_neighbour_is_found_at_once_on_an_idle_queue(
+    worker: Start, app: taskq.TaskQ, journal: Journal
+) -> None:
+    """Fault 5: another worker of this machine sees the process die, without any traffic."""
+    watcher = worker("-v", "--queue", "other", "--beat", "60", "--dead-after", "600")
+    watcher.started()
+    fault_jobs.numbered.enqueue(1, 600)
+    victim = worker("--queue", "q")
+    victim.started()
+    wait_until(lambda: journal.counts("start")[1])
+    # The watcher learns of its neighbour by its next census; a worker that starts takes one at once.
+    second = worker("-v", "--queue", "other", "--beat", "60", "--dead-after", "600")
+    second.started()
+    wait_until(lambda: len(app.workers()) == 3)
+    began = time.monotonic()
+    _kill(victim.pid)
+    wait_until(lambda: app.failures.count() == 1, seconds=5)
+    assert time.monotonic() - began < 5
+    balance(app.broker, journal, ["q"]).assert_kept([1])
+
+
+def test_an_orphan_of_another_machine_is_found_by_its_silence(worker: Start, broker: Broker, app: taskq.TaskQ) -> None:
+    """Fault 5: its heartbeat stands still for longer than it said it could."""
+    tokens = Tokens()
+    elsewhere = ProcessIdentity("elsewhere", "another boot", "pid:[1]", 4321, "77")
+    assert broker.register(Registration("elsewhere:4321:q", elsewhere, 2.0, 0.5, tokens.process))
+    fault_jobs.numbered.enqueue(1)
+    assert broker.reserve("elsewhere:4321:q", ["q"], tokens.next()).jobs
+    watcher = worker("--queue", "other", "--beat", "0.5", "--dead-after", "2")
+    watcher.started()
+    began = time.monotonic()
+    wait_until(lambda: app.failures.count() == 1)
+    assert time.monotonic() - began > 1.0  # it was given the time that it had asked for
+    (failure,) = app.failures.list(0, 9)
+    assert failure.exception == "Resque::PruneDeadWorkerDirtyExit"
+    assert failure.worker == "elsewhere:4321:q"
+    assert [info.id for info in app.workers()] != ["elsewhere:4321:q"]
+
+
+def test_the_one_who_recovers_dies_in_the_middle_of_it(
+    worker: Start, app: taskq.TaskQ, tmp_path: Path, server: RedisServer
+) -> None:
+    """Fault 5: exactly one process settles an orphan, whoever dies over it."""
+    command = 0
+    while True:
+        command += 1
+        journal = Journal(tmp_path / f"journal-{command}")
+        variables = {"TASKQ_TEST_JOURNAL": str(journal.path)}
+        fault_jobs.numbered.enqueue(1, 600)
+        victim = worker(env=variables)
+        wait_until(lambda journal=journal: journal.counts("start")[1])  # type: ignore[misc]
+        victim.kill()
+        recovering = worker(
+            "--burst",
+            app="tests.support.crashing",
+            env={**variables, "TASKQ_TEST_CRASH": f"after {command}"},
+        )
+        status = recovering.ended()
+        assert worker("--burst", env=variables).ended() == 0
+        kept = balance(app.broker, journal, ["q"])
+        kept.assert_kept([1])
+        assert kept.failed == [1]
+        assert app.workers() == []
+        with server.client() as client:
+            client.flushall()
+        if status == 0:
+            break
+    assert command > 3
+
+
+def test_kill_of_the_parent_alone_takes_the_child_with_it(worker: Start, app: taskq.TaskQ, journal: Journal) -> None:
+    """Fault 28: within a second, so that its job never runs twice at the same time."""
+    fault_jobs.numbered.enqueue(1, 600)
+    running = worker()
+    wait_until(lambda: journal.counts("start")[1])
+    (child,) = running.children()
+    os.kill(running.pid, signal.SIGKILL)
+    wait_until(lambda: not is_alive(child), seconds=1)
+    assert worker("--burst").ended() == 0
+    kept = balance(app.broker, journal, ["q"])
+    kept.assert_kept([1])
+    assert kept.failed == [1]
+
+
+def test_kill_of_the_supervisor_alone_ends_its_workers_as_by_quit(
+    worker: Start, app: taskq.TaskQ, journal: Journal, tmp_path: Path
+) -> None:
+    """Fault 28: the job in hand is finished, nothing more is taken."""
+    gate = tmp_path / "gate"
+    fault_jobs.until.enqueue(1, str(gate))
+    running = worker("--count", "2", "-v")
+    running.line("Starting worker", times=2)
+    wait_until(lambda: journal.counts("start")[1])
+    workers = running.children()
+    assert len(workers) == 2
+    os.kill(running.pid, signal.SIGKILL)
+    wait_until(lambda: sum(is_alive(pid) for pid in workers) == 1)
+    gate.touch()
+    wait_until(lambda: not any(is_alive(pid) for pid in workers))
+    kept = balance(app.broker, journal, ["q"])
+    kept.assert_kept([1])
+    assert kept.failed == []
+    assert app.workers() == []
+
+
+def test_a_supervisor_starts_again_what_dies_and_ends_where_none_can_start(
+    worker: Start, app: taskq.TaskQ, journal: Journal
+) -> None:
+    running = worker("--count", "2", "-v")
+    running.line("Starting worker", times=2)
+    _kill(running.children()[0])
+    running.line("was killed by SIGKILL; another starts in 1 s")
+    running.line("Starting worker", times=3)
+    fault_jobs.numbered.enqueue(1)
+    wait_until(lambda: journal.counts("end")[1])
+    running.send(signal.SIGTERM)
+    assert running.ended() == 0
+    assert app.workers() == []
+
+
+def test_a_supervisor_ends_with_the_code_of_workers_that_cannot_start(worker: Start, server: RedisServer) -> None:
+    running = worker("--count", "1", "--count", "2", "--no-retry", url="redis://127.0.0.1:1")
+    assert running.ended() == 69
+    assert "Traceback" not in running.log
+
+
+def test_what_a_dead_worker_left_says_who_and_why(worker: Start, app: taskq.TaskQ, journal: Journal) -> None:
+    fault_jobs.numbered.enqueue(1, 600)
+    victim = worker()
+    identifier = victim.started()
+    wait_until(lambda: journal.counts("start")[1])
+    victim.kill()
+    finishing = worker("--burst")
+    assert finishing.ended() == 0
+    assert identifier in finishing.log
+    entry = json.loads(app.failures.list(0, 1)[0].entry)
+    assert entry["worker"] == identifier
+    assert entry["exception"] == "Resque::DirtyExit"
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass

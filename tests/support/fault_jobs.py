@@ -1,0 +1,166 @@
+"""The jobs that the faults befall. A worker imports this module with `--app tests.support.fault_jobs`."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import taskq
+from taskq.errors import TermException
+from tests.support.journal import note
+
+
+def journal() -> str:
+    return os.environ["TASKQ_TEST_JOURNAL"]
+
+
+@taskq.job(queue="q")
+def numbered(number: int, seconds: float = 0.0) -> None:
+    """Start, work for so long, end."""
+    note(journal(), "start", number)
+    if seconds:
+        time.sleep(seconds)
+    note(journal(), "end", number)
+
+
+@taskq.job(queue="q")
+def until(number: int, path: str) -> None:
+    """Start, and end once the file is there."""
+    note(journal(), "start", number)
+    while not os.path.exists(path):
+        time.sleep(0.005)
+    note(journal(), "end", number)
+
+
+@taskq.job(queue="q")
+def cleans_up(number: int) -> None:
+    """Works for ever, and cleans up where it is told to end."""
+    note(journal(), "start", number)
+    try:
+        time.sleep(600)
+    except TermException:
+        note(journal(), "end", number)
+        raise
+
+
+@taskq.job(queue="q")
+def swallows(number: int) -> None:
+    """Works on when told to end."""
+    note(journal(), "start", number)
+    try:
+        time.sleep(600)
+    except TermException:
+        note(journal(), "end", number)
+
+
+@taskq.job(queue="q")
+def ignores(number: int) -> None:
+    """Hears nothing."""
+    note(journal(), "start", number)
+    while True:
+        try:
+            time.sleep(600)
+        except BaseException:
+            note(journal(), "ignored", number)
+
+
+@taskq.job(queue="q")
+def holds_gil(number: int, seconds: int) -> None:
+    """Keeps the interpreter's lock for so long: a sleep in C that does not give it up."""
+    note(journal(), "start", number)
+    libc = ctypes.PyDLL(None)
+    libc.sleep(seconds)
+    note(journal(), "end", number)
+
+
+@taskq.job(queue="q")
+def dies(number: int, how: str) -> None:
+    """End the process that performs, somehow."""
+    note(journal(), "start", number)
+    match how:
+        case "sigkill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "sigsegv":
+            ctypes.string_at(0)
+        case "abort":
+            os.abort()
+        case "_exit 0":
+            os._exit(0)
+        case "_exit 3":
+            os._exit(3)
+        case "sys.exit":
+            sys.exit(4)
+        case "stack":
+            libc = ctypes.CDLL(None)
+            compare = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+
+            def deeper(left: int, right: int) -> int:
+                values = (ctypes.c_int * 2)(2, 1)
+                libc.qsort(values, 2, ctypes.sizeof(ctypes.c_int), again)
+                return 0
+
+            again = compare(deeper)
+            sys.setrecursionlimit(10**9)
+            deeper(0, 0)
+        case "memory":
+            import resource
+
+            resource.setrlimit(resource.RLIMIT_AS, (512 * 1024 * 1024,) * 2)
+            held = []
+            while True:
+                held.append(bytearray(16 * 1024 * 1024))
+        case "stdout":
+            os.close(1)
+            os.close(2)
+        case "children":
+            if os.fork() == 0:  # it holds every descriptor, the pipe to the worker among them, longer than the job runs
+                os.close(1)
+                os.close(2)
+                time.sleep(5)
+                os._exit(0)
+        case "orphan and kill":
+            child = subprocess.Popen(["sleep", "30"])
+            note(journal(), "grandchild", child.pid)
+            os.kill(os.getpid(), signal.SIGKILL)
+        case _:
+            raise ValueError(how)
+    note(journal(), "end", number)
+
+
+@taskq.job(queue="q")
+def raises(number: int, text: str = "") -> None:
+    note(journal(), "start", number)
+    raise RuntimeError(text)
+
+
+@taskq.job(queue="q", secret=("token",))
+def secretive(number: int, token: str) -> None:
+    note(journal(), "start", number)
+    note(journal(), "end", number)
+
+
+@taskq.job(queue="q")
+def long_text(number: int, length: int) -> None:
+    note(journal(), "start", number)
+    raise RuntimeError("\ud800\x00\x1b" + "x" * length)
+
+
+@taskq.job(queue="q")
+def enqueues(number: int, more: int) -> None:
+    """A job that enqueues others, through the application that the worker runs for."""
+    note(journal(), "start", number)
+    for offset in range(1, more + 1):
+        numbered.enqueue(number + offset)
+    note(journal(), "end", number)
+
+
+@taskq.job(queue="q")
+def leaves_orphan(number: int) -> None:
+    """Leave a process behind that ends soon after its parent."""
+    note(journal(), "start", number)
+    subprocess.Popen(["sleep", "0.3"], stdout=subprocess.DEVNULL)
+    note(journal(), "end", number)
