@@ -76,16 +76,24 @@ def dump(outcome: Done | Failed) -> bytes:
 
 
 def load(line: bytes) -> Done | Failed | None:
-    """What `dump` wrote; None where the line is not whole: its writer died while it wrote."""
-    if not line.endswith(b"\n"):
+    """What `dump` wrote; None where it is not that: its writer died while it wrote, or a job wrote there itself."""
+    first, end, _ = line.partition(b"\n")
+    if not end:
         return None
-    message: dict[str, Any] = json.loads(line)
+    try:
+        return _loaded(json.loads(first))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        # Whoever reads this must outlive whatever a job does.
+        return None
+
+
+def _loaded(message: dict[str, Any]) -> Done | Failed:
     if "done" in message:
         return Done(message["done"])
     error = message["error"]
     facts = dict(message["facts"])
     if facts.get("body") is not None:
-        facts["body"] = base64.b64decode(facts["body"])
+        facts["body"] = base64.b64decode(facts["body"], validate=True)
     return Failed(
         ErrorRecord(**{**error, "backtrace": tuple(error["backtrace"])}),
         _DECISIONS[message["decision"]](**facts),
