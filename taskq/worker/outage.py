@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Callable
 from typing import Final, TypeVar
@@ -36,22 +37,27 @@ class Outage:
         """The broker answers, as far as is known."""
         self._tell = tell
         self._clock = clock
+        self._lock = threading.Lock()  # a heart beats in a thread of its own
         self.since: float | None = None
         self.steady = clock()
 
     def lost(self, error: BrokerUnavailable, *, in_hand: bool = False) -> None:
         """Note that it did not answer."""
-        if self.since is None:
-            self.since = self._clock()
+        with self._lock:
+            news = self.since is None
+            if news:
+                self.since = self._clock()
+        if news:
             self._tell(events.BrokerLost(error.reason, in_hand=in_hand))
 
     def answered(self) -> None:
         """Note that it answered."""
-        if self.since is not None:
-            now = self._clock()
-            self._tell(events.BrokerBack(now - self.since))
-            self.since = None
-            self.steady = now
+        with self._lock:
+            since, self.since = self.since, None
+            if since is not None:
+                self.steady = self._clock()
+        if since is not None:
+            self._tell(events.BrokerBack(self.steady - since))
 
     def persist(
         self, call: Callable[[], T], *, rest: Callable[[float], None], give_up: Callable[[], bool], in_hand: bool
