@@ -21,8 +21,7 @@ def setter() -> tuple[Callable[[str], None] | None, str]:
         import setproctitle
     except ImportError as error:
         return None, f"setproctitle cannot be imported ({error})"
-    before = setproctitle.getproctitle()
     setproctitle.setproctitle(text("", "Starting"))
-    if setproctitle.getproctitle() == before:
+    if text("", "") not in setproctitle.getproctitle():
         return None, "the system keeps the title it was started with"
     return setproctitle.setproctitle, ""
