@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from tests.support.redis_server import RedisServer
+
+# An example is slow because the machine is busy, not because the code is: no test here is timed.
+hypothesis.settings.register_profile("taskq", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("taskq")
 
 
 @pytest.fixture(scope="session")
