@@ -42,6 +42,9 @@ types: $(STAMP)  ## mypy --strict over everything
 layers: $(STAMP)  ## import-linter: who may import whom
 	PYTHONPATH=.:backends:plugins $(BIN)/lint-imports
 
+torture: $(STAMP)  ## the long form of the faults: 200 kills a model; TASKQ_SEED=n repeats a run
+	TASKQ_TORTURE=1 $(BIN)/python -m pytest tests/faults -v -rA
+
 check: lint types layers test  ## what CI runs
 
 clean:  ## remove what the verbs made
