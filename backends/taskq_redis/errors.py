@@ -40,6 +40,10 @@ _NO = {
 }
 # The code stands in front; Redis 6 puts a script's own error behind words of its own.
 _CODE = re.compile(rf"(?:^|[-\s])({'|'.join([*_AWAY, *_NO, 'WRONGTYPE', 'NOSCRIPT'])})\b")
+_TEXTS = {
+    "max number of clients": "MAXCLIENTS",
+    "user executing the script can't": "NOPERM",
+}
 _CLASSES: tuple[tuple[type[Exception], str], ...] = (
     (redis.exceptions.BusyLoadingError, "LOADING"),
     (redis.exceptions.NoScriptError, "NOSCRIPT"),
@@ -79,8 +83,9 @@ def error_code(error: Exception) -> str:
     for kind, code in _CLASSES:
         if isinstance(error, kind):
             return code
-    if "max number of clients" in text:
-        return "MAXCLIENTS"
+    for part, code in _TEXTS.items():
+        if part in text:
+            return code
     found = _CODE.search(text)
     return found[1] if found else ""
 

@@ -45,8 +45,10 @@ def bundled() -> str:
 class RedisServer:
     """One redis-server process. Options are those of redis.conf: `RedisServer(maxmemory="2mb")`; `_` stands for `-`."""
 
-    def __init__(self, *, program: str | None = None, **options: str) -> None:
+    def __init__(self, *first: str, program: str | None = None, **options: str) -> None:
+        """Nothing is started yet. `first` goes before the options: a configuration file, `--sentinel`."""
         self.program = program or executable()
+        self.first = first
         self.options = {name.replace("_", "-"): value for name, value in options.items()}
         # A Unix socket's path holds 107 bytes at most, so it does not go under a test's own long directory.
         self.directory = Path(tempfile.mkdtemp(prefix="tq"))
@@ -85,7 +87,7 @@ class RedisServer:
             **self.options,
         }
         arguments = [part for name, value in settings.items() for part in (f"--{name}", *_words(name, value))]
-        command = [self.program, *arguments]
+        command = [self.program, *self.first, *arguments]
         self.process = subprocess.Popen(command, preexec_fn=_die_with_parent, stdin=subprocess.DEVNULL)
         deadline = time.monotonic() + _START
         with contextlib.closing(self.client(socket_timeout=1)) as client:

@@ -21,17 +21,17 @@ end
 
 local scratch = KEYS[11]
 redis.call('DEL', scratch)
-redis.call('RPUSH', scratch, 'a', 'b')
-redis.call('LPUSH', scratch, 'c')
-redis.call('LREM', scratch, 1, 'b')
-redis.call('LTRIM', scratch, 0, 0)
-redis.call('LPOP', scratch)
-redis.call('SADD', scratch, 'a')
-redis.call('SREM', scratch, 'a')
-redis.call('HSET', scratch, 'a', '1')
-redis.call('HDEL', scratch, 'a')
-redis.call('INCRBY', scratch, 1)
-redis.call('SET', scratch, 'a')
+for _, command in ipairs({
+  { 'RPUSH', scratch, 'a', 'b' }, { 'LPUSH', scratch, 'c' }, { 'LREM', scratch, 1, 'b' }, { 'LTRIM', scratch, 0, 0 },
+  { 'LPOP', scratch }, { 'SADD', scratch, 'a' }, { 'SREM', scratch, 'a' }, { 'HSET', scratch, 'a', '1' },
+  { 'HDEL', scratch, 'a' }, { 'INCRBY', scratch, 1 }, { 'SET', scratch, 'a' },
+}) do
+  local answer = redis.pcall(unpack(command))
+  if type(answer) == 'table' and answer.err then
+    redis.call('DEL', scratch)
+    return answer
+  end
+end
 redis.call('DEL', scratch, KEYS[9], KEYS[10])
 redis.call('SADD', KEYS[4], id)
 redis.call('SADD', KEYS[6], id)
