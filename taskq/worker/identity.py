@@ -38,7 +38,7 @@ def is_gone(process: ProcessIdentity, judge: ProcessIdentity) -> bool:
     if (process.boot, process.namespace) != (judge.boot, judge.namespace):
         return False
     started = _started(process.pid)
-    return started is None or (bool(process.started) and started != process.started)
+    return started is None or (bool(started and process.started) and started != process.started)
 
 
 def watch(process: ProcessIdentity, judge: ProcessIdentity) -> int | None:
@@ -66,18 +66,20 @@ def ids(host: str, queues: str, *, first: int = 0) -> Iterator[str]:
 
 
 def _started(pid: int) -> str | None:
-    """When a process of this pid namespace started, in the kernel's ticks; None where it is gone or a zombie."""
+    """When a process of this pid namespace started, in the kernel's ticks; None where it is gone or a zombie.
+
+    Empty where it lives but its start cannot be seen: /proc may hide what other users run (mount option hidepid).
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
-    except FileNotFoundError:
-        return None if os.path.isdir("/proc/self") else _signalled(pid)
     except OSError:
-        return ""
+        return _signalled(pid)
     state, *rest = stat.rpartition(")")[2].split()  # the name in parentheses may hold anything
     return None if state in {"Z", "X"} else rest[18]
 
 
 def _signalled(pid: int) -> str | None:
+    """None where there is no such process, else empty: a signal tells no more."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
