@@ -41,21 +41,25 @@ class Heart:
 
     def nudge(self) -> None:
         """Have `beside` called now. Safe in a signal handler: it writes one byte."""
-        try:
-            os.write(self._bell, b"!")
-        except OSError:
-            pass  # full of nudges that were not heard yet, or stopped
+        if not self._ended:  # else the descriptor may be somebody else's by now
+            self._ring()
 
     def stop(self) -> None:
         """Beat no more."""
         if self._ended:
             return
         self._ended = True
-        self.nudge()
+        self._ring()
         if self._thread is not None:
             self._thread.join()
         os.close(self._ear)
         os.close(self._bell)
+
+    def _ring(self) -> None:
+        try:
+            os.write(self._bell, b"!")
+        except BlockingIOError:
+            pass  # full of rings that were not heard yet
 
     def _live(self) -> None:
         while not self._ended:

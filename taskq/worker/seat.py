@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final, TypeVar
 
 from taskq import events
 from taskq.broker import Broker
-from taskq.errors import BrokerUnavailable, NotRegistered
+from taskq.errors import BrokerRefused, BrokerUnavailable, NotRegistered
 from taskq.records import ProcessIdentity, Registration, Reservation, Reserved, Tokens
 from taskq.worker.control import Control
 from taskq.worker.identity import ids
@@ -77,6 +78,7 @@ class Seat:
         self._first = 1 if borrowed_host else 0
         self._tokens = Tokens()
         self._told_pruned = False
+        self._told_refused = False
         self.id = ""
         self.next_beat = 0.0
 
@@ -113,10 +115,18 @@ class Seat:
         try:
             known = self._broker.heartbeat(self.id, self._tokens.process)
         except BrokerUnavailable as error:
-            self.outage.lost(error, in_hand=True)
+            self.outage.lost(error)
+            self.next_beat = time.monotonic() + min(_BEAT_AGAIN, self._beat)
+            return
+        except BrokerRefused as error:
+            # Not the end of the job in hand, nor of the heart: what this worker asks next says it, and ends it.
+            if not self._told_refused:
+                self._told_refused = True
+                self._tell(events.Warned(f"{self.id} could not write its heartbeat: {error}"))
             self.next_beat = time.monotonic() + min(_BEAT_AGAIN, self._beat)
             return
         self.outage.answered()
+        self._told_refused = False
         self.next_beat = time.monotonic() + self._beat
         if not known and not self._told_pruned:
             self._told_pruned = True
@@ -130,7 +140,10 @@ class Seat:
     # ---- jobs
 
     def reserve(self, queues: Sequence[str], *, settled: Sequence[Reservation] = ()) -> Reserved:
-        """Settle what ended well, and take what comes next. Registers anew where this worker was taken for dead.
+        """Settle what ended well, and take what comes next.
+
+        Where this worker was taken for dead it registers anew and takes a job under its new registration; what was to
+        be settled is somebody else's.
 
         Raises:
             GaveUp: the worker was told to end while the broker was away.
@@ -142,9 +155,10 @@ class Seat:
             )
         except NotRegistered:
             if not self._told_pruned:
+                self._told_pruned = True  # a heart beside this thread would say it too
                 self._tell(events.Pruned(self.id))
             self.register()
-            return Reserved(settled=not settled)
+            return replace(self.reserve(queues), settled=not settled)
 
     def finish(self, reservation: Reservation) -> bool:
         """Settle a job as done. False where somebody else settled it, or (GaveUp aside) nobody heard."""
@@ -176,11 +190,15 @@ class Seat:
             except BrokerUnavailable as error:
                 self.outage.lost(error, in_hand=in_hand)
 
+        began = time.monotonic()
+
         def give_up() -> bool:
             """A stopping worker waits only for as long as it owes the broker what became of a job."""
             control = self._control
             if control.stopped_at is None:
                 return False
-            return control.hurried or not in_hand or time.monotonic() > control.stopped_at + self._patience
+            # Not from when it was told to stop alone: by QUIT its job may have taken hours since.
+            since = max(control.stopped_at, began)
+            return control.hurried or not in_hand or time.monotonic() > since + self._patience
 
         return self.outage.persist(call, rest=self._control.rest, give_up=give_up, in_hand=in_hand)

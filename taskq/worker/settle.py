@@ -6,6 +6,7 @@ leaves it settled, whatever this process still meant to say.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, assert_never
 
 from taskq import events, failed_entry
@@ -28,13 +29,13 @@ class Settling:
         self._tell = tell
         self._done: tuple[Task, Done] | None = None
 
-    def settle(self, task: Task, outcome: Outcome, failed_at: float) -> None:
+    def settle(self, task: Task, outcome: Outcome, now: Callable[[], float]) -> None:
         """Tell the broker how a job ended; where it ended well, with the next `reserve`.
 
         Args:
             task: the job.
             outcome: how it ended.
-            failed_at: when it failed, by the broker's clock, where it did.
+            now: the broker's time, asked where it failed.
 
         Raises:
             GaveUp: the worker was told to end while the broker was away.
@@ -43,9 +44,9 @@ class Settling:
             case Done():
                 self._done = (task, outcome)
             case Failed(error, decision, seconds):
-                self._carry_out(task, error, decision, seconds, failed_at)
+                self._carry_out(task, error, decision, seconds, now())
             case Crashed(crash, decision, seconds):
-                self._carry_out(task, crash, decision, seconds, failed_at)
+                self._carry_out(task, crash, decision, seconds, now())
             case _:
                 assert_never(outcome)
 
@@ -61,6 +62,8 @@ class Settling:
         reserved = self._seat.reserve(queues, settled=(task.reservation,))
         self._done = None
         self._say(task, "done" if reserved.settled else "refused", seconds=done.seconds)
+        if not reserved.settled and not reserved.jobs:  # then nothing was looked for; the queues may be full
+            return self._seat.reserve(queues)
         return reserved
 
     def finish(self) -> None:
