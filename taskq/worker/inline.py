@@ -6,7 +6,10 @@ that never comes back from C holds its worker for ever, and one that takes the p
 
 from __future__ import annotations
 
+import os
 import time
+from types import FrameType
+from typing import Final
 
 from taskq import performing
 from taskq.errors import TermException
@@ -20,6 +23,8 @@ from taskq.worker.signals import Ear
 
 __all__ = ["Inline"]
 
+_AGAIN: Final = 0.02  # seconds to the next try to interrupt a job, where taskq's own code stood in its place
+
 
 class Inline:
     """The execution model `inline`."""
@@ -31,6 +36,9 @@ class Inline:
         self._ear = ear
         self._heart = Heart(seat, beside=self._look_after_job)
         self._busy = False
+        self._pid = os.getpid()
+        # Whether the job in hand was interrupted, and whether somebody had hurried by then; None where it was not yet.
+        self._interrupted: bool | None = None
 
     def start(self) -> None:
         """Beat."""
@@ -38,16 +46,23 @@ class Inline:
 
     def perform(self, task: Task) -> Outcome:
         """Perform it here."""
-        self._ear.at_once = self._signalled
+        outcome: Outcome
+        self._interrupted = None
         self._busy = True
-        began = time.perf_counter()
+        self._ear.at_once = self._signalled
+        if self._ear.pending:
+            self._heart.nudge()  # it came while the job was reserved, when nobody would have nudged
         try:
-            return performing.perform(task, self._tools)
-        except TermException as late:  # it came in the instant after the job, before the line below
-            return performing.failed(task, late, self._tools, time.perf_counter() - began)
+            outcome = performing.perform(task, self._tools)
+        except TermException as late:  # after the job raised something else, while that was being looked at
+            self._busy = False  # what follows must not be interrupted too
+            outcome = performing.failed(task, late, self._tools, 0.0)
         finally:
             self._busy = False
             self._ear.at_once = None
+        if os.getpid() != self._pid:
+            os._exit(1)  # the job forked, and its copy came back too: there must not be two of this worker
+        return outcome
 
     def between(self) -> float | None:
         """The heart beats by itself."""
@@ -58,13 +73,19 @@ class Inline:
         """Beat no more."""
         self._heart.stop()
 
-    def _signalled(self, poked: bool) -> None:
+    def _signalled(self, poked: bool, frame: FrameType | None) -> None:
         """In the signal handler, in the middle of a job: the heart's thread listens, for this one is busy."""
         if not poked:
             self._heart.nudge()
-        elif self._busy and self._control.raises_at_once:
-            self._busy = False  # once: what cleans up must not be interrupted
+        elif self._to_be_interrupted() and _in_job(frame):
+            self._interrupted = self._control.hurried
             raise TermException("SIGTERM")
+
+    def _to_be_interrupted(self) -> bool:
+        """Once, for what cleans up should have its way; and once more when somebody hurries after that."""
+        if not self._busy or not self._control.raises_at_once:
+            return False
+        return self._interrupted is None or (self._control.hurried and not self._interrupted)
 
     def _look_after_job(self) -> float | None:
         """In the heart's thread: hear for the busy one, and interrupt its job when its time is over."""
@@ -75,6 +96,24 @@ class Inline:
         if deadline is None:
             return None
         if self._control.raises_at_once:
+            if not self._to_be_interrupted():
+                return None
             self._ear.poke()
-            return None
+            return _AGAIN
         return max(deadline - time.monotonic(), 0.001)
+
+
+def _in_job(frame: FrameType | None) -> bool:
+    """Whether this is running within the job, not in what sees it in and out.
+
+    Raised there, the exception would end the worker, or undo what is done.
+    """
+    if frame is not None and frame.f_code is performing.perform.__code__:
+        return False
+    while frame is not None:
+        if frame.f_code is performing.perform.__code__:
+            return True
+        if frame.f_code is Inline.perform.__code__:
+            return False
+        frame = frame.f_back
+    return True  # a greenlet's stack, say, which ends where the greenlet began

@@ -45,14 +45,18 @@ MEANINGS: Final = _present(
 )
 """Resque's signals and what they mean (WIRE.md section 13)."""
 
+# Not one that means something: two of a kind that come close together are one, and either could pass for the other.
+# This one nobody sends, and whoever does not handle it ignores it.
+_POKE: Final = getattr(signal, "SIGURG", None)
+
 
 class Ear:
     """Hears signals while it is entered. Main thread only.
 
     Attributes:
         fd: readable when something was heard.
-        at_once: called within the handler itself, told whether it was `poke` that made the signal; the one thing that
-            may raise into whatever is running. None but while a job is performed in this very thread.
+        at_once: called within the handler itself, told whether it was `poke` that made the signal, and what was
+            running; the one thing that may raise into that. None but while a job is performed in this very thread.
     """
 
     def __init__(self, signals: Mapping[int, Order] = MEANINGS) -> None:
@@ -63,8 +67,7 @@ class Ear:
         self._former_wakeup = -1
         self._bell = -1
         self.fd = -1
-        self.at_once: Callable[[bool], None] | None = None
-        self._poked = False
+        self.at_once: Callable[[bool, FrameType | None], None] | None = None
 
     def __enter__(self) -> Self:
         self.fd, self._bell = os.pipe()
@@ -73,6 +76,8 @@ class Ear:
         self._former_wakeup = signal.set_wakeup_fd(self._bell, warn_on_full_buffer=False)
         for number in self._signals:
             self._former[number] = signal.signal(number, self._hear)
+        if _POKE is not None:
+            self._former[_POKE] = signal.signal(_POKE, self._feel)
         return self
 
     def __exit__(
@@ -93,8 +98,8 @@ class Ear:
 
     def poke(self) -> None:
         """Have `at_once` called in the main thread, breaking into a system call that it may be in. From any thread."""
-        self._poked = True
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+        if _POKE is not None:
+            signal.pthread_kill(threading.main_thread().ident or 0, _POKE)
 
     def heard(self) -> list[int]:
         """The signals since the last look, in order. Quiets `fd`."""
@@ -109,8 +114,10 @@ class Ear:
         return heard
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
-        poked, self._poked = self._poked, False
-        if not poked:
-            self._heard.append(number)
+        self._heard.append(number)
         if self.at_once is not None:
-            self.at_once(poked)
+            self.at_once(False, frame)
+
+    def _feel(self, number: int, frame: FrameType | None) -> None:
+        if self.at_once is not None:
+            self.at_once(True, frame)
