@@ -92,11 +92,15 @@ class Forked:
 
 @dataclass(frozen=True, slots=True)
 class ChildEnding:
-    """A child is being ended: by this signal, or, with None, it is given `seconds` to end by itself."""
+    """A child is being ended: by this signal, or, with None, it is given `seconds` to end by itself.
+
+    `after_term` where it was told to end, and did not.
+    """
 
     pid: int
     signal: int | None = None
     seconds: float = 0.0
+    after_term: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,9 @@
 Whatever the child does, its job ends with an outcome: the one it wrote, or how it died. The parent has no thread; it
 beats, listens and waits for the child in one place. Death is told by the process's own descriptor and `waitpid`, never
 by the pipe's end, for a grandchild may hold the pipe.
+
+A child that has said its outcome has still to flush and to die, which takes the system longer than settling the job and
+reserving the next one; so these go on meanwhile. The next child is forked only when it is dead: there is one at a time.
 """
 
 from __future__ import annotations
@@ -34,13 +37,14 @@ _LOOK: Final = 0.02  # seconds between looks for a child's death, where the syst
 
 @dataclass(slots=True)
 class _Child:
-    """A child at work. `reasons` is why we ended it, if we did."""
+    """A child at work. `reason` is why we ended it, if we did; `warned` and `termed`, what was said and done before."""
 
     pid: int
-    pipe: int
+    pipe: int | None
     death: int | None
     said: bytearray = field(default_factory=bytearray)
     reason: str = ""
+    warned: bool = False
     termed: bool = False
 
 
@@ -78,6 +82,7 @@ class Fork:
         self._run_at_exit = run_at_exit
         self._tie, self._leash = child.prepare_tie()
         self._warned = False
+        self._living: _Child | None = None  # the last child that was forked, until it is dead
 
     def start(self) -> None:
         """Nothing to make ready: the parent beats whenever it waits."""
@@ -86,8 +91,10 @@ class Fork:
         """Perform it in a child, and watch."""
         if task.problem is not None:  # nothing of it will run, so nothing needs a process of its own
             return performing.perform(task, self._tools)
+        self._see_out()
         try:
-            self._tools.hooks.tell("before_fork", task.context())
+            if self._tools.hooks.listens("before_fork"):
+                self._tools.hooks.tell("before_fork", task.context())
         except Exception as error:
             return performing.failed(task, error, self._tools, 0.0)
         self._warn_of_threads()
@@ -98,27 +105,24 @@ class Fork:
             failure = TaskqError(f"No child could be forked for the job: {error.strerror}.")
             return performing.failed(task, failure, self._tools, 0.0)
         self._tell(events.Forked(at_work.pid))
-        try:
-            status = self._watch(at_work)
-        finally:
-            os.close(at_work.pipe)
-            if at_work.death is not None:
-                os.close(at_work.death)
-        said = outcomes.load(bytes(at_work.said))
-        if said is not None:
-            return said
+        ended = self._watch(at_work)
+        if not isinstance(ended, int):
+            return ended
         with contextlib.suppress(OSError):
             os.killpg(at_work.pid, signal.SIGKILL)  # what a dead child left running
-        return performing.crashed(task, _crash(at_work, status), self._tools, time.monotonic() - began)
+        return performing.crashed(task, _crash(at_work, ended), self._tools, time.monotonic() - began)
 
     def between(self) -> float | None:
         """Beat."""
-        orphans.reap()
+        if self._living is not None:
+            self._bury(self._living)
+        orphans.reap(frozenset() if self._living is None else frozenset({self._living.pid}))
         self._seat.beat_if_due()
         return self._seat.next_beat - time.monotonic()
 
     def stop(self) -> None:
-        """Let go of the leash: there is no child any more."""
+        """See the last child out, and let go of the leash."""
+        self._see_out()
         if self._leash >= 0:
             os.close(self._leash)
             self._leash = -1
@@ -149,34 +153,56 @@ class Fork:
         if hasattr(os, "pidfd_open"):
             with contextlib.suppress(OSError):
                 death = os.pidfd_open(pid)
-        return _Child(pid, reader, death)
+        self._living = _Child(pid, reader, death)
+        return self._living
 
-    def _watch(self, at_work: _Child) -> int:
-        """Beat, listen and read until the child is dead. Its wait status."""
+    def _see_out(self) -> None:
+        """Return when no child lives."""
+        if self._living is not None:
+            self._watch(self._living)
+
+    def _watch(self, at_work: _Child) -> Outcome | int:
+        """Beat, listen and read until the child says its outcome or, where it did before or never will, is dead.
+
+        Returns:
+            The outcome, or its wait status.
+        """
         control = self._control
-        pipe: tuple[int, ...] = (at_work.pipe,)
         while True:
             now = time.monotonic()
             pause = max(self._end_if_told(at_work, now) - now, 0.0)
-            fds = [*control.fds, *pipe]
+            fds = list(control.fds)
+            if at_work.pipe is not None:
+                fds.append(at_work.pipe)
             if at_work.death is None:
                 pause = min(pause, _LOOK)
             else:
                 fds.append(at_work.death)
             ready = readable(fds, pause)
-            if at_work.pipe in ready and not _read(at_work):
-                pipe = ()  # its end: all that will be said was said. Whether it died is another matter.
+            if at_work.pipe in ready and (said := _read(at_work)) is not None:
+                return said
             if at_work.death is None or at_work.death in ready:
-                pid, status = os.waitpid(at_work.pid, os.WNOHANG)
-                if pid:
-                    _read(at_work)
-                    return status
+                ended = self._bury(at_work)
+                if ended is not None:
+                    return ended
             if not ready.isdisjoint(control.fds):
                 control.listen()
             if time.monotonic() >= self._seat.next_beat:
                 self._seat.beat()
                 self._beside()
                 orphans.reap(frozenset({at_work.pid}))
+
+    def _bury(self, at_work: _Child) -> Outcome | int | None:
+        """What a dead child said last, else its wait status; None where it lives."""
+        pid, status = os.waitpid(at_work.pid, os.WNOHANG)
+        if not pid:
+            return None
+        self._living = None
+        said = _read(at_work)
+        _hang_up(at_work)
+        if at_work.death is not None:
+            os.close(at_work.death)
+        return status if said is None else said
 
     def _end_if_told(self, at_work: _Child, now: float) -> float:
         """Signal the child where its time has come. When to look again, at the latest."""
@@ -197,14 +223,16 @@ class Fork:
             self._tell(events.ChildEnding(at_work.pid, signal.SIGTERM))
             with contextlib.suppress(ProcessLookupError):
                 os.kill(at_work.pid, signal.SIGTERM)
-            self._tell(events.ChildEnding(at_work.pid, seconds=deadline - term_at))
+        elif now < term_at and not at_work.warned:
+            at_work.warned = True
+            self._tell(events.ChildEnding(at_work.pid, seconds=round(term_at - now, 1)))
         return min(deadline if at_work.termed else term_at, self._seat.next_beat)
 
     def _kill(self, at_work: _Child, reason: str) -> None:
         if at_work.reason:
             return
         at_work.reason = reason
-        self._tell(events.ChildEnding(at_work.pid, signal.SIGKILL))
+        self._tell(events.ChildEnding(at_work.pid, signal.SIGKILL, after_term=at_work.termed))
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(at_work.pid, signal.SIGKILL)
         with contextlib.suppress(ProcessLookupError):
@@ -219,20 +247,33 @@ class Fork:
         if others:
             self._tell(
                 events.Warned(
-                    f"Threads were started before the fork ({', '.join(sorted(others))}); a child has none of them, and "
-                    "a lock that one of them holds stays locked there. Start them in after_fork."
+                    f"Threads were started before the fork ({', '.join(sorted(others))}); a child has none of them, "
+                    "and a lock that one of them holds stays locked there. Start them in after_fork."
                 )
             )
 
 
-def _read(at_work: _Child) -> bool:
-    """Read what is there. False at the pipe's end."""
+def _read(at_work: _Child) -> Outcome | None:
+    """Read what is there: the outcome, once it is whole. Then, and at the pipe's end, nothing more is listened to."""
+    if at_work.pipe is None:
+        return None
     try:
         while chunk := os.read(at_work.pipe, 65536):
             at_work.said += chunk
+            # One line, and only the right one: a job may have written there itself.
+            if chunk.endswith(b"\n") and (said := outcomes.load(bytes(at_work.said))) is not None:
+                _hang_up(at_work)
+                return said
     except BlockingIOError:
-        return True
-    return False
+        return None
+    _hang_up(at_work)  # its end. Whether the child died is another matter.
+    return None
+
+
+def _hang_up(at_work: _Child) -> None:
+    if at_work.pipe is not None:
+        os.close(at_work.pipe)
+        at_work.pipe = None
 
 
 def _crash(at_work: _Child, status: int) -> Crash:

@@ -124,7 +124,7 @@ class Report:
     def _child_ending(self, event: events.ChildEnding) -> None:
         if event.signal is None:
             self._very(f"Waiting {event.seconds}s for child process to exit")
-        elif event.signal == signal.SIGKILL:
+        elif event.signal == signal.SIGKILL and not event.after_term:
             self._very(f"Killing child at {event.pid}")
         else:
             self._very(f"Sending {signal.Signals(event.signal).name.removeprefix('SIG')} signal to child {event.pid}")
