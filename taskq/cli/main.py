@@ -135,6 +135,7 @@ def _show_version(context: click.Context, parameter: click.Parameter, value: boo
 
 
 @click.group(
+    name="taskq",
     cls=_Program,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=examples(

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from taskq.cli import output
+from taskq.cli.output import Column
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain", "plain"),
+        ("grün 👍🏽 日本", "grün 👍🏽 日本"),
+        ("a\nb\tc\r", r"a\nb\tc\r"),
+        ("\x1b[31mred\x07", r"\x1b[31mred\x07"),
+        ("left\u202eright", r"left\u202eright"),
+        ("\u2028\x85", r"\u2028\x85"),
+        ("\udcff", r"\udcff"),
+    ],
+)
+def test_plain_leaves_nothing_that_a_terminal_acts_on(text: str, shown: str) -> None:
+    assert output.plain(text) == shown
+
+
+def test_lines_in_a_pipe_have_as_many_tabs_as_columns_whatever_is_in_them(capsys: pytest.CaptureFixture[str]) -> None:
+    output.show([Column("a"), Column("b")], [("1\t2", "3\n4"), ("5", "6")])
+    assert capsys.readouterr().out == "1\\t2\t3\\n4\n5\t6\n"
+
+
+def test_a_table_in_a_pipe_is_not_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    output.show([Column("a", cut=True)], [("x" * 300,)], always=True)
+    assert "x" * 300 in capsys.readouterr().out
+
+
+def test_a_table_takes_no_value_for_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    output.show([Column("a")], [("[secret]",), ("[bold]x[/bold]",), (":smile:",)], always=True)
+    said = capsys.readouterr().out
+    for text in ("[secret]", "[bold]x[/bold]", ":smile:"):
+        assert text in said
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        float("nan"),
+        float("-inf"),
+        b"\xff",
+        datetime(2026, 1, 1, tzinfo=UTC),
+        {1: 2},
+        {"k": {(1, 2): object()}},
+        "\udc80",
+    ],
+)
+def test_json_is_json_whatever_a_payload_held(value: object) -> None:
+    text = output.as_json({"value": value, "ünicode": "\u2028"})
+    assert text.isascii()
+    assert "\n" not in text
+    assert isinstance(json.loads(text, parse_constant=pytest.fail), dict)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (-1.0, "0 s"),
+        (0.4, "0 s"),
+        (119.0, "119 s"),
+        (120.0, "2 min"),
+        (7199.0, "120 min"),
+        (90000.0, "25 h"),
+        (200000.0, "2 d"),
+    ],
+)
+def test_duration(seconds: float, said: str) -> None:
+    assert output.duration(seconds) == said

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import json
+import re
+import socket
+
+import pytest
+
+from taskq.records import ProcessIdentity, Registration, Tokens
+from tests.cli.conftest import Shop
+
+
+def register(shop: Shop, worker: str, *, host: str = "somewhere", dead_after: float = 25.0) -> Tokens:
+    tokens = Tokens()
+    process = ProcessIdentity(host, "", "", 1, "")
+    assert shop.app.broker.register(Registration(worker, process, dead_after, 5.0, tokens.process))
+    return tokens
+
+
+def test_list_says_what_each_does(shop: Shop) -> None:
+    tokens = register(shop, "a:1:emails,low")
+    register(shop, "b:2:*")
+    shop.app.broker.push("emails", [b'{"class":"Emailer","args":["x"]}'])
+    assert shop.app.broker.reserve("a:1:emails,low", ["emails"], tokens.next()).jobs
+    first, second = (line.split("\t") for line in shop.run("workers").stdout.splitlines())
+    # On Redis a heartbeat is written in whole seconds.
+    assert [*first[:3], *first[5:]] == ["a:1:emails,low", "working", 'Emailer ["x"]', "0", "0"]
+    assert {*first[3:5], second[4]} <= {"0 s", "1 s"}
+    assert [*second[:4], *second[5:]] == ["b:2:*", "idle", "", "", "0", "0"]
+
+
+def test_list_as_json(shop: Shop) -> None:
+    tokens = register(shop, "a:1:emails,low")
+    shop.app.broker.push("emails", [b'{"class":"Emailer","args":["x"]}'])
+    [held] = shop.app.broker.reserve("a:1:emails,low", ["emails"], tokens.next()).jobs
+    said = json.loads(shop.run("workers", "--json").stdout)
+    assert said["schema"] == "taskq.worker/1"
+    assert said["worker"] == "a:1:emails,low"
+    assert (said["host"], said["pid"], said["queues"]) == ("a", 1, ["emails", "low"])
+    assert said["state"] == "working"
+    assert said["job"] == {"job": "Emailer", "args": ["x"], "queue": "emails", "run_at": held.run_at}
+    assert said["heartbeat_age"] < 5
+
+
+def test_list_of_none_is_empty_and_no_error(shop: Shop) -> None:
+    result = shop.run("workers", "list")
+    assert (result.exit_code, result.output) == (0, "")
+
+
+def test_check_of_a_living_worker_of_this_host(shop: Shop) -> None:
+    register(shop, f"{socket.gethostname()}:17:emails")
+    result = shop.run("workers", "check", "--max-age", "30")
+    assert result.exit_code == 0
+    assert re.fullmatch(rf"{re.escape(socket.gethostname())}:17:emails sent .* [01] s ago\.\n", result.stdout)
+
+
+@pytest.mark.parametrize("worker", ["web+1:17:emails", "web:17:emails", "alias:17:emails"])
+def test_check_knows_a_host_by_each_of_its_names(shop: Shop, worker: str) -> None:
+    register(shop, worker, host="web")
+    assert shop.run("workers", "check", "--host", "web").exit_code == 0
+
+
+def test_check_of_one_worker(shop: Shop) -> None:
+    register(shop, "web:17:emails")
+    assert shop.run("workers", "check", "--worker", "web:17:emails").exit_code == 0
+    result = shop.run("workers", "check", "--worker", "web:18:emails")
+    assert result.exit_code == 1
+    assert result.stderr == "Worker web:18:emails is not registered. Did you mean web:17:emails?\n"
+
+
+def test_check_where_no_worker_of_the_host_is(shop: Shop) -> None:
+    register(shop, "elsewhere:17:emails")
+    result = shop.run("workers", "check")
+    assert result.exit_code == 1
+    assert f"No worker of {socket.gethostname()} is registered." in result.stderr
+
+
+def test_check_of_one_that_has_fallen_silent(memory_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    register(memory_shop, "web:17:emails")
+    later = memory_shop.app.broker.now() + 31
+    monkeypatch.setattr(memory_shop.app.broker, "now", lambda: later)
+    result = memory_shop.run("workers", "check", "--host", "web")
+    assert result.exit_code == 1
+    assert result.stderr == "web:17:emails sent its last heartbeat 31 s ago. That is more than 30 s.\n"
+    assert memory_shop.run("workers", "check", "--host", "web", "--max-age", "60").exit_code == 0
+    assert "\tsilent\t" in memory_shop.run("workers").stdout
+
+
+def test_check_takes_the_youngest_heartbeat(memory_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    broker = memory_shop.app.broker
+    register(memory_shop, "web:1:emails")
+    later = broker.now() + 100
+    monkeypatch.setattr(broker, "_clock", lambda: later)
+    register(memory_shop, "web:2:emails")
+    result = memory_shop.run("workers", "check", "--host", "web")
+    assert result.exit_code == 0
+    assert "web:2:emails" in result.stdout
