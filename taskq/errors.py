@@ -15,6 +15,7 @@
     ├── UnknownJob                  a payload names a job that is not registered here
     ├── BrokerError
     │   ├── BrokerUnavailable       away for now: the same call may succeed later
+    │   │   └── BrokerInTrouble     it answers, and cannot do it until somebody mends what it holds
     │   ├── BrokerRefused           wrong credentials or rights: it will not succeed later
     │   ├── NotRegistered           this worker is not, or no longer, registered
     │   └── NotSupported            the backend has not this capability
@@ -36,6 +37,7 @@ from typing import Literal
 
 __all__ = [
     "BrokerError",
+    "BrokerInTrouble",
     "BrokerRefused",
     "BrokerUnavailable",
     "ConfigurationError",
@@ -231,6 +233,17 @@ class BrokerUnavailable(BrokerError):
         self.reason = reason
         self.sent: Literal["no", "unknown"] = sent
         super().__init__(f"Cannot reach {address} ({reason}).{' ' + advice if advice else ''}")
+
+
+class BrokerInTrouble(BrokerUnavailable):
+    """The broker answers, but cannot do this: a key holds what it must not, a script is refused. Nothing was changed.
+
+    A worker waits until somebody has mended it, and says so; `reason` is the whole sentence.
+    """
+
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(address, reason, sent="no")
+        self.args = (reason,)
 
 
 class BrokerRefused(BrokerError):

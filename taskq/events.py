@@ -146,12 +146,16 @@ class Resumed:
 
 @dataclass(frozen=True, slots=True)
 class BrokerLost:
-    """The broker does not answer. At the start `tries` counts up and `again_in` says when the next one is."""
+    """The broker does not answer. At the start `tries` counts up and `again_in` says when the next one is.
+
+    `trouble` where it answers, and something that it holds must be mended first: then `reason` is a whole sentence.
+    """
 
     reason: str
     tries: int = 0
     again_in: float = 0.0
     in_hand: bool = False
+    trouble: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Literal
 
 import redis
 
-from taskq.errors import BrokerError, BrokerRefused, BrokerUnavailable
+from taskq.errors import BrokerError, BrokerInTrouble, BrokerRefused, BrokerUnavailable
 
 __all__ = ["Place", "error_code", "refused_by_server", "translated"]
 
@@ -110,7 +110,7 @@ def translated(error: Exception, place: Place, sent: Sent) -> BrokerError:
         reason, advice = _NO[code]
         return BrokerRefused(place.address, reason, advice=advice)
     if isinstance(error, redis.ResponseError):
-        return BrokerError(f"{place.address} answered: {error}")
+        return BrokerInTrouble(place.address, f"{place.address} answered: {error}")
     cause = _system_error(error)
     if isinstance(cause, ssl.SSLCertVerificationError):
         return BrokerRefused(

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 import redis
 
-from taskq.errors import BrokerError
+from taskq.errors import BrokerError, BrokerInTrouble
 from taskq_redis.errors import Place, Sent, error_code, refused_by_server, translated
 from taskq_redis.scripts import Script
 
@@ -190,12 +190,13 @@ class Links:
         for (key, wanted), found in zip(keys, types, strict=True):
             name = found.decode() if isinstance(found, bytes) else str(found)
             if name not in {wanted, "none"} and wanted != "any":
-                return BrokerError(
+                return BrokerInTrouble(
+                    self._place.address,
                     f"The key {key.decode('utf-8', 'replace')} at {self._place.address} holds a {name} where a "
                     f"{wanted} belongs. Nothing was changed. Another program uses this namespace: look with "
-                    f"redis-cli type, and rename or delete the key."
+                    f"redis-cli type, and rename or delete the key.",
                 )
-        return BrokerError(f"{self._place.address} answered: {error}")
+        return BrokerInTrouble(self._place.address, f"{self._place.address} answered: {error}")
 
     @staticmethod
     def once(connection: Connection, place: Place, packed: bytes) -> Any:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from taskq import events
-from taskq.errors import BrokerUnavailable
+from taskq.errors import BrokerInTrouble, BrokerUnavailable
 
 __all__ = ["GaveUp", "Outage"]
 
@@ -48,7 +48,8 @@ class Outage:
             if news:
                 self.since = self._clock()
         if news:
-            self._tell(events.BrokerLost(error.reason, in_hand=in_hand))
+            trouble = isinstance(error, BrokerInTrouble)
+            self._tell(events.BrokerLost(error.reason, in_hand=in_hand, trouble=trouble))
 
     def answered(self) -> None:
         """Note that it answered."""

@@ -6,6 +6,7 @@ The lines are those of WIRE.md section 14; what Resque has no line for is said i
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import time
@@ -24,6 +25,8 @@ QUIET: Final = 0
 VERBOSE: Final = 1
 VERY_VERBOSE: Final = 2
 
+# What would end a line, or steer a terminal: control characters, lone surrogates, what turns the direction of writing.
+_UNSEEMLY: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _MOST: Final = 2000  # characters of an argument list or an exception's text that a line shows
 
 
@@ -74,7 +77,7 @@ class Report:
             events.BrokerBack: lambda event: self._always(f"{self._place} is back after {event.seconds:.0f} s."),
             events.Pruned: self._pruned,
             events.Recovered: self._recovered,
-            events.Warned: lambda event: self._always(event.message),
+            events.Warned: self._warned,
         }
 
     def __call__(self, event: events.Event) -> None:
@@ -165,7 +168,9 @@ class Report:
         self._title("Paused")
 
     def _lost(self, event: events.BrokerLost) -> None:
-        if event.tries:
+        if event.trouble:
+            self._always(f"{event.reason} This worker waits until that is mended.")
+        elif event.tries:
             self._always(f"{self._place} is away ({event.reason}); try {event.tries}, again in {event.again_in:.0f} s.")
         else:
             rest = " Jobs in hand go on." if event.in_hand or self._in_hand else ""
@@ -180,6 +185,10 @@ class Report:
         if event.became:
             self._always(f"{event.worker} died ({event.why}); the job it had in hand was {event.became}.")
 
+    def _warned(self, event: events.Warned) -> None:
+        for line in event.message.splitlines():
+            self._always(line)
+
     # ---- writing
 
     def _always(self, text: str) -> None:
@@ -190,20 +199,24 @@ class Report:
             self._say(text)
 
     def _title(self, text: str) -> None:
-        whole = title.text(self._prefix, text)
+        whole = title.text(self._prefix, _seemly(_cut(text)))  # the title is set by C code, which takes no NUL
         if self._set_title is not None:
             self._set_title(whole)
         self._very(whole)
 
     def _say(self, text: str) -> None:
         """One line, whole and at once, so that `>> log/worker.log` shows it as it happens."""
+        text = _seemly(text)
         if self._verbosity >= VERY_VERBOSE:
             line = f"** [{time.strftime('%H:%M:%S %Y-%m-%d')}] {os.getpid()}: {text}\n"
         else:
             line = f"*** {text}\n"
         out = self._out or sys.stdout
         try:
-            out.write(line)
+            try:
+                out.write(line)
+            except UnicodeEncodeError as error:  # a log in ASCII, say
+                out.write(line.encode(error.encoding, "backslashreplace").decode(error.encoding))
             out.flush()
         except (OSError, ValueError):
             pass  # nobody reads the log any more: jobs go on all the same
@@ -215,7 +228,12 @@ def _job(task: Task) -> str:
 
 
 def _cut(text: str) -> str:
-    """One line, and no more of it than a person reads: an argument may have a megabyte."""
+    """No more of it than a person reads: an argument may have a megabyte."""
     if len(text) > _MOST:
-        text = f"{text[: _MOST // 2]} ... {len(text) - _MOST} characters left out ... {text[-_MOST // 2 :]}"
-    return text.replace("\n", "\\n").replace("\r", "\\r") if "\n" in text or "\r" in text else text
+        return f"{text[: _MOST // 2]} ... {len(text) - _MOST} characters left out ... {text[-_MOST // 2 :]}"
+    return text
+
+
+def _seemly(text: str) -> str:
+    """One line that steers nothing, whoever wrote what is in it."""
+    return _UNSEEMLY.sub(lambda found: repr(found[0])[1:-1], text)
