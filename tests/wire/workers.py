@@ -18,12 +18,16 @@ def worker(server: RedisServer, *arguments: str, app: str = APP, **env: str) -> 
     )
 
 
-def work_off(server: RedisServer, *arguments: str, app: str = APP, status: int = 0, **env: str) -> RunningWorker:
+def work_off(server: RedisServer, *arguments: str, app: str = APP, **env: str) -> RunningWorker:
     """Run one until its queues are empty, `INTERVAL=0`, to its end."""
     with worker(server, *arguments, app=app, INTERVAL="0", **env) as running:
-        ended = running.ended()
-        assert ended == status, running.log
+        assert running.ended() == 0, running.log
     return running
+
+
+def title(running: RunningWorker, pid: int | None = None) -> str:
+    """The process's title, as `ps` shows it; with `pid` that of its child."""
+    return Path(f"/proc/{running.pid if pid is None else pid}/cmdline").read_bytes().rstrip(b"\0 ").decode()
 
 
 def open_gate(gate: Path) -> None:
