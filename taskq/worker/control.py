@@ -94,13 +94,15 @@ class Control:
         """What to wait on beside everything else; when one is readable, `listen`."""
         return (self._ear.fd,) if self._supervisor is None else (self._ear.fd, self._supervisor)
 
-    def glance(self) -> None:
-        """`listen`, but for next to nothing where no signal came; whole once a second, for a supervisor that is gone.
+    def goes_on(self) -> bool:
+        """Whether the worker is to take another job: False once it was told to stop.
 
+        It listens, but for next to nothing where no signal came; whole once a second, for a supervisor that is gone.
         Who says something through the supervisor's pipe sends a signal after it, which only wakes.
         """
         if self._ear.pending or (self._supervisor is not None and self._clock() - self._listened > 1.0):
             self.listen()
+        return not self.stopping
 
     def listen(self) -> None:
         """Take in what was said since the last time. From any thread."""
@@ -155,7 +157,8 @@ class Control:
     def _stop(self, seconds: float | None) -> None:
         now = self._clock()
         self.stopping = True
-        self.stopped_at = self.stopped_at or now
+        if self.stopped_at is None:
+            self.stopped_at = now
         if seconds is not None:
             self._deadline = now + seconds
         self._tell(events.Stopping(seconds))
@@ -169,7 +172,10 @@ class Control:
     # ---- what it means for the job in hand
 
     def takes_kill(self) -> bool:
-        """Whether the job in hand is to be killed now because somebody asked for it. Said once."""
+        """Whether the job in hand is to be killed now because somebody asked for it. Said once.
+
+        Asked before a job begins too: what was asked for while there was none is about nothing (WIRE.md section 13).
+        """
         kill, self._kill = self._kill, False
         return kill
 

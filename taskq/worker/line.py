@@ -23,13 +23,19 @@ class Line:
         self._queues = queues
         self._known = known
         self._clock = clock
-        self._names: tuple[str, ...] = () if queues.is_dynamic else queues.expand(())
+        self._is_dynamic = queues.is_dynamic
+        self._names: tuple[str, ...] = () if self._is_dynamic else queues.expand(())
         self._fresh_until = float("-inf")
         self.title = queues.title(())
 
+    @property
+    def at_hand(self) -> tuple[str, ...] | None:
+        """The queues to look at, where nobody has to be asked; None where `names` would ask the broker."""
+        return None if self._is_dynamic and self._clock() >= self._fresh_until else self._names
+
     def names(self) -> tuple[str, ...]:
         """The queues to look at, in order."""
-        if self._queues.is_dynamic and self._clock() >= self._fresh_until:
+        if self._is_dynamic and self._clock() >= self._fresh_until:
             known = self._known()
             self._names = self._queues.expand(known)
             self.title = self._queues.title(known)
@@ -43,4 +49,4 @@ class Line:
     @property
     def to_wait_for(self) -> tuple[str, ...] | None:
         """What to wait for: these queues, or any, where a new one may match."""
-        return None if self._queues.is_dynamic else self._names
+        return None if self._is_dynamic else self._names

@@ -60,24 +60,24 @@ def work(worker: Worker) -> None:
     """Until told to stop: reserve or wait, perform, settle. Then leave."""
     worker.seat.register()
     worker.execution.start()
-    alive = _sign_of_life(worker.health_file)
+    alive = _sign_of_life(worker.health_file, worker.tell)
     try:
         _look_out(worker, at_start=True)
-        while not worker.control.stopping:
+        while worker.control.goes_on():
             if worker.control.paused:
-                _pause(worker)
+                _pause(worker, alive)
                 continue
             task = _next(worker)  # a crash here leaves the job in hand: recovery fails or requeues it
             alive()
             if task is not None:
+                worker.control.takes_kill()
                 outcome = worker.execution.perform(task)  # a crash here too
                 worker.tell(events.Performed(task, outcome))
-                worker.settling.settle(task, outcome, worker.broker.now())  # and here, where it is not settled yet
+                worker.settling.settle(task, outcome, worker.broker.now)  # and here, where it is not settled yet
             elif worker.burst:
                 break
             else:
                 _wait(worker)
-            worker.control.glance()
         worker.settling.finish()
     except GaveUp:
         worker.tell(events.Warned("The broker is away; what this worker still holds there is left to recovery."))
@@ -89,7 +89,9 @@ def work(worker: Worker) -> None:
 def _next(worker: Worker) -> Task | None:
     """The next job, or None where there is none: then the queues were looked at, and what ended well is settled."""
     line = worker.line
-    names = worker.seat.look(line.names)
+    names = line.at_hand
+    if names is None:
+        names = worker.seat.look(line.names)
     reserved = worker.settling.reserve(names)
     if not reserved.jobs:
         line.came_back_empty()
@@ -120,16 +122,17 @@ def _wait(worker: Worker) -> None:
             return
 
 
-def _pause(worker: Worker) -> None:
+def _pause(worker: Worker, alive: Callable[[], None]) -> None:
     """Take nothing until told to go on. Ruby's workers write nothing meanwhile but their heartbeat."""
     worker.settling.finish()
     worker.tell(events.Paused())
     while worker.control.paused and not worker.control.stopping:
         beat_in = worker.execution.between()
-        now = time.monotonic()
-        due = min(worker.lookout.next_look - now, worker.interval if beat_in is None else beat_in)
-        worker.control.rest(due, worker.lookout.fds)
+        look_in = worker.lookout.next_look - time.monotonic()
+        worker.control.rest(look_in if beat_in is None else min(look_in, beat_in), worker.lookout.fds)
         _look_out(worker)
+        if worker.seat.outage.since is None:
+            alive()
     worker.tell(events.Resumed())
 
 
@@ -151,20 +154,27 @@ def _leave(worker: Worker) -> None:
     worker.lookout.close()
 
 
-def _sign_of_life(path: Path | None) -> Callable[[], None]:
-    """Touches the health file, once a second at most."""
+def _sign_of_life(path: Path | None, tell: events.Tell) -> Callable[[], None]:
+    """Touches the health file, once a second at most. Where it cannot, it says so once: jobs go on all the same."""
     if path is None:
         return lambda: None
     last = float("-inf")
+    told = False
 
     def touch() -> None:
-        nonlocal last
+        nonlocal last, told
         now = time.monotonic()
-        if now - last >= 1.0:
-            last = now
+        if now - last < 1.0:
+            return
+        last = now
+        try:
             try:
                 os.utime(path)
             except FileNotFoundError:
                 path.touch()
+        except OSError as error:
+            if not told:
+                told = True
+                tell(events.Warned(f"The health file {path} cannot be touched: {error.strerror}."))
 
     return touch
