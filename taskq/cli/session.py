@@ -9,14 +9,13 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from taskq import config as configuration
-from taskq.app import TaskQ
-from taskq.cli import applications
-from taskq.config import Config
+if TYPE_CHECKING:  # imported where they are needed: help needs none of them
+    from taskq.app import TaskQ
+    from taskq.config import Config
 
 __all__ = ["Session", "common", "examples", "the_session"]
 
@@ -43,7 +42,9 @@ class Session:
         Raises:
             ConfigurationError: all that is wrong with it.
         """
-        config = configuration.load(options=self.given)
+        from taskq.config import load
+
+        config = load(options=self.given)
         self.heed(config)
         for notice in config.notices:
             click.echo(notice, err=True)
@@ -55,6 +56,9 @@ class Session:
         Raises:
             ConfigurationError: the configuration cannot be, or an application does not import.
         """
+        from taskq.app import TaskQ
+        from taskq.cli import applications
+
         config = self.configuration()
         found = applications.load(config.app, source=config.source("app"))
         if found is None:
