@@ -292,6 +292,7 @@ class Links:
             link.connection.disconnect()  # which only closes where the process id is not the one it was made under
         self._idle = deque()
         self._open_ones = weakref.WeakSet()
+        self._identified = False
 
 
 _everywhere: weakref.WeakSet[Links] = weakref.WeakSet()

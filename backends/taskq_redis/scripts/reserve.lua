@@ -7,8 +7,8 @@
 --   {1, n} nothing there, n workers are registered; {1, i, body, i, body...} taken from the i-th queue (-i and an empty
 --   body: that queue's key is no list, it was passed over); {2, record, records ahead...} what is held already.
 -- Atomic because settling, counting, taking and recording are one script: no job is ever in neither place, or in two.
--- Cannot raise after its first write because all that it changes but the queues and counters was read before it, and
---   those are changed by pcall; SET and RPUSH of the records hit keys known to be free.
+-- Cannot raise between recording and taking because the records' keys are known to be free and the queue was read;
+--   counters go by pcall. What it settled before stays settled, and asked again it says so.
 -- What `call` in parts/ does for the other scripts stands in place here: each closure costs, and every job pays.
 -- include: shown
 local call, try, sub = redis.call, redis.pcall, string.sub
@@ -21,8 +21,14 @@ local kept = call('GET', TOKEN)
 if call('SISMEMBER', KEYS[4], ARGV[1]) == 0 or not kept or sub(kept, 1, 8) ~= sub(token, 1, 8) then
   return { -1 }
 end
-local fence, ahead = call('GETRANGE', W, -23, -3), call('LLEN', A)
-local in_hand = fence ~= '' and 1 or 0
+local fence = call('GETRANGE', W, -23, -3)
+local in_hand, ahead, pause, some_paused = fence ~= '' and 1 or 0, 0, false, false
+-- One look at what is rarely there instead of three.
+if call('EXISTS', A, KEYS[5], KEYS[6]) > 0 then
+  ahead = call('LLEN', A)
+  pause = string.match(string.lower(call('GET', KEYS[5]) or ''), '^[%s%z]*(.-)[%s%z]*$') == 'true'
+  some_paused = call('SCARD', KEYS[6]) > 0
+end
 
 local function held()
   if in_hand + ahead == 0 then
@@ -41,9 +47,6 @@ elseif number == last then
   return sub(kept, 17, 17) == '0' and { 0 } or held()
 end
 
-local pause = call('GET', KEYS[5])
-pause = pause and string.match(string.lower(pause), '^[%s%z]*(.-)[%s%z]*$') == 'true'
-local some_paused = call('SCARD', KEYS[6]) > 0
 local matches = settled <= in_hand + ahead
 for i = 1, matches and settled or 0 do
   local at = i - in_hand
@@ -73,13 +76,14 @@ for i = 1, pause and 0 or queues do
   local queue = KEYS[FIXED + i]
   if not (some_paused and call('SISMEMBER', KEYS[6], sub(queue, name_at)) == 1) then
     while place < limit do
-      local body = try('LPOP', queue)
+      local body = try('LINDEX', queue, 0)
       if type(body) ~= 'string' then
         if body then
           answer[#answer + 1], answer[#answer + 2] = -i, ''
         end
         break
       end
+      -- What might yet raise comes before the pop: a job that is in the queue still is not lost.
       place = place + 1
       local record = ARGV[3 + i] .. run_at .. '","payload":' .. shown(body) .. ',"fence":"' .. token
       if place == 1 then
@@ -87,6 +91,7 @@ for i = 1, pause and 0 or queues do
       else
         call('RPUSH', A, record .. string.format(':%04d"}', place))
       end
+      call('LPOP', queue)
       answer[#answer + 1], answer[#answer + 2] = i, body
     end
   end

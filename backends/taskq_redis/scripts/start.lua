@@ -10,7 +10,7 @@ if is ~= 'new' then
   return answered(is, kept)
 end
 local in_hand, record = fence_at(KEYS[1]), redis.call('LINDEX', KEYS[2], 0)
-local begins = in_hand == '' and record and fence_of(record) == ARGV[3]
+local begins = not in_hand and record and fence_of(record) == ARGV[3]
 local answer = (begins or in_hand == ARGV[3]) and '1' or '0'
 
 keep(KEYS[3], ARGV[2], answer, kept)

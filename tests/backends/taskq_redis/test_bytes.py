@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -256,6 +257,21 @@ def test_a_heartbeat_within_the_same_second_is_noticed(broker: RedisBroker, hold
     seen = holder.seen()
     assert broker.heartbeat(holder.id, holder.tokens.process)
     assert not broker.recover(seen, b"{}")
+
+
+def test_what_another_program_holds_is_not_settled_by_us(broker: RedisBroker, holder: Holder, client: Any) -> None:
+    client.set("resque:worker:vm:1:q", b'{"queue":"q","run_at":"2026-11-23T20:20:00Z","payload":{"class":"A"}}')
+    seen = broker.worker("vm:1:q")
+    assert seen is not None
+    assert seen.job is not None
+    theirs = replace(seen.job, worker=holder.id)
+    assert not holder.finish(theirs)
+    assert not holder.fail(theirs, b"{}")
+    assert not holder.release(theirs)
+    assert not holder.start(theirs)
+    assert not holder.reserve("q", settled=[theirs]).settled
+    assert broker.size("q") == 0
+    assert broker.stats().processed == 0
 
 
 def test_node_resques_record_is_read(broker: RedisBroker, client: Any) -> None:

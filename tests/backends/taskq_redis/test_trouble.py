@@ -79,7 +79,7 @@ def test_a_key_of_the_wrong_type_loses_no_job(
         call(lambda settle=settle: settled.append(settle()))  # type: ignore[misc]
     call(lambda: settled.append(bool(holder.reserve("q"))))
     for message in seen:
-        assert message.startswith(f"BrokerError: The key resque:{key} at Redis at 127.0.0.1:")
+        assert message.startswith(f"BrokerInTrouble: The key resque:{key} at Redis at 127.0.0.1:")
         assert "zset" in message
         assert "Nothing was changed" in message
     client.delete(full)

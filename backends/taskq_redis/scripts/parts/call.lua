@@ -25,9 +25,10 @@ local function keep(key, token, answer, kept)
   call('SET', key, token .. answer .. sub(kept, 18))
 end
 
--- The fence of the record in a key, or of a record itself: TOKEN:PLACE, the 21 bytes before the last two.
+-- The fence of the record in a key (nil: there is none), or of a record: TOKEN:PLACE, the 21 bytes before the last two.
 local function fence_at(key)
-  return call('GETRANGE', key, -23, -3)
+  local fence = call('GETRANGE', key, -23, -3)
+  return fence ~= '' and fence or nil
 end
 
 local function fence_of(record)
