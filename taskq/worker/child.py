@@ -45,21 +45,29 @@ def run(task: Task, tools: Tools, pipe: int, *, tie: Tie, term_child: bool, run_
         with contextlib.suppress(OSError):
             os.setpgid(0, 0)  # its own group: what it starts is killed with it, and a Ctrl-C does not reach it
         _answer_signals(term_child=term_child)
-        _write(pipe, outcomes.dump(_perform(task, tools)))
+        outcome = _perform(task, tools)
+        _flush()  # the parent's line on how the job ended comes after all that the job printed
+        _write(pipe, outcomes.dump(outcome))
         status = 0
-        tools.hooks.tell_quietly("flush")
-        if run_at_exit:
-            atexit._run_exitfuncs()  # noqa: SLF001 - os._exit runs none, and there is no public way to
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or none, by the job
-                stream.flush()
+        if tools.hooks.listens("flush") or run_at_exit:
+            tools.hooks.tell_quietly("flush")
+            if run_at_exit:
+                atexit._run_exitfuncs()  # noqa: SLF001 - os._exit runs none, and there is no public way to
+            _flush()
     finally:
         os._exit(status)
 
 
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or none, by the job
+            stream.flush()
+
+
 def _perform(task: Task, tools: Tools) -> outcomes.Done | outcomes.Failed:
     try:
-        tools.hooks.tell("after_fork", task.context())
+        if tools.hooks.listens("after_fork"):
+            tools.hooks.tell("after_fork", task.context())
     except Exception as error:
         return performing.failed(task, error, tools, 0.0)
     return performing.perform(task, tools)

@@ -254,7 +254,7 @@ class Fork:
 
 
 def _read(at_work: _Child) -> Outcome | None:
-    """Read what is there: the outcome, once it is whole. Then, and at the pipe's end, nothing more is listened to."""
+    """Read what is there: the outcome, once it is whole. Then, as at the pipe's end, nothing more is heard."""
     if at_work.pipe is None:
         return None
     try:
