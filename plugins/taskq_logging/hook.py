@@ -97,5 +97,7 @@ def _job(body: bytes) -> str:
 def _shown(value: object) -> str:
     """As one word, quoted where it is not one."""
     text = str(value)
-    plain = text and all(char.isprintable() and char not in ' "=' for char in text)
-    return text if plain else '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+    if text and text.isprintable() and not any(char in text for char in ' "=\\'):
+        return text
+    quoted = text.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(char if char.isprintable() else repr(char)[1:-1] for char in quoted) + '"'
