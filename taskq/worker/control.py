@@ -79,7 +79,7 @@ class Control:
         self._last: dict[int, float] = {}
         self._kill = False
         self._lock = threading.Lock()
-        self._listened = clock()
+        self._listened = float("-inf")  # its supervisor may have said something before it was there to hear
         self.stopping = False
         self.stopped_at: float | None = None
         self.hurried = False

@@ -148,12 +148,23 @@ class TestGoesOn:
         signal.raise_signal(signal.SIGQUIT)
         assert not control.goes_on()
 
+    def test_hears_at_first_what_the_supervisor_said_before_it_was_there(
+        self, ear: Ear, told: Told, clock: Clock
+    ) -> None:
+        orders, speak = os.pipe()
+        os.write(speak, bytes([signal.SIGTERM]))
+        assert not Control(ear, Manners(), told, supervisor=orders, clock=clock).goes_on()
+        os.close(orders)
+        os.close(speak)
+
     def test_finds_out_within_a_second_that_the_supervisor_is_gone(self, ear: Ear, told: Told, clock: Clock) -> None:
         orders, speak = os.pipe()
         control = Control(ear, Manners(), told, supervisor=orders, clock=clock)
+        assert bool(control.goes_on())
         os.close(speak)
-        assert control.goes_on()
-        clock.passes(1.1)
+        clock.passes(0.9)
+        assert bool(control.goes_on())
+        clock.passes(0.2)
         assert not control.goes_on()
         os.close(orders)
 

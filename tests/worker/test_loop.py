@@ -198,15 +198,15 @@ class TestHooks:
             def queue_empty(self, worker: str) -> None:
                 told.append("queue_empty")
 
+        turns = iter(range(1, 10))
+
         def empty() -> None:
-            nonlocal seen
-            seen += 1
-            if seen == 3:
+            turn = next(turns)
+            if turn == 3:
                 bench.push("note", 1)
-            if seen == 5:
+            if turn == 5:
                 signal.raise_signal(signal.SIGQUIT)
 
-        seen = 0
         bench = Bench(note, hooks=[Listens()], burst=False, interval=0.01, tell=on(events.Empty, empty, count=9))
         works(bench)
         assert told == ["queue_empty", "queue_empty"]
