@@ -1,0 +1,59 @@
+"""Whatever has a start and a stop may be stopped twice, or first, and gives back all that it took."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from taskq.worker.fork import Fork
+from taskq.worker.heartbeat import Heart
+from taskq.worker.inline import Inline
+from tests.support.bench import Bench
+
+Pair = tuple[Callable[[], None], Callable[[], None]]
+
+
+def heart(bench: Bench) -> Pair:
+    made = Heart(bench.seat)
+    return made.start, made.stop
+
+
+def inline(bench: Bench) -> Pair:
+    made = Inline(bench.tools, bench.seat, bench.control, bench.ear)
+    return made.start, made.stop
+
+
+def fork(bench: Bench) -> Pair:
+    made = Fork(bench.tools, bench.seat, bench.control, bench.told)
+    return made.start, made.stop
+
+
+def lookout(bench: Bench) -> Pair:
+    return lambda: bench.lookout.look(bench.seat.id), bench.lookout.close
+
+
+def ways(start: Callable[[], None], stop: Callable[[], None]) -> dict[str, list[Callable[[], None]]]:
+    return {
+        "once": [start, stop],
+        "twice": [start, stop, stop],
+        "started twice": [start, start, stop],
+        "before start": [stop, stop],
+    }
+
+
+@pytest.mark.parametrize("way", ["once", "twice", "started twice", "before start"])
+@pytest.mark.parametrize(
+    "make",
+    [heart, inline, lookout, pytest.param(fork, marks=pytest.mark.xfail(reason="the tie's reader stays open"))],
+)
+def test_stop_is_complete_when_it_returns(make: Callable[[Bench], Pair], way: str) -> None:
+    with Bench() as bench:
+        bench.seat.register()
+        threads, descriptors = threading.active_count(), set(os.listdir("/proc/self/fd"))
+        for step in ways(*make(bench))[way]:
+            step()
+        assert threading.active_count() == threads
+        assert set(os.listdir("/proc/self/fd")) == descriptors
