@@ -6,6 +6,7 @@ A command's module is imported when it is typed, so that each starts quickly, an
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -152,4 +153,10 @@ def program() -> None:
 
 def main() -> NoReturn:
     """The entry point."""
-    program.main()
+    try:
+        program.main()
+    except KeyboardInterrupt:  # a second Ctrl-C, while the first one was being told
+        sys.exit(endings.INTERRUPTED)
+    finally:
+        # From here on there is nothing left to interrupt but the interpreter's own end, which would show a traceback.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
