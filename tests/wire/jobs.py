@@ -376,8 +376,8 @@ class Die:
 class Rescues:
     @staticmethod
     def perform() -> None:
-        say("began")
         try:
+            say("began")  # from here on it may be told to end
             work_for(60.0)
         except TermException as error:
             say(f"rescued {type(error).__name__} {error}")
@@ -387,9 +387,12 @@ class Rescues:
 class Ignores:
     @staticmethod
     def perform() -> None:
-        say("began")
+        begun = False
         while True:
             try:
+                if not begun:
+                    begun = True
+                    say("began")
                 work_for(60.0)
             except TermException:
                 say("ignoring")

@@ -16,12 +16,18 @@ def same_line(line: str) -> str:
 
 
 def told(lines: list[str]) -> list[str]:
-    """The lines of a log, the same; what is said at each turn of an idle worker only once."""
+    """The lines of a log, the same; what is said at each turn of an idle worker only once.
+
+    That a child was forked its parent says at the same time as the child performs: here it always comes first.
+    """
     found: list[str] = []
     for line in map(same_line, lines):
         if line.startswith("--") or line in {"long began", "began"}:  # the recording's own remarks, our jobs'
             continue
-        found.append(line)
+        place = len(found)
+        while "Forked" in line and not found[place - 1].startswith("** got: "):
+            place -= 1
+        found.insert(place, line)
         for turn in (3, 2):
             if found[-turn:] == found[-2 * turn : -turn] and ("Waiting" in line or "Paused" in line):
                 del found[-turn:]
