@@ -76,10 +76,13 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Empty:
-    """No queue had a job; the next look is in `seconds` at the latest. `title` is the queue list to show."""
+    """No queue had a job; the next look is in `seconds` at the latest, None where there is none: the worker ends.
+
+    `title` is the queue list to show.
+    """
 
     looked_at: tuple[str, ...]
-    seconds: float
+    seconds: float | None
     title: str
 
 

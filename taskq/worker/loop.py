@@ -95,7 +95,7 @@ def _next(worker: Worker) -> Task | None:
     reserved = worker.settling.reserve(names)
     if not reserved.jobs:
         line.came_back_empty()
-        worker.tell(events.Empty(names, worker.interval, line.title))
+        worker.tell(events.Empty(names, None if worker.burst else worker.interval, line.title))
         return None
     (held,) = reserved.jobs
     task = prepare(held, worker.tools)

@@ -117,8 +117,9 @@ class Report:
         if self._verbosity >= VERY_VERBOSE:
             for name in event.looked_at:
                 self._very(f"Checking {name}")
+        if event.seconds is not None:
             self._very(f"Sleeping for {event.seconds} seconds")
-        self._title(f"Waiting for {event.title}")
+            self._title(f"Waiting for {event.title}")
 
     def _forked(self, event: events.Forked) -> None:
         if self._set_title is not None or self._verbosity >= VERY_VERBOSE:
