@@ -75,6 +75,7 @@ def work(worker: Worker) -> None:
                 worker.tell(events.Performed(task, outcome))
                 worker.settling.settle(task, outcome, worker.broker.now)  # and here, where it is not settled yet
             elif worker.burst:
+                _tell_paused(worker)
                 break
             else:
                 _wait(worker)
@@ -93,14 +94,36 @@ def _next(worker: Worker) -> Task | None:
     if names is None:
         names = worker.seat.look(line.names)
     reserved = worker.settling.reserve(names)
-    if not reserved.jobs:
+    if not reserved.jobs and line.came_back_empty():
+        names = worker.seat.look(line.names)
+        reserved = worker.settling.reserve(names)
         line.came_back_empty()
+    if not reserved.jobs:
         worker.tell(events.Empty(names, None if worker.burst else worker.interval, line.title))
         return None
     (held,) = reserved.jobs
     task = prepare(held, worker.tools)
     worker.tell(events.Found(task, names))
     return task
+
+
+def _tell_paused(worker: Worker) -> None:
+    """A burst counts paused queues as empty, and says so: jobs may wait in them."""
+    paused = worker.seat.look(worker.broker.paused)
+    names = [name for name in worker.seat.look(worker.line.names) if paused.all or name in paused.queues]
+    if names:
+        worker.tell(events.Warned(f"Paused, and so counted as empty: {', '.join(names)}."))
+
+
+def _say_what_is_paused(worker: Worker) -> None:
+    """Before a burst ends: paused queues count as empty, and what waits there stays."""
+    paused = worker.seat.look(worker.broker.paused)
+    names = worker.seat.look(worker.line.names)
+    closed = [name for name in names if paused.all or name in paused.queues]
+    waiting = {name: size for name, size in worker.seat.look(lambda: worker.broker.sizes(closed)).items() if size}
+    if waiting:
+        left = ", ".join(f"{name} ({size})" for name, size in waiting.items())
+        worker.tell(events.Warned(f"Paused, and left as it is: {left}. To go on there: taskq queues unpause."))
 
 
 def _wait(worker: Worker) -> None:

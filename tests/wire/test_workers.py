@@ -98,6 +98,18 @@ def test_a_worker_takes_nothing_while_the_key_pauses(
     assert_same(left(client, running.pid), recorded(recording("22").after))
 
 
+@replays("22")
+def test_a_burst_ends_while_the_key_pauses_and_says_why(
+    client: redis.Redis, app: TaskQ, redis_server: RedisServer
+) -> None:
+    """Ruby's worker with interval 0 ends as well, and says nothing."""
+    client.set("resque:pause-all-workers", "true")
+    app.enqueue(jobs.Ok, 1)
+    running = work_off(redis_server)
+    running.line(r"^\*\*\* Paused, and so counted as empty: jobs\.$")
+    assert app.size("jobs") == 1
+
+
 # ---- 23: silence
 
 
