@@ -14,6 +14,7 @@ from taskq import TaskQ
 from tests.support.redis_server import RedisServer
 from tests.support.workers import RunningWorker
 from tests.wire import jobs
+from tests.wire.lines import STARTS, replaced, told
 from tests.wire.recorded import (
     Differs,
     State,
@@ -47,9 +48,9 @@ def raw(body: bytes) -> str:
 @replays("06")
 def test_a_worker_performs_one_job_and_stops(redis_server: RedisServer, client: redis.Redis, app: TaskQ) -> None:
     app.enqueue(jobs.Ok, 1, "é")
-    running = work_off(redis_server)
+    running = work_off(redis_server, VVERBOSE="1")
     assert_same(left(client, running.pid), recorded(recording("06").after))
-    assert printed(running) == ['performed [1, "é"]']
+    assert told(running.log.splitlines()) == replaced(told(recording("06").output), *STARTS)
 
 
 @replays("07")
