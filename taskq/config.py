@@ -153,7 +153,12 @@ def for_worker(
     Raises:
         ConfigurationError: all that is wrong, with its places.
     """
-    call = {name: getattr(config, name) for name, source in config.sources.items() if source == f"{name}=..."}
+    if config.sources:
+        said = [name for name, source in config.sources.items() if source == f"{name}=..."]
+    else:  # made by hand, so that nobody noted what was said: all that is not the default
+        default = Config()
+        said = [name for name in _SETTINGS if getattr(config, name) != getattr(default, name)]
+    call = {name: getattr(config, name) for name in said}
     return load(call=call, options=options, worker=True, environ=environ, start=start)
 
 

@@ -73,8 +73,8 @@ def _perform(task: Task, tools: Tools) -> outcomes.Done | outcomes.Failed:
     return performing.perform(task, tools)
 
 
-def prepare_tie() -> tuple[Tie, int]:
-    """How a child is tied to this process, and a descriptor that the parent keeps open for as long as it lives.
+def prepare_tie() -> tuple[Tie, tuple[int, int]]:
+    """How a child is tied to this process, and descriptors that the parent keeps open for as long as it forks.
 
     On Linux the kernel kills the child when its parent dies. Elsewhere a thread in the child reads from a pipe that
     only the parent can write to, and learns of its end by the pipe's. Made before the fork: a child loads nothing.
@@ -92,7 +92,7 @@ def prepare_tie() -> tuple[Tie, int]:
             return
         threading.Thread(target=_die_with, args=(reader,), name="taskq parent watch", daemon=True).start()
 
-    return tie, writer
+    return tie, (reader, writer)
 
 
 def _die_with(reader: int) -> None:
@@ -106,24 +106,18 @@ def _die_with(reader: int) -> None:
 def _answer_signals(*, term_child: bool) -> None:
     """As Resque's child does (WIRE.md section 13): without TERM_CHILD nothing but KILL and HUP touches the job.
 
-    They are not ignored but handled by doing nothing: what a job starts would inherit an ignored signal.
+    They are not ignored, for what a job starts would inherit that: the parent's handlers stay, and remember signals
+    that nobody asks for. To set others takes 0.2 ms of memory that is touched for the first time.
     """
-    signal.set_wakeup_fd(-1)
-
-    def nothing(number: int, frame: FrameType | None) -> None:
-        """A signal that was not meant for the job."""
-
-    def term(number: int, frame: FrameType | None) -> None:
-        raise TermException("SIGTERM")
-
-    for name in ("SIGTERM", "SIGINT", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGCONT"):
-        number = getattr(signal, name, None)
-        if number is not None:
-            signal.signal(number, nothing)
+    signal.set_wakeup_fd(-1)  # the parent's own pipe
     if term_child:
-        signal.signal(signal.SIGTERM, term)
+        signal.signal(signal.SIGTERM, _term)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+
+
+def _term(number: int, frame: FrameType | None) -> None:
+    raise TermException("SIGTERM")
 
 
 def _write(pipe: int, message: bytes) -> None:

@@ -80,6 +80,7 @@ class Fork:
         self._beside = beside
         self._term_child = term_child
         self._run_at_exit = run_at_exit
+        self._leash: tuple[int, ...]
         self._tie, self._leash = child.prepare_tie()
         self._warned = False
         self._living: _Child | None = None  # the last child that was forked, until it is dead
@@ -123,9 +124,9 @@ class Fork:
     def stop(self) -> None:
         """See the last child out, and let go of the leash."""
         self._see_out()
-        if self._leash >= 0:
-            os.close(self._leash)
-            self._leash = -1
+        for fd in self._leash:
+            os.close(fd)
+        self._leash = ()
 
     def _fork(self, task: Task) -> _Child:
         reader, writer = os.pipe()

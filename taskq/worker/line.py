@@ -26,11 +26,13 @@ class Line:
         self._is_dynamic = queues.is_dynamic
         self._names: tuple[str, ...] = () if self._is_dynamic else queues.expand(())
         self._fresh_until = float("-inf")
+        self._just_looked_up = False
         self.title = queues.title(())
 
     @property
     def at_hand(self) -> tuple[str, ...] | None:
         """The queues to look at, where nobody has to be asked; None where `names` would ask the broker."""
+        self._just_looked_up = False
         return None if self._is_dynamic and self._clock() >= self._fresh_until else self._names
 
     def names(self) -> tuple[str, ...]:
@@ -40,11 +42,14 @@ class Line:
             self._names = self._queues.expand(known)
             self.title = self._queues.title(known)
             self._fresh_until = self._clock() + _FRESH
+            self._just_looked_up = True
         return self._names
 
-    def came_back_empty(self) -> None:
-        """A reserve found nothing in them: there may be new ones."""
+    def came_back_empty(self) -> bool:
+        """A reserve found nothing in them. Whether looking up the names anew may find more: there may be new queues."""
+        may_find_more = self._is_dynamic and not self._just_looked_up
         self._fresh_until = float("-inf")
+        return may_find_more
 
     @property
     def to_wait_for(self) -> tuple[str, ...] | None:

@@ -108,18 +108,9 @@ def _next(worker: Worker) -> Task | None:
 
 
 def _tell_paused(worker: Worker) -> None:
-    """A burst counts paused queues as empty, and says so: jobs may wait in them."""
-    paused = worker.seat.look(worker.broker.paused)
-    names = [name for name in worker.seat.look(worker.line.names) if paused.all or name in paused.queues]
-    if names:
-        worker.tell(events.Warned(f"Paused, and so counted as empty: {', '.join(names)}."))
-
-
-def _say_what_is_paused(worker: Worker) -> None:
     """Before a burst ends: paused queues count as empty, and what waits there stays."""
     paused = worker.seat.look(worker.broker.paused)
-    names = worker.seat.look(worker.line.names)
-    closed = [name for name in names if paused.all or name in paused.queues]
+    closed = [name for name in worker.seat.look(worker.line.names) if paused.all or name in paused.queues]
     waiting = {name: size for name, size in worker.seat.look(lambda: worker.broker.sizes(closed)).items() if size}
     if waiting:
         left = ", ".join(f"{name} ({size})" for name, size in waiting.items())

@@ -164,3 +164,11 @@ def leaves_orphan(number: int) -> None:
     note(journal(), "start", number)
     subprocess.Popen(["sleep", "0.3"], stdout=subprocess.DEVNULL)
     note(journal(), "end", number)
+
+
+@taskq.job(queue="q")
+def spreads(number: int, to: str) -> None:
+    """Enqueue the next number into another queue."""
+    note(journal(), "start", number)
+    numbered.options(queue=to).enqueue(number + 1)
+    note(journal(), "end", number)

@@ -321,3 +321,10 @@ def test_for_worker_keeps_what_calls_set_and_reads_the_rest_anew(folder: Path) -
     assert (found.namespace, found.count, found.queues, found.beat, found.host) == ("shop", 4, ("mail",), 2, None)
     assert found.source("namespace") == "namespace=..."
     assert found.dead_after == 25
+
+
+def test_for_worker_keeps_what_a_configuration_made_by_hand_says(tmp_path: Path) -> None:
+    made = config.Config(broker="memory://", interval=0.5, failure_handlers=("multi_queue",))
+    for_worker = config.for_worker(made, {"verbose": 1}, environ={"INTERVAL": "9"}, start=tmp_path)
+    assert (for_worker.broker, for_worker.interval, for_worker.verbose) == ("memory://", 0.5, 1)
+    assert for_worker.failure_handlers == ("multi_queue",)

@@ -47,7 +47,7 @@ def ways(start: Callable[[], None], stop: Callable[[], None]) -> dict[str, list[
 @pytest.mark.parametrize("way", ["once", "twice", "started twice", "before start"])
 @pytest.mark.parametrize(
     "make",
-    [heart, inline, lookout, pytest.param(fork, marks=pytest.mark.xfail(reason="the tie's reader stays open"))],
+    [heart, inline, lookout, fork],
 )
 def test_stop_is_complete_when_it_returns(make: Callable[[Bench], Pair], way: str) -> None:
     with Bench() as bench:

@@ -111,7 +111,7 @@ def test_failed_max_may_stand_in_the_url() -> None:
         (7, ["builtins.int", "redis.Redis"]),
         (redis.asyncio.Redis(), ["asyncio", "redis.Redis"]),
     ],
-    ids=repr,
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
 def test_what_is_no_address_is_told(address: object, parts: list[str]) -> None:
     with pytest.raises(ConfigurationError) as raised:
