@@ -61,6 +61,7 @@ class Report:
         self._prefix = f"{prefix} " if prefix and not prefix.endswith(" ") else prefix
         self._place = place
         self._in_hand = False
+        self._titled = ""
         self._lookers: dict[type, Callable[..., None]] = {
             events.Registered: self._registered,
             events.Chose: self._chose,
@@ -200,10 +201,13 @@ class Report:
             self._say(text)
 
     def _title(self, text: str) -> None:
-        whole = title.text(self._prefix, _seemly(_cut(text)))  # the title is set by C code, which takes no NUL
-        if self._set_title is not None:
-            self._set_title(whole)
-        self._very(whole)
+        if text != self._titled:  # jobs of one kind within a second have one title, which takes 5 us to set
+            self._titled = text
+            if self._set_title is not None:
+                # It is set by C code, which takes no NUL.
+                self._set_title(title.text(self._prefix, _seemly(_cut(text))))
+        if self._verbosity >= VERY_VERBOSE:
+            self._say(title.text(self._prefix, _cut(text)))
 
     def _say(self, text: str) -> None:
         """One line, whole and at once, so that `>> log/worker.log` shows it as it happens."""

@@ -9,14 +9,14 @@ import random
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, TextIO
 
 from taskq import current, events, queue_lists
 from taskq.app import TaskQ
 from taskq.broker import Capability
-from taskq.chain import Hooks
+from taskq.chain import Hooks, Moment
 from taskq.config import Config
 from taskq.errors import BrokerRefused, BrokerUnavailable, ConfigurationError
 from taskq.worker import identity, title
@@ -226,25 +226,36 @@ def _execution(
 
 
 def _moments(hooks: Hooks, worker: Callable[[], str]) -> events.Tell:
-    """Tells hooks the moments of the worker's life."""
+    """Tells hooks the moments of the worker's life: only those that any of them listens to."""
     busy = True
 
-    def tell(event: events.Event) -> None:
+    def found(event: events.Found) -> None:
         nonlocal busy
-        match event:
-            case events.SettledJob(settled=settled):
-                hooks.tell_quietly("settled", settled)
-            case events.Found():
-                busy = True
-            case events.Empty() if busy:
-                busy = False
-                hooks.tell_quietly("queue_empty", worker())
-            case events.Stopping(again=False):
-                hooks.tell_quietly("shutdown", worker())
-            case events.Paused():
-                hooks.tell_quietly("before_pause", worker())
-            case events.Resumed():
-                hooks.tell_quietly("after_pause", worker())
+        busy = True
+
+    def empty(event: events.Empty) -> None:
+        nonlocal busy
+        if busy:
+            busy = False
+            hooks.tell_quietly("queue_empty", worker())
+
+    def stopping(event: events.Stopping) -> None:
+        if not event.again:
+            hooks.tell_quietly("shutdown", worker())
+
+    moments: Mapping[Moment, Mapping[type, Callable[..., None]]] = {
+        "settled": {events.SettledJob: lambda event: hooks.tell_quietly("settled", event.settled)},
+        "queue_empty": {events.Found: found, events.Empty: empty},
+        "shutdown": {events.Stopping: stopping},
+        "before_pause": {events.Paused: lambda _: hooks.tell_quietly("before_pause", worker())},
+        "after_pause": {events.Resumed: lambda _: hooks.tell_quietly("after_pause", worker())},
+    }
+    told = {event: tell for moment, tells in moments.items() if hooks.listens(moment) for event, tell in tells.items()}
+
+    def tell(event: events.Event) -> None:
+        listener = told.get(type(event))
+        if listener is not None:
+            listener(event)
 
     return tell
 

@@ -21,7 +21,7 @@ local kept = call('GET', TOKEN)
 if call('SISMEMBER', KEYS[4], ARGV[1]) == 0 or not kept or sub(kept, 1, 8) ~= sub(token, 1, 8) then
   return { -1 }
 end
-local fence = call('GETRANGE', W, -23, -3)
+local fence = call('GETRANGE', W, '-23', '-3') -- as texts: a number costs Redis 0.15 us
 local in_hand, ahead, pause, some_paused = fence ~= '' and 1 or 0, 0, false, false
 -- One look at what is rarely there instead of three.
 if call('EXISTS', A, KEYS[5], KEYS[6]) > 0 then
@@ -64,8 +64,9 @@ if settled > 0 then
     call('LTRIM', A, settled - in_hand, -1)
   end
   ahead, in_hand = ahead - (settled - in_hand), 0
-  try('INCRBY', KEYS[7], settled)
-  try('INCRBY', KEYS[8], settled)
+  local by = settled > 1 and tostring(settled) or '1'
+  try('INCRBY', KEYS[7], by)
+  try('INCRBY', KEYS[8], by)
 end
 if in_hand + ahead > 0 then
   return held()
@@ -76,7 +77,7 @@ for i = 1, pause and 0 or queues do
   local queue = KEYS[FIXED + i]
   if not (some_paused and call('SISMEMBER', KEYS[6], sub(queue, name_at)) == 1) then
     while place < limit do
-      local body = try('LINDEX', queue, 0)
+      local body = try('LINDEX', queue, '0')
       if type(body) ~= 'string' then
         if body then
           answer[#answer + 1], answer[#answer + 2] = -i, ''
