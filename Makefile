@@ -30,7 +30,7 @@ demo: $(DEMO_STAMP)  ## a virtual environment with taskq, and its life of some j
 	@$(BIN)/taskq demo
 
 test: $(STAMP)  ## all tests, against a private redis-server, fakeredis and the in-memory backend
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 3
 
 lint: $(STAMP)  ## ruff: rules and format
 	$(BIN)/ruff check .
@@ -44,6 +44,10 @@ layers: $(STAMP)  ## import-linter: who may import whom
 
 torture: $(STAMP)  ## the long form of the faults: 200 kills a model; TASKQ_SEED=n repeats a run
 	TASKQ_TORTURE=1 $(BIN)/python -m pytest tests/faults -v -rA
+
+bench: $(STAMP)  ## beside the least that does the same, and beside rq, as ratios; ROWS="inline fork" for some
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[bench]"
+	$(BIN)/python -m benchmarks $(ROWS)
 
 check: lint types layers test  ## what CI runs
 
