@@ -1,0 +1,107 @@
+"""The example of a hook is a package that a stranger can build, install and enable."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.docs.pages import ROOT
+from tests.support.redis_server import RedisServer
+
+EXAMPLE = ROOT / "examples" / "taskq_example_hook"
+
+JOBS = """
+import time
+import taskq
+
+@taskq.job(queue="reports", slow_after=0.01, secret=["token"])
+def report(token):
+    time.sleep(0.05)
+
+@taskq.job(queue="reports")
+def quick():
+    pass
+"""
+
+CONFIGURATION = """
+[tool.taskq]
+app = ["jobs"]
+hooks = ["slow_jobs"]
+"""
+
+
+def run(*command: str | Path, folder: Path, env: dict[str, str] | None = None) -> str:
+    done = subprocess.run(
+        [str(word) for word in command], cwd=folder, env=env, capture_output=True, text=True, timeout=50, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built from a copy, so that nothing is left in the repository; with the tools that are installed here."""
+    folder = tmp_path_factory.mktemp("build")
+    source = shutil.copytree(EXAMPLE, folder / "source", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, source, folder=folder)
+    [made] = folder.glob("*.whl")
+    return made
+
+
+@pytest.fixture(scope="module")
+def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of a fresh environment in which the wheel is installed.
+
+    taskq and what it needs are those of the environment that runs the tests: the index is not asked.
+    """
+    folder = tmp_path_factory.mktemp("installed")
+    venv.create(folder, with_pip=False, symlinks=True)
+    python = folder / "bin" / "python"
+    here = sysconfig.get_path("purelib")
+    there = run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", folder=folder).strip()
+    Path(there, "tests.pth").write_text(f"import site; site.addsitedir({here!r})\n")
+    run(
+        sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", python, "install", "--no-index",
+        "--no-deps", wheel, folder=folder,
+    )  # fmt: skip
+    return python
+
+
+def test_the_wheel_has_the_hook_its_types_and_its_entry_point(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as content:
+        names = content.namelist()
+        [entries] = [name for name in names if name.endswith("entry_points.txt")]
+        assert content.read(entries).decode().split() == [
+            "[taskq.hooks]", "slow_jobs", "=", "taskq_example_hook:SlowJobs"
+        ]  # fmt: skip
+    assert {"taskq_example_hook/__init__.py", "taskq_example_hook/py.typed"} <= set(names)
+
+
+def test_its_own_tests_pass_where_it_is_installed(python: Path, tmp_path: Path) -> None:
+    shutil.copytree(EXAMPLE / "tests", tmp_path / "tests")
+    assert "4 passed" in run(python, "-m", "pytest", "-q", "-c", "/dev/null", "--rootdir", ".", folder=tmp_path)
+
+
+@pytest.mark.redis
+def test_a_worker_runs_with_it(python: Path, redis_server: RedisServer, tmp_path: Path) -> None:
+    tmp_path.joinpath("jobs.py").write_text(JOBS)
+    tmp_path.joinpath("pyproject.toml").write_text(CONFIGURATION)
+    env = {"TASKQ_BROKER": redis_server.url, "PATH": str(python.parent)}
+    taskq = (python, "-W", "error", "-m", "taskq")
+
+    listed = run(*taskq, "plugins", folder=tmp_path, env=env).splitlines()
+    assert "hook\tslow_jobs\ttaskq-example-hook 1.0.0\tenabled\t1\t" in listed
+
+    run(*taskq, "enqueue", "report", "abc", folder=tmp_path, env=env)
+    run(*taskq, "enqueue", "quick", folder=tmp_path, env=env)
+    said = run(*taskq, "worker", "--burst", folder=tmp_path, env=env)
+    assert "report('[secret]',) took 0.1 s, more than its 0.01 s." in said
+    assert "quick" not in said
+    assert "abc" not in said
