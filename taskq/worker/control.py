@@ -192,6 +192,11 @@ class Control:
         return self._deadline - self._manners.term_timeout
 
     @property
+    def before_term(self) -> float:
+        """The seconds that a child is given before TERM is handed to it."""
+        return self._manners.pre_shutdown_timeout
+
+    @property
     def raises_at_once(self) -> bool:
         """Whether a job in this very process is to be interrupted now: its time is over, or TERM_CHILD says so."""
         if self._deadline is None:

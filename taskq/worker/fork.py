@@ -226,7 +226,7 @@ class Fork:
                 os.kill(at_work.pid, signal.SIGTERM)
         elif now < term_at and not at_work.warned:
             at_work.warned = True
-            self._tell(events.ChildEnding(at_work.pid, seconds=round(term_at - now, 1)))
+            self._tell(events.ChildEnding(at_work.pid, seconds=control.before_term))
         return min(deadline if at_work.termed else term_at, self._seat.next_beat)
 
     def _kill(self, at_work: _Child, reason: str) -> None:
