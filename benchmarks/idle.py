@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+import socket
 import statistics
+import threading
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Self
 
 from benchmarks.figures import Figure, percentile
 from benchmarks.processes import Bench, worker
@@ -45,34 +47,75 @@ def _starts(bench: Bench, queues: Sequence[str], model: str) -> list[float]:
 
 def crowd(bench: Bench) -> Iterator[Figure]:
     """What fifty workers ask of Redis, and how soon one of them starts a job."""
-    bench.clean()
-    with worker(bench, "--queue", "bench", "--count", str(_WORKERS)):
-        _all_wait(bench, _WORKERS)
-        time.sleep(3)  # what they do at their start is not idling
-        before = _calls(bench)
-        time.sleep(_SECONDS)
-        idle = _since(before, _calls(bench), _SECONDS)
-        yield _asked(f"{_WORKERS} idle workers' commands", idle, 200, pushes=0)
-
-        before, began = _calls(bench), time.monotonic()
-        for number in range(int(_SECONDS * _A_SECOND)):
-            time.sleep(max(began + number / _A_SECOND - time.monotonic(), 0))
-            _push(bench, "bench")
-        busy = _since(before, _calls(bench), time.monotonic() - began)
-        yield _asked(f"the same, {_A_SECOND} pushes a second", busy, 1000, pushes=int(_SECONDS * _A_SECOND))
-        _until(lambda: len(bench.noted()) == int(_SECONDS * _A_SECOND))
+    for model in ("fork", "inline"):
+        bench.clean()
+        arguments = ["--inline"] if model == "inline" else []
+        with worker(bench, "--queue", "bench", "--count", str(_WORKERS), *arguments):
+            _all_wait(bench, _WORKERS)
+            time.sleep(3)  # what they do at their start is not idling
+            yield _asked(bench, f"{_WORKERS} idle workers, {model}: commands they send", 200, pushes=0)
+            yield _asked(bench, f"the same, {_A_SECOND} pushes a second", 1000, pushes=_A_SECOND)
+            _all_noted(bench, int(_SECONDS * _A_SECOND))
+            bench.notes.write_text("")
+            _push_for(bench, _SECONDS)
+            _all_noted(bench, int(_SECONDS * _A_SECOND))
         waits = [1000 * seconds for (seconds,) in bench.noted()]
         told = f"99 %: {percentile(waits, 99):.1f} ms, longest {max(waits):.1f} ms"
-        what = f"one of {_WORKERS} starts a job, fork: median"
+        what = f"one of {_WORKERS} starts a job, {_A_SECOND} pushes a second: median"
         yield Figure("crowd", what, statistics.median(waits), "ms", 5, "least", told, {"ms": waits})
 
 
-def _asked(what: str, calls: dict[str, float], goal: float, *, pushes: int) -> Figure:
-    """Commands a second, those within scripts not counted, nor the benchmark's own."""
-    own = {"rpush": pushes / _SECONDS, "info": 1 / _SECONDS}
-    sent = {name: rate - own.get(name, 0) for name, rate in calls.items() if rate - own.get(name, 0) > 0.05}
-    shown = ", ".join(f"{name} {rate:.0f}" for name, rate in sorted(sent.items(), key=lambda one: -one[1])[:4])
-    return Figure("crowd", what, sum(sent.values()), "/s", goal, "least", shown, {"per second": sent})
+def _asked(bench: Bench, what: str, goal: float, *, pushes: int) -> Figure:
+    """Commands a second that clients sent, the pushes left out; beside it, what Redis did with those in scripts."""
+    before = _calls(bench)
+    with _Listener(bench) as listener:
+        if pushes:
+            _push_for(bench, _SECONDS)
+        else:
+            time.sleep(_SECONDS)
+    after = _calls(bench)
+    done = {name: (count - before.get(name, 0)) / _SECONDS for name, count in after.items()}
+    sent = listener.sent / _SECONDS - pushes
+    told = f"of them {done.get('evalsha', 0):.0f} scripts; with those in scripts {sum(done.values()) - pushes:,.0f}"
+    raw = {"sent per second": sent, "done per second": {name: rate for name, rate in done.items() if rate}}
+    return Figure("crowd", what, sent, "/s", goal, "least", told, raw)
+
+
+class _Listener:
+    """Counts what clients send, by MONITOR: commandstats does not tell it from what scripts do."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.sent = 0
+        self._socket = socket.create_connection(("127.0.0.1", bench.server.port))
+        self._thread = threading.Thread(target=self._listen)
+
+    def __enter__(self) -> Self:
+        self._socket.sendall(b"MONITOR\r\n")
+        assert self._socket.recv(5) == b"+OK\r\n"
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._socket.close()
+
+    def _listen(self) -> None:
+        rest = b""
+        while data := self._socket.recv(1 << 20):
+            *lines, rest = (rest + data).split(b"\r\n")
+            self.sent += sum(b" lua] " not in one[:40] for one in lines)
+
+
+def _push_for(bench: Bench, seconds: float) -> None:
+    began = time.monotonic()
+    for number in range(int(seconds * _A_SECOND)):
+        time.sleep(max(began + number / _A_SECOND - time.monotonic(), 0))
+        _push(bench, "bench")
+
+
+def _all_noted(bench: Bench, count: int) -> None:
+    _until(lambda: len(bench.noted()) == count)
 
 
 def _push(bench: Bench, queue: str) -> None:
@@ -82,10 +125,6 @@ def _push(bench: Bench, queue: str) -> None:
 def _calls(bench: Bench) -> dict[str, int]:
     stats: Any = bench.redis.info("commandstats")
     return {name.removeprefix("cmdstat_"): one["calls"] for name, one in stats.items()}
-
-
-def _since(before: dict[str, int], after: dict[str, int], seconds: float) -> dict[str, float]:
-    return {name: (count - before.get(name, 0)) / seconds for name, count in after.items()}
 
 
 def _all_wait(bench: Bench, count: int) -> None:
