@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 DEMO_STAMP := $(VENV)/.demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types layers check torture bench clean
+.PHONY: help install demo test lint types layers check torture bench docs clean
 
 help:  ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -50,6 +50,9 @@ bench: $(STAMP)  ## beside the least that does the same, and beside rq, as ratio
 	$(BIN)/python -m benchmarks $(ROWS)
 
 check: lint types layers test  ## what CI runs
+
+docs: $(STAMP)  ## the pages of the reference that are read off the code, made anew
+	$(BIN)/python docs/make_reference.py
 
 clean:  ## remove what the verbs made
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

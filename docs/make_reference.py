@@ -1,4 +1,4 @@
-"""Makes the reference pages that are read off the code: `python docs/make_reference.py`.
+"""Makes the reference pages that are read off the code: `make docs`.
 
 `reference/commands.md` comes from the commands themselves, `reference/api.md` from signatures and docstrings. A test
 compares what is there with what this would write.
@@ -60,7 +60,7 @@ def commands() -> str:
         "# The command line",
         "",
         "This page lists every command, its arguments and its options, as `--help` has them. It is made from the",
-        "program itself (`python docs/make_reference.py`).",
+        "program itself (`make docs`).",
         "",
         "What stands in brackets behind an option is the variable that says the same, and the default. Options of all",
         "commands may stand before or behind a command's name. What they print is a table on a terminal, lines with",
@@ -126,7 +126,7 @@ def api() -> str:
         "# The API",
         "",
         "This page lists the public names with their signatures and what they promise. It is made from the code",
-        "(`python docs/make_reference.py`); what a name is for, and examples, are in the how-to pages.",
+        "(`make docs`); what a name is for, and examples, are in the how-to pages.",
         "",
         "These are in `taskq` itself: " + ", ".join(f"`{name}`" for name in _public("taskq")) + ".",
         "",
@@ -242,7 +242,9 @@ def _documented(node: ast.ClassDef | Function) -> list[str]:
     """A docstring as Markdown: sections become lists, examples blocks."""
     lines: list[str] = []
     section = ""
-    for line in (ast.get_docstring(node) or "").splitlines():
+    # Where a fact was read, the page of the wire tells in its own words.
+    text = re.sub(r"\s+\(WIRE\.md\s[^)]*\)", "", ast.get_docstring(node) or "")
+    for line in text.splitlines():
         name = line.removesuffix(":")
         if line.endswith(":") and name in SECTIONS:
             section = name

@@ -33,7 +33,7 @@ from typing import Final
 from tests.docs.pages import Block, blocks
 from tests.support.redis_server import RedisServer, executable
 
-LONG: Final = 20.0
+LONG: Final = 30.0
 _DEFAULT: Final = "localhost:6379"
 _ANSI: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07")
 _VARIABLE: Final = (
@@ -94,7 +94,7 @@ class Session:
         elif block.language == "pycon":
             self._compare_python(block, text)
         elif block.language == "console":
-            self._type(block, text)
+            self._type(block, block.text)
 
     def _here(self, text: str) -> str:
         return text.replace(_DEFAULT, self.address)
@@ -115,7 +115,8 @@ class Session:
         if "continues" in block.words:
             self.staying[-1].goes_on(text)
             return
-        for command, shown in _commands(text):
+        for typed, shown in _commands(text):
+            command = self._here(typed)
             if "stays" in block.words:
                 self.staying.append(Staying(self, command))
                 self.staying[-1].goes_on(shown)

@@ -36,7 +36,7 @@ def _made() -> dict[str, str]:
 
 def test_pages_that_are_made_are_up_to_date() -> None:
     stale = [name for name, text in _made().items() if (DOCS / name).read_text(encoding="utf-8") != text]
-    assert stale == [], "run: python docs/make_reference.py"
+    assert stale == [], "run: make docs"
 
 
 def _commands() -> list[tuple[str, str]]:
