@@ -151,8 +151,21 @@ def program() -> None:
     """Background jobs: enqueue them, perform them, look after them."""
 
 
+def _open_closed_streams() -> None:
+    """Give descriptors 0 to 2 something to be where whoever started us closed them (`>&-`).
+
+    The next socket or pipe would get their numbers else, and what a job or a program that it runs prints go there.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+            os.set_inheritable(nowhere, nowhere <= 2)
+            setattr(sys, name, open(nowhere, mode))  # noqa: SIM115 - as long as the process
+
+
 def main() -> NoReturn:
     """The entry point."""
+    _open_closed_streams()
     try:
         program.main()
     except KeyboardInterrupt:  # a second Ctrl-C, while the first one was being told

@@ -217,6 +217,8 @@ class Report:
         else:
             line = f"*** {text}\n"
         out = self._out or sys.stdout
+        if out is None:
+            return  # a job in this process took it away
         try:
             try:
                 out.write(line)

@@ -157,7 +157,9 @@ class _Supervisor:
     def _start(self, place: _Place) -> None:
         orders, speak = os.pipe()
         listen, news = os.pipe()
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            with contextlib.suppress(OSError, ValueError):
+                sys.stdout.flush()
         pid = os.fork()
         if pid == 0:
             # A copy of another worker's pipe here would keep that worker from hearing the supervisor's end.

@@ -43,6 +43,19 @@ def test_it_performs_what_was_enqueued(project: Path, typed: Typed, redis_url: s
         assert app.info()["failed"] == 1
 
 
+@pytest.mark.parametrize("closed", ["<&- >&- 2>&-", ">&-"])
+@pytest.mark.parametrize("model", ["--inline", "--count 1", "--count 2"])
+def test_it_performs_where_its_output_was_closed(
+    closed: str, model: str, project: Path, redis_url: str, app: TaskQ
+) -> None:
+    with app:
+        app.enqueue_to("emails", "Emailer", "a@example.com", "Hi")  # it prints: to nobody, and to no socket either
+        command = f"exec {sys.executable} -m taskq worker --app shop.jobs -b {redis_url} --burst {model} -v {closed}"
+        assert subprocess.run(["sh", "-c", command], cwd=project, timeout=30, check=False).returncode == 0
+        assert app.info()["processed"] == 1
+        assert app.info()["failed"] == 0
+
+
 def test_quiet_it_says_that_it_starts_and_what_jobs_print(
     project: Path, typed: Typed, redis_url: str, app: TaskQ
 ) -> None:

@@ -247,6 +247,10 @@ class TestWhatIsShown:
         closed.close()
         Report(QUIET, out=closed)(events.Warned("nor this"))
 
+    def test_a_log_that_was_taken_away_ends_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("sys.stdout", None)
+        Report(QUIET)(events.Warned("heard by nobody"))
+
 
 def titles_of(*told: events.Event, prefix: str = "") -> list[str]:
     """The titles, in Ruby's version and without times and pids, as the recording has them."""
