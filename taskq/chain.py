@@ -104,7 +104,7 @@ class Hooks:
         for name, method in self._told[moment]:
             try:
                 method(*args)
-            except Exception:
+            except (Exception, SystemExit):  # a hook's `sys.exit()` would end the worker, its job in hand
                 import logging
 
                 logging.getLogger("taskq.hooks").exception("Hook %s failed in %s.", name, moment)

@@ -234,7 +234,7 @@ def describe(error: BaseException) -> ErrorRecord:
     """An exception as text: its type, what it says, and the frames of the application, innermost first."""
     kind = type(error)
     if isinstance(error, TermException):
-        name, message = "Resque::TermException", str(error) or "SIGTERM"
+        name, message = "Resque::TermException", _text_of(error) or "SIGTERM"
     elif isinstance(error, SystemExit):
         name, message = "SystemExit", _exit_text(error)
     else:
@@ -242,7 +242,7 @@ def describe(error: BaseException) -> ErrorRecord:
         message = _text_of(error) or name
     try:
         whole = "".join(traceback.TracebackException(kind, error, error.__traceback__).format())
-    except Exception:  # a broken __str__ or __repr__ of the application's
+    except BaseException:  # a broken __str__ or __repr__ of the application's
         whole = f"{name}: {message}"
     return ErrorRecord(name, _cut(message, _MESSAGE_MOST), _backtrace(error), _cut(whole, _TRACEBACK_MOST))
 
@@ -410,17 +410,17 @@ def _frames(error: BaseException) -> list[str]:
 _OURS: Final = frozenset({_begin.__code__.co_filename, JobDefinition.shown.__code__.co_filename})
 
 
-def _text_of(error: BaseException) -> str:
+def _text_of(error: object) -> str:
     try:
         return str(error)
-    except Exception as broken:
+    except BaseException as broken:  # let out here, SystemExit would end the worker
         return f"<its __str__ raised {type(broken).__name__}>"
 
 
 def _exit_text(error: SystemExit) -> str:
     if error.code is None or error.code == 0:
         return "exit"
-    return f"exit {error.code}" if isinstance(error.code, int) else str(error.code)
+    return f"exit {error.code}" if isinstance(error.code, int) else _text_of(error.code)
 
 
 def _cut(text: str, most: int) -> str:

@@ -68,7 +68,7 @@ def _perform(task: Task, tools: Tools) -> outcomes.Done | outcomes.Failed:
     try:
         if tools.hooks.listens("after_fork"):
             tools.hooks.tell("after_fork", task.context())
-    except Exception as error:
+    except BaseException as error:  # as in the job itself: what it says is worth more than that this process ended
         return performing.failed(task, error, tools, 0.0)
     return performing.perform(task, tools)
 

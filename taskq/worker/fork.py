@@ -96,7 +96,7 @@ class Fork:
         try:
             if self._tools.hooks.listens("before_fork"):
                 self._tools.hooks.tell("before_fork", task.context())
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a hook's `sys.exit()` ends the job, not the worker
             return performing.failed(task, error, self._tools, 0.0)
         self._warn_of_threads()
         began = time.monotonic()

@@ -44,7 +44,7 @@ class NotingAsync(Noting):
 
 
 class Told(Hook):
-    def __init__(self, name: str, ran: list[str], error: Exception | None = None) -> None:
+    def __init__(self, name: str, ran: list[str], error: BaseException | None = None) -> None:
         self.name = name
         self.ran = ran
         self.error = error
@@ -134,10 +134,11 @@ def test_tell_tells_in_order_and_lets_rise() -> None:
     assert ran == ["a w", "b w"]
 
 
-def test_tell_quietly_logs_the_hook_and_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("error", [RuntimeError("no"), SystemExit(1)])
+def test_tell_quietly_logs_the_hook_and_goes_on(error: BaseException, caplog: pytest.LogCaptureFixture) -> None:
     ran: list[str] = []
     with caplog.at_level(logging.ERROR, "taskq.hooks"):
-        Hooks([Told("b", ran, RuntimeError("no")), Told("c", ran)]).tell_quietly("queue_empty", "w")
+        Hooks([Told("b", ran, error), Told("c", ran)]).tell_quietly("queue_empty", "w")
     assert ran == ["b w", "c w"]
     assert caplog.messages == ["Hook b failed in queue_empty."]
     assert caplog.records[0].exc_info is not None
