@@ -106,7 +106,7 @@ def test_a_burst_ends_while_the_key_pauses_and_says_why(
     client.set("resque:pause-all-workers", "true")
     app.enqueue(jobs.Ok, 1)
     running = work_off(redis_server)
-    running.line(r"^\*\*\* Paused, and so counted as empty: jobs\.$")
+    running.line(r"^\*\*\* Paused, and left as it is: jobs \(1\)\.")
     assert app.size("jobs") == 1
 
 
