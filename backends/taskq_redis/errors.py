@@ -35,7 +35,7 @@ _AWAY = {
 _NO = {
     "NOAUTH": ("a password is needed", "Put it into the URL: redis://user:password@host:6379/0."),
     "WRONGPASS": ("wrong user or password", "Check the URL: redis://user:password@host:6379/0."),
-    "NOPERM": ("this user may not do that", "Give it these commands and all keys of the namespace: ACL SETUSER."),
+    "NOPERM": ("this user may not run all that taskq needs", "Redis says what was refused: ACL LOG."),
     "CROSSSLOT": ("Redis Cluster is not supported", "Use a Redis that is no cluster."),
 }
 # The code stands in front; Redis 6 puts a script's own error behind words of its own.
@@ -44,6 +44,7 @@ _TEXTS = {
     "max number of clients": "MAXCLIENTS",
     "user executing the script can't": "NOPERM",
 }
+_FORBIDDEN = re.compile(r"run the '([\w|-]+)' command")
 _CLASSES: tuple[tuple[type[Exception], str], ...] = (
     (redis.exceptions.BusyLoadingError, "LOADING"),
     (redis.exceptions.NoScriptError, "NOSCRIPT"),
@@ -107,7 +108,7 @@ def translated(error: Exception, place: Place, sent: Sent) -> BrokerError:
     if code in _AWAY:
         return BrokerUnavailable(place.address, _AWAY[code], sent="no")
     if code in _NO:
-        reason, advice = _NO[code]
+        reason, advice = _NO[code] if code != "NOPERM" else _missing_right(str(error))
         return BrokerRefused(place.address, reason, advice=advice)
     if isinstance(error, redis.ResponseError):
         return BrokerInTrouble(place.address, f"{place.address} answered: {error}")
@@ -121,6 +122,22 @@ def translated(error: Exception, place: Place, sent: Sent) -> BrokerError:
     if isinstance(cause, PermissionError):
         return BrokerRefused(place.address, "permission denied by the system")
     return BrokerUnavailable(place.address, _reason(error, cause), sent=sent, advice=place.advice)
+
+
+def _missing_right(text: str) -> tuple[str, str]:
+    """What this user may not do, and what to grant it, as far as Redis says it: of a script it names no command."""
+    command = _FORBIDDEN.search(text)
+    if command:
+        return (
+            f"this user may not run {command[1].upper().replace('|', ' ')}",
+            f"Allow it: ACL SETUSER ... +{command[1]}.",
+        )
+    if "the keys" in text:
+        return (
+            "this user may not use the keys of this namespace",
+            "Allow all of them: ACL SETUSER ... ~NAMESPACE:*, where the namespace is resque unless another was said.",
+        )
+    return _NO["NOPERM"]
 
 
 def _system_error(error: BaseException) -> OSError | None:
