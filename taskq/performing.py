@@ -10,7 +10,7 @@ import logging
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Final, Self
@@ -350,7 +350,17 @@ def _run(coroutine: Awaitable[object]) -> object:
     async def main() -> object:
         return await coroutine
 
-    return asyncio.run(main())
+    caller = None
+    with suppress(RuntimeError):
+        caller = asyncio.get_running_loop()
+    if caller is None:
+        return asyncio.run(main())
+    # Inline in a web application or its tests: no loop runs within another, and the caller waits in any case.
+    from concurrent.futures import ThreadPoolExecutor
+    from contextvars import copy_context
+
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(copy_context().run, asyncio.run, main()).result()
 
 
 # ---- failing

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Generator
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
@@ -460,6 +461,22 @@ class TestPerformInline:
         with pytest.raises(RuntimeError, match="x"):
             perform_inline(tools_of(Order), payload("Order", "fail"), "jobs")
         assert performed[-2:] == ["on_failure_a", 'on_failure_b RuntimeError ["fail"]']
+
+    def test_an_async_job_may_be_performed_within_an_event_loop_and_in_its_context(self) -> None:
+        async def job(value: int) -> str:
+            await asyncio.sleep(0)
+            if value < 0:
+                raise RuntimeError("negative")
+            return f"{value} {who.get()}"
+
+        async def request(value: int) -> object:
+            who.set("caller")
+            return perform_inline(tools_of(job), payload("job", value), "jobs")
+
+        who: ContextVar[str] = ContextVar("who", default="nobody")
+        assert asyncio.run(request(5)) == "5 caller"
+        with pytest.raises(RuntimeError, match="negative"):
+            asyncio.run(request(-1))
 
     def test_raises_what_keeps_it_from_being_performed(self) -> None:
         with pytest.raises(UnknownJob):
