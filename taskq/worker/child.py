@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import ctypes
+import json
 import os
 import signal
 import sys
@@ -20,22 +21,33 @@ from taskq import outcome as outcomes
 from taskq import performing
 from taskq.errors import TermException
 from taskq.performing import Task, Tools
+from taskq.records import Reservation
 
-__all__ = ["prepare_tie", "run"]
+__all__ = ["order", "prepare_tie", "run"]
 
 _PR_SET_PDEATHSIG = 1
 
 Tie = Callable[[], None]
 
 
-def run(task: Task, tools: Tools, pipe: int, *, tie: Tie, term_child: bool, run_at_exit: bool) -> NoReturn:
+def run(
+    task: Task | int | None,
+    tools: Tools,
+    pipe: int,
+    *,
+    tie: Tie,
+    entitle: Callable[[Task | None], None],
+    term_child: bool,
+    run_at_exit: bool,
+) -> NoReturn:
     """Perform the task and end the process.
 
     Args:
-        task: the job.
+        task: the job; or where to read the order that says which, until which this process stands by.
         tools: what performing needs.
         pipe: where the outcome is written.
         tie: see to it that this process does not outlive its parent.
+        entitle: set the title of a process that stands by (None), and of one that performs this task.
         term_child: whether TERM, INT and QUIT mean something to this child (Resque's TERM_CHILD).
         run_at_exit: whether the interpreter's `atexit` functions run (Resque's RUN_AT_EXIT_HOOKS).
     """
@@ -45,6 +57,15 @@ def run(task: Task, tools: Tools, pipe: int, *, tie: Tie, term_child: bool, run_
         with contextlib.suppress(OSError):
             os.setpgid(0, 0)  # its own group: what it starts is killed with it, and a Ctrl-C does not reach it
         _answer_signals(term_child=term_child)
+        if not isinstance(task, Task):
+            assert task is not None
+            entitle(None)
+            ordered = _ordered(task)
+            if ordered is None:
+                status = 0
+                return  # type: ignore[misc]  # into `finally`
+            task = performing.prepare(ordered, tools)
+            entitle(task)
         outcome = _perform(task, tools)
         _flush()  # the parent's line on how the job ended comes after all that the job printed
         _write(pipe, outcomes.dump(outcome))
@@ -56,6 +77,25 @@ def run(task: Task, tools: Tools, pipe: int, *, tie: Tie, term_child: bool, run_
             _flush()
     finally:
         os._exit(status)
+
+
+def order(reservation: Reservation) -> bytes:
+    """What a child that stands by is handed: a line of JSON."""
+    held = reservation
+    return json.dumps([held.worker, held.queue, held.body.decode("latin-1"), held.fence, held.run_at]).encode() + b"\n"
+
+
+def _ordered(orders: int) -> Reservation | None:
+    """Wait for the order; None where there will be none."""
+    said = b""
+    while not said.endswith(b"\n"):
+        chunk = os.read(orders, 65536)
+        if not chunk:
+            return None
+        said += chunk
+    os.close(orders)
+    worker, queue, body, fence, run_at = json.loads(said)
+    return Reservation(worker, queue, body.encode("latin-1"), fence, run_at)
 
 
 def _flush() -> None:

@@ -87,6 +87,12 @@ class Report:
         if looker is not None:
             looker(event)
 
+    def entitle(self, task: Task | None) -> None:
+        """Set the title of a process that performs this task, or with None of one that stands by. Say nothing."""
+        if self._set_title is not None:
+            text = "Standing by" if task is None else _processing(task)
+            self._set_title(title.text(self._prefix, _seemly(_cut(text))))
+
     # ---- one method an event
 
     def _registered(self, event: events.Registered) -> None:
@@ -110,7 +116,7 @@ class Report:
                 self._very(f"Checking {name}")
             self._very(f"Found job on {queue}")
         if self._set_title is not None or self._verbosity >= VERY_VERBOSE:
-            self._title(f"Processing {queue} since {int(task.reservation.run_at)} [{task.name}]")
+            self._title(_processing(task))
         if self._verbosity >= VERBOSE:
             self._say(f"got: {_job(task)}")
 
@@ -227,6 +233,10 @@ class Report:
             out.flush()
         except (OSError, ValueError):
             pass  # nobody reads the log any more: jobs go on all the same
+
+
+def _processing(task: Task) -> str:
+    return f"Processing {task.reservation.queue} since {int(task.reservation.run_at)} [{task.name}]"
 
 
 def _job(task: Task) -> str:

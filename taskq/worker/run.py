@@ -19,6 +19,7 @@ from taskq.broker import Capability
 from taskq.chain import Hooks, Moment
 from taskq.config import Config
 from taskq.errors import BrokerRefused, BrokerUnavailable, ConfigurationError
+from taskq.performing import Task
 from taskq.worker import identity, title
 from taskq.worker.control import Control, Manners
 from taskq.worker.execution import Execution
@@ -108,7 +109,7 @@ def run(
             borrowed_host=not set_title,
         )
         lookout = Lookout(app.broker, app.tools, process, outage, tell, beat=config.beat)
-        execution = _execution(app, config, seat, control, ear, lookout, tell)
+        execution = _execution(app, config, seat, control, ear, lookout, tell, report.entitle)
         worker = Worker(
             broker=app.broker,
             seat=seat,
@@ -194,7 +195,14 @@ def _reach(app: TaskQ, config: Config, control: Control, tell: events.Tell) -> b
 
 
 def _execution(
-    app: TaskQ, config: Config, seat: Seat, control: Control, ear: Ear, lookout: Lookout, tell: events.Tell
+    app: TaskQ,
+    config: Config,
+    seat: Seat,
+    control: Control,
+    ear: Ear,
+    lookout: Lookout,
+    tell: events.Tell,
+    entitle: Callable[[Task | None], None],
 ) -> Execution:
     """The execution model that was asked for, or the one that can be had here, saying so."""
     why = ""
@@ -220,6 +228,7 @@ def _execution(
         control,
         tell,
         beside=look_out,
+        entitle=entitle,
         term_child=config.term_child,
         run_at_exit=config.run_at_exit_hooks,
     )
