@@ -177,7 +177,7 @@ class RedisBroker(Broker):
             fence = reservation.fence.encode()
             packed += b"$%d\r\n%b\r\n" % (len(fence), fence)
         if self._wakeup.armed:
-            self._wakeup.looking()
+            self._wakeup.looking(keys)
         answer = self._links.run(_RESERVE, packed, keys=keys)
         if answer[0] == 1:
             return self._reserved(worker, names, text, second, answer)

@@ -68,6 +68,7 @@ class _Bell:
         self.vain_at = 0.0  # when a wake found nothing last
         self.found = False  # the last look found a job
         self.step = _POLL_FIRST
+        self.unseen: set[bytes] = set()  # what was heard of before a look that did not look at it
         self._reader: Any = None
         self._heard: list[bytes | None] = []
 
@@ -93,6 +94,7 @@ class _Bell:
             except (_Lost, _Refused):
                 self.drop()
             self._heard.clear()
+            self.unseen.clear()
 
     def delay(self, left: float) -> float:
         """How long to wait until "there may be work" is said, not longer than what is left."""
@@ -118,6 +120,7 @@ class _Bell:
             self.connection.disconnect()
         self.connection = self.socket = self._reader = None
         self._heard.clear()
+        self.unseen.clear()
 
     def heard(self) -> list[bytes | None]:
         """The keys that were written since the last time, None for all of them. Raises `_Lost`."""
@@ -202,8 +205,11 @@ class Wakeup:
 
     # ---- told by the broker
 
-    def looking(self) -> None:
-        """A reserve is about to be sent: whatever was heard until now, it will see."""
+    def looking(self, keys: Sequence[bytes]) -> None:
+        """A reserve of these keys is about to be sent: what was heard of them until now, it will see.
+
+        Not of others: a pattern's names are looked up before, and a queue may be new since.
+        """
         bell = getattr(self._mine, "bell", None)
         if bell is None or not bell.on:
             return
@@ -214,9 +220,11 @@ class Wakeup:
                 bell.turn_off()
             else:
                 try:
-                    bell.heard()
+                    bell.unseen.update(key for key in bell.heard() if key is not None)
                 except _Lost:
                     bell.drop()
+                if bell.unseen:
+                    bell.unseen.difference_update(keys)
             bell.rung = False
 
     def looked(self, found: bool, workers: int) -> None:
@@ -262,7 +270,8 @@ class Wakeup:
         while not bell.rung:
             try:
                 with bell.lock:
-                    bell.rung = self._concerns(bell.heard(), wanted)
+                    bell.rung = self._concerns([*bell.heard(), *bell.unseen], wanted)
+                    bell.unseen.clear()
             except _Lost:
                 bell.drop()
                 return True

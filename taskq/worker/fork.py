@@ -39,7 +39,7 @@ __all__ = ["Fork"]
 _HANDED: Final = (
     32768  # bytes of a job that a child standing by is handed: a pipe takes them at once, or somebody waits
 )
-_LOOK: Final = 0.02  # seconds between looks for a child's death, where the system has no descriptor for a process
+_LOOK: Final = 0.02  # seconds between looks for a child's death, where nobody waits for its descriptor
 
 
 @dataclass(slots=True)
@@ -134,7 +134,8 @@ class Fork:
         self._stand_by()
         orphans.reap(frozenset(one.pid for one in self._children()))
         self._seat.beat_if_due()
-        return self._seat.next_beat - time.monotonic()
+        beat_in = self._seat.next_beat - time.monotonic()
+        return beat_in if self._living is None else min(beat_in, _LOOK)  # it dies soon, and must not stay a zombie
 
     def stop(self) -> None:
         """See every child out, and let go of the leash."""

@@ -71,6 +71,22 @@ def test_a_push_to_a_queue_of_no_concern_wakes_nobody(broker: RedisBroker, clien
     assert not broker.wait(["q"], 0.1)
 
 
+def test_a_queue_made_between_the_look_at_names_and_the_reserve_wakes(broker: RedisBroker, client: redis.Redis) -> None:
+    holder = Holder(broker, "host:1:*")
+    assert holder.register()
+    assert broker.wait(None, 5)  # the doorbell is on
+    client.rpush("resque:queue:new", PAYLOAD)
+    assert not holder.reserve("q").jobs  # by names of before
+    assert not broker.wait(["q"], 0)  # no concern of one who has a list without patterns
+    client.rpush("resque:queue:new", PAYLOAD)
+    assert not holder.reserve("q").jobs
+    assert broker.wait(None, 5)
+    settled: Sequence[Reservation] = ()
+    while settled := holder.reserve("q", "new", settled=settled).jobs:
+        pass
+    assert not broker.wait(None, 0)
+
+
 def test_the_end_of_a_pause_wakes(waiting: Callable[..., float], broker: RedisBroker) -> None:
     broker.pause()
     assert waiting(broker.unpause, ["q"]) < 1
