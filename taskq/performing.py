@@ -76,12 +76,13 @@ class Tools:
     def _call(self, context: PerformContext) -> object:
         definition, args, kwargs = self._bound(context)
         if not _has_methods(definition):  # nearly always: what comes below costs 1.3 us
-            return definition.function(*args, **kwargs)
+            result = definition.function(*args, **kwargs)
+            return result if result is None else _awaited(result)
         result = None  # where an around_perform method catches what the job raises
         with ExitStack() as around:
             if not _begin(definition, args, kwargs, around):
                 return None
-            result = definition.function(*args, **kwargs)
+            result = _awaited(definition.function(*args, **kwargs))
         _after(definition, args, kwargs)
         return result
 
@@ -342,6 +343,15 @@ def _begin(definition: JobDefinition, args: tuple[object, ...], kwargs: dict[str
 def _after(definition: JobDefinition, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
     for after in definition.methods.after_perform:
         after(*args, **kwargs)
+
+
+def _awaited(result: object) -> object:
+    """What a plain job returned; where that is a coroutine, what comes of it.
+
+    An `async def` within a plain decorator looks like a plain function: its coroutine, thrown away, would be a job that
+    is done and was never performed.
+    """
+    return _run(result) if isinstance(result, Awaitable) else result
 
 
 def _run(coroutine: Awaitable[object]) -> object:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextvars import ContextVar
 from typing import Any
 
@@ -155,6 +155,26 @@ class TestPerform:
 
         assert isinstance(outcome_of(job, 3), Done)
         assert performed == [3]
+
+    def test_an_async_job_within_a_plain_decorator_is_performed(self) -> None:
+        def timed(job: Callable[[], object]) -> Callable[[], object]:
+            return lambda: job()
+
+        class Job:
+            @staticmethod
+            @timed
+            async def perform() -> None:
+                await asyncio.sleep(0)
+                performed.append("performed")
+
+        class Hooked(Job):
+            @staticmethod
+            def after_perform() -> None:
+                performed.append("after")
+
+        assert isinstance(outcome_of(Job), Done)
+        assert isinstance(outcome_of(Hooked), Done)
+        assert performed == ["performed", "performed", "after"]
 
     def test_an_async_job_that_raises_fails(self) -> None:
         async def job() -> None:
