@@ -60,12 +60,14 @@ class Inline:
         finally:
             self._busy = False
             self._ear.at_once = None
+        self._ear.retake()  # what the job did about signals was for itself
         if os.getpid() != self._pid:
             os._exit(1)  # the job forked, and its copy came back too: there must not be two of this worker
         return outcome
 
     def between(self) -> float | None:
         """The heart beats by itself."""
+        self._ear.retake_bell()
         orphans.reap()
         return None
 

@@ -49,6 +49,9 @@ MEANINGS: Final = _present(
 # This one nobody sends, and whoever does not handle it ignores it.
 _POKE: Final = getattr(signal, "SIGURG", None)
 
+# What `signal.getsignal` asks, without its try to make an enum of the answer: 0.05 us instead of 4, at each job.
+_handler_of: Final[Callable[[int], object]] = getattr(signal, "_signal", signal).getsignal
+
 
 class Ear:
     """Hears signals while it is entered. Main thread only.
@@ -61,7 +64,10 @@ class Ear:
 
     def __init__(self, signals: Mapping[int, Order] = MEANINGS) -> None:
         """Hear these signals, when entered."""
-        self._signals = tuple(signals)
+        # Each with its handler as one object: of a method every look makes another, and `retake` compares.
+        self._handlers: dict[int, Callable[[int, FrameType | None], None]] = dict.fromkeys(signals, self._hear)
+        if _POKE is not None:
+            self._handlers[_POKE] = self._feel
         self._heard: deque[int] = deque()
         self._former: dict[int, object] = {}
         self._former_wakeup = -1
@@ -74,10 +80,8 @@ class Ear:
         os.set_blocking(self.fd, False)
         os.set_blocking(self._bell, False)
         self._former_wakeup = signal.set_wakeup_fd(self._bell, warn_on_full_buffer=False)
-        for number in self._signals:
-            self._former[number] = signal.signal(number, self._hear)
-        if _POKE is not None:
-            self._former[_POKE] = signal.signal(_POKE, self._feel)
+        for number, handler in self._handlers.items():
+            self._former[number] = signal.signal(number, handler)
         return self
 
     def __exit__(
@@ -90,6 +94,16 @@ class Ear:
         signal.set_wakeup_fd(self._former_wakeup)
         os.close(self.fd)
         os.close(self._bell)
+
+    def retake(self) -> None:
+        """Take back the signals that somebody else in this process took: an event loop leaves none of ours behind."""
+        for number, handler in self._handlers.items():
+            if _handler_of(number) is not handler:
+                signal.signal(number, handler)
+
+    def retake_bell(self) -> None:
+        """Take back the waking descriptor, which an event loop takes too. Only who waits needs it."""
+        signal.set_wakeup_fd(self._bell, warn_on_full_buffer=False)
 
     @property
     def pending(self) -> bool:

@@ -18,6 +18,7 @@ from taskq.errors import TermException
 from taskq.failure_handler import Decision, Failure, FailureHandler
 from taskq.outcome import Done, Failed, Outcome
 from taskq.worker.control import Manners
+from taskq.worker.waiting import readable
 from tests.support.bench import Bench, task_of
 
 AT_ONCE = Manners(shutdown_timeout=0.0)
@@ -32,6 +33,10 @@ def nothing_happened_yet() -> None:
 def performs(bench: Bench, job: Callable[..., object]) -> Outcome:
     bench.seat.register()
     bench.inline.start()
+    return bench.inline.perform(task_of(bench.tools, job.__name__))
+
+
+def performs_next(bench: Bench, job: Callable[..., object]) -> Outcome:
     return bench.inline.perform(task_of(bench.tools, job.__name__))
 
 
@@ -244,6 +249,39 @@ class TestInterrupting:
                 sys.settrace(None)
             assert isinstance(outcome, Done)
             assert log == ["performed"]
+
+
+async def listens_by_its_loop() -> None:
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, log.append, "heard")
+    os.kill(os.getpid(), signal.SIGTERM)
+    while not log:
+        await asyncio.sleep(0)
+
+
+def ignores() -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGURG, signal.SIG_IGN)
+
+
+class TestSignalsOfAJob:
+    """What a job does about signals in the worker's own process is over when it is."""
+
+    @pytest.mark.parametrize("job", [listens_by_its_loop, ignores])
+    def test_the_worker_hears_again_what_was_taken_from_it(self, job: Callable[..., object]) -> None:
+        with Bench(job, waits_for_ever, manners=AT_ONCE) as bench:
+            assert isinstance(performs(bench, job), Done)
+            assert not bench.control.stopping
+            assert interrupted(performs_next(bench, waits_for_ever))
+            assert bench.control.stopping
+
+    def test_a_worker_that_waits_is_woken(self) -> None:
+        """The descriptor that wakes it is one for the whole process; a loop takes it, and leaves none behind."""
+        with Bench(listens_by_its_loop) as bench:
+            performs(bench, listens_by_its_loop)
+            bench.inline.between()
+            bench.ear.heard()
+            os.kill(os.getpid(), signal.SIGQUIT)
+            assert bench.ear.fd in readable([bench.ear.fd], 30.0)
 
 
 def test_a_copy_of_the_worker_that_a_job_forked_does_not_live_on() -> None:
