@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
-from taskq import queue_lists
+from taskq import plugins, queue_lists, urls
 from taskq.errors import ConfigurationError, Problem, nearest
 from taskq.urls import redacted
 
@@ -136,6 +136,7 @@ def load(
     _read_given(reading, options or {}, _option, options=True)
     values = _completed(reading)
     if reading.problems:
+        _check_broker(reading)
         raise ConfigurationError(reading.problems)
     sources = {name: reading.sources.get(name, DEFAULT) for name in _SETTINGS}
     return Config(**values, notices=tuple(reading.notices), sources=MappingProxyType(sources))
@@ -561,6 +562,16 @@ def _place(path: Path, start: Path) -> str:
 
 
 # ---- what follows from several settings
+
+
+def _check_broker(reading: _Reading) -> None:
+    """Say what is wrong with the broker's address too, which otherwise shows when it is opened: all at once."""
+    broker = reading.values.get("broker")
+    if isinstance(broker, str):
+        try:
+            urls.backend_name(broker, plugins.names(plugins.BACKENDS), place=reading.sources.get("broker", DEFAULT))
+        except ConfigurationError as error:
+            reading.problems += error.problems
 
 
 def _completed(reading: _Reading) -> dict[str, Any]:

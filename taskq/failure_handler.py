@@ -44,8 +44,8 @@ class Retry:
     """Put it back into its queue, to be performed again.
 
     Attributes:
-        front: ahead of what waits there, instead of behind.
-        body: bytes to put back instead of those it came with; None keeps them.
+        front: ahead of what waits there, instead of behind. The job of a worker that was found dead always goes ahead.
+        body: bytes to put back instead of those it came with; None keeps them, and so does a worker found dead.
     """
 
     front: bool = False
@@ -54,7 +54,10 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Discard:
-    """Forget it; it counts as processed. `reason` is for the log."""
+    """Forget it; it counts as processed. `reason` is for the log.
+
+    The job of a worker that was found dead is never forgotten: there it means `Fail`, for nobody saw how far it got.
+    """
 
     reason: str
 

@@ -144,7 +144,7 @@ class Hook:
         return await call_next(context)
 
     def before_first_fork(self, worker: str) -> None:
-        """Told once, in the worker, before it registers. An exception ends the worker."""
+        """Told once, in the worker, before it registers, with the id it will ask for. An exception ends the worker."""
 
     def before_fork(self, context: PerformContext) -> None:
         """Told in the parent, before it forks a child for this job. An exception fails the job."""

@@ -51,7 +51,7 @@ def run(
         term_child: whether TERM, INT and QUIT mean something to this child (Resque's TERM_CHILD).
         run_at_exit: whether the interpreter's `atexit` functions run (Resque's RUN_AT_EXIT_HOOKS).
     """
-    status = 1
+    status, me = 1, os.getpid()
     try:
         tie()
         with contextlib.suppress(OSError):
@@ -67,6 +67,8 @@ def run(
             task = performing.prepare(ordered, tools)
             entitle(task)
         outcome = _perform(task, tools)
+        if os.getpid() != me:  # the job forked, and its copy came back too: only one of them speaks for the job
+            return  # type: ignore[misc]  # into `finally`
         _flush()  # the parent's line on how the job ended comes after all that the job printed
         _write(pipe, outcomes.dump(outcome))
         status = 0

@@ -61,11 +61,13 @@ class Report:
         self._prefix = f"{prefix} " if prefix and not prefix.endswith(" ") else prefix
         self._place = place
         self._in_hand = False
+        # Resque's first line is the worker's id, which is known only once it is registered; None from then on.
+        self._later: list[str] | None = []
         self._titled = ""
         self._lookers: dict[type, Callable[..., None]] = {
             events.Registered: self._registered,
             events.Chose: self._chose,
-            events.Listening: lambda _: self._very("Registered signals"),
+            events.Listening: lambda _: self._after_the_id("Registered signals"),
             events.Found: self._found,
             events.Empty: self._empty,
             events.Forked: self._forked,
@@ -100,12 +102,21 @@ class Report:
             self._always(f"Registered again as {event.worker}.")
         else:
             self._always(f"Starting worker {event.worker}")
+            later, self._later = self._later or (), None
+            for line in later:
+                self._very(line)
+
+    def _after_the_id(self, text: str) -> None:
+        if self._later is None:
+            self._very(text)
+        else:
+            self._later.append(text)
 
     def _chose(self, event: events.Chose) -> None:
         if event.reason:
             self._always(f"Jobs are performed {event.model}: {event.reason}")
         else:
-            self._very(f"Jobs are performed {event.model}")
+            self._after_the_id(f"Jobs are performed {event.model}")
 
     def _found(self, event: events.Found) -> None:
         self._in_hand = True

@@ -18,7 +18,7 @@ from taskq.app import TaskQ
 from taskq.broker import Capability
 from taskq.chain import Hooks, Moment
 from taskq.config import Config
-from taskq.errors import BrokerRefused, BrokerUnavailable, ConfigurationError
+from taskq.errors import BrokerRefused, BrokerUnavailable, ConfigurationError, Problem
 from taskq.performing import Task
 from taskq.worker import identity, title
 from taskq.worker.control import Control, Manners
@@ -73,7 +73,7 @@ def run(
     queues = queue_lists.parse(config.queues, source=config.source("queues"))
     set_title, why_not = title.setter()
     _write_lines_at_once()
-    _write_pid(config.pidfile)
+    _write_pid(config.pidfile, config.source("pidfile"))
     report = Report(
         config.verbose, out=out, set_title=set_title, prefix=config.procline_prefix, place=app.broker.address
     )
@@ -126,7 +126,8 @@ def run(
         )
         with current.using(app):
             if _reach(app, config, control, tell):
-                app.hooks.tell("before_first_fork", seat.id)
+                first = 0 if set_title else 1
+                app.hooks.tell("before_first_fork", next(identity.ids(_host(config), queues.id, first=first)))
                 with contextlib.suppress(GaveUp):  # told to end before it was registered
                     work(worker)
                 app.hooks.tell_quietly("worker_exit", seat.id)
@@ -142,7 +143,7 @@ def _supervised(app: TaskQ, config: Config, out: TextIO | None, observers: tuple
     if set_title:
         set_title(title.text(config.procline_prefix, f"Supervising {config.count} workers"))
     _write_lines_at_once()
-    _write_pid(config.pidfile)
+    _write_pid(config.pidfile, config.source("pidfile"))
     alone = dataclasses.replace(config, count=1, pidfile=None, notices=())
     report = Report(config.verbose, out=out, place=app.broker.address)
     for notice in config.notices:
@@ -276,10 +277,14 @@ def _write_lines_at_once() -> None:
             stream.reconfigure(line_buffering=True)
 
 
-def _write_pid(path: Path | None) -> None:
+def _write_pid(path: Path | None, source: str) -> None:
     """As Resque writes it: no line end, and left there at the end (WIRE.md section 14)."""
     if path is not None:
-        path.write_text(str(os.getpid()))
+        try:
+            path.write_text(str(os.getpid()))
+        except OSError as error:
+            message = f"the pid file {path} cannot be written: {error.strerror}."
+            raise ConfigurationError([Problem("pidfile", source, message)]) from None
 
 
 def _host(config: Config) -> str:

@@ -45,6 +45,7 @@ class _Place:
     death: int | None = None
     began: float = 0.0
     registered: bool = False
+    killed: bool = False
     deaths: int = 0
     start_at: float | None = 0.0
 
@@ -64,7 +65,7 @@ def supervise(count: int, run_one: RunOne, manners: Manners, tell: events.Tell, 
     """
     places = [_Place(number) for number in range(1, count + 1)]
     with Ear() as ear:
-        supervisor = _Supervisor(places, run_one, tell, burst=burst)
+        supervisor = _Supervisor(places, run_one, tell, burst=burst, grace=manners.shutdown_timeout)
 
         def hear(event: events.Event) -> None:
             tell(event)
@@ -76,14 +77,16 @@ def supervise(count: int, run_one: RunOne, manners: Manners, tell: events.Tell, 
 
 
 class _Supervisor:
-    def __init__(self, places: list[_Place], run_one: RunOne, tell: events.Tell, *, burst: bool) -> None:
+    def __init__(self, places: list[_Place], run_one: RunOne, tell: events.Tell, *, burst: bool, grace: float) -> None:
         self._places = places
         self._run_one = run_one
         self._tell = tell
         self._burst = burst
+        self._grace = grace
         self._unregistered_deaths = 0
         self._status = 0
         self._given_up = False
+        self._gives_up_at: float | None = None  # when the others' time is over, where some cannot start
 
     def run(self, control: Control) -> int:
         while True:
@@ -97,7 +100,8 @@ class _Supervisor:
                         self._start(place)
             if all(not place.pid and place.start_at is None for place in self._places):
                 return control.status or self._status
-            overdue = None if control.deadline is None else control.deadline + _LAST_GRACE
+            deadline = control.deadline if self._gives_up_at is None else self._gives_up_at
+            overdue = None if deadline is None else deadline + _LAST_GRACE
             if overdue is not None and now >= overdue:
                 self._kill()
             self._rest(control, now, overdue)
@@ -160,7 +164,18 @@ class _Supervisor:
         if sys.stdout is not None:
             with contextlib.suppress(OSError, ValueError):
                 sys.stdout.flush()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            for fd in (orders, speak, listen, news):
+                os.close(fd)
+            place.start_at = time.monotonic() + _PAUSE_MOST
+            self._tell(
+                events.Warned(
+                    f"Worker {place.number} could not be forked: {error.strerror}. Again in {_PAUSE_MOST:g} s."
+                )
+            )
+            return
         if pid == 0:
             # A copy of another worker's pipe here would keep that worker from hearing the supervisor's end.
             for fd in (speak, listen, *self._open_fds()):
@@ -198,6 +213,7 @@ class _Supervisor:
         end = f"was killed by {_signal(-code)}" if code < 0 else f"ended with status {code}"
         if self._unregistered_deaths >= _IN_A_ROW:
             self._given_up = True
+            self._gives_up_at = time.monotonic() + self._grace
             self._status = code if code > 0 else 128 - code
             place.start_at = None
             self._tell(
@@ -215,7 +231,8 @@ class _Supervisor:
 
     def _kill(self) -> None:
         for place in self._places:
-            if place.pid:
+            if place.pid and not place.killed:
+                place.killed = True
                 self._tell(events.Warned(f"Worker {place.number} (pid {place.pid}) does not end; it is killed."))
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(place.pid, signal.SIGKILL)

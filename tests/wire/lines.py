@@ -43,9 +43,9 @@ def replaced(lines: list[str], old: list[str], new: list[str]) -> list[str]:
 STARTS = (
     ["** Registered signals"],
     [
+        "** Starting worker vm:N:jobs",
         "** Registered signals",
         "** Jobs are performed in a child of its own each",
-        "** Starting worker vm:N:jobs",
     ],
 )
 """How a log begins where Ruby's worker was made by hand: then it does not say its id."""
