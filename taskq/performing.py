@@ -7,11 +7,13 @@ module knows no broker.
 from __future__ import annotations
 
 import logging
+import re
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
@@ -26,6 +28,7 @@ from taskq.outcome import Crashed, Done, Failed
 from taskq.records import Crash, ErrorRecord, Payload, Reservation
 from taskq.registry import Registry
 from taskq.serializer import Serializer
+from taskq.signature import HIDDEN
 
 __all__ = ["Task", "Tools", "crashed", "decide", "describe", "failed", "perform", "perform_inline", "prepare"]
 
@@ -34,6 +37,8 @@ _log = logging.getLogger("taskq.performing")
 _MESSAGE_MOST: Final = 32 * 1024  # characters of an exception's text that are kept; its middle goes
 _TRACEBACK_MOST: Final = 64 * 1024
 _DECISIONS: Final = (Retry, Discard, Fail, Quarantine)
+_CAUSE: Final = "caused by "  # begins the line of a backtrace that is no frame
+_SECRET_LEAST: Final = 4  # characters of a secret that is taken out of an exception's text
 _FRAMES_MOST: Final = 100  # of each end of a backtrace: a stack overflow has thousands
 
 
@@ -190,6 +195,8 @@ def failed(task: Task, error: BaseException, tools: Tools, seconds: float) -> Fa
     """The outcome of a task that raised: its own `on_failure` methods are told, the failure handlers decide."""
     _tell_failure(task, error)
     record = describe(error)
+    if task.definition is not None and task.definition.secret:
+        record = _without_secrets(record, task)
     if error is task.problem:
         record = replace(record, backtrace=(), traceback="")  # it happened in taskq; the message has all there is
     return Failed(record, decide(_failure(task, record, tools), tools.handlers), seconds)
@@ -381,6 +388,36 @@ def _failure(task: Task, cause: ErrorRecord | Crash, tools: Tools) -> Failure:
     return Failure(task.payload, held.body, held.queue, held.worker, cause, held.run_at, tools.now())
 
 
+def _without_secrets(record: ErrorRecord, task: Task) -> ErrorRecord:
+    """The record less what its job marked as secret: `int(token)` puts the token into its message.
+
+    One of fewer than four characters stays: to take "1" out of every text would hide what happened, not the secret.
+    """
+    given = () if task.payload is None else task.payload.args
+    secrets: set[str] = set()
+    hidden = [(value, shown) for value, shown in zip(given, task.shown, strict=False) if value is not shown]
+    while hidden:
+        value, shown = hidden.pop()
+        if isinstance(value, dict):
+            kept = shown if isinstance(shown, dict) else {}
+            hidden += [(one, kept.get(key)) for key, one in value.items() if one is not kept.get(key)]
+        elif isinstance(value, list):
+            hidden += [(one, HIDDEN) for one in value]
+        elif not isinstance(value, bool | None):
+            text = str(value)
+            secrets |= {text, repr(text)[1:-1]}
+    texts = sorted((re.escape(text) for text in secrets if len(text) >= _SECRET_LEAST), key=len, reverse=True)
+    if not texts:
+        return record
+    hide = partial(re.compile("|".join(texts)).sub, HIDDEN)
+    return replace(
+        record,
+        message=hide(record.message),
+        backtrace=tuple(hide(line) if line.startswith(_CAUSE) else line for line in record.backtrace),
+        traceback=hide(record.traceback),
+    )
+
+
 def _tell_failure(task: Task, error: BaseException) -> None:
     """Call the job's own `on_failure` methods. What one raises is logged and hides nothing."""
     if task.definition is None or task.payload is None or not task.definition.methods.on_failure:
@@ -404,7 +441,7 @@ def _backtrace(error: BaseException) -> tuple[str, ...]:
     cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     while cause is not None and id(cause) not in seen:
         seen.add(id(cause))
-        lines += [f"caused by {type(cause).__qualname__}: {_cut(_text_of(cause), 1000)}", *_frames(cause)]
+        lines += [f"{_CAUSE}{type(cause).__qualname__}: {_cut(_text_of(cause), 1000)}", *_frames(cause)]
         cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
     return tuple(lines)
 

@@ -117,6 +117,36 @@ class TestPerform:
         assert "note(value: object = None, *, loud: bool = False)" in error.message
         assert performed == []
 
+    @pytest.mark.parametrize(
+        "args",
+        [
+            ["hunter2.*"],
+            [["x", {"key": "hunter2.*"}]],
+            [{"taskq:kw": {"token": "hunter2.*", "other": "plain"}}],
+            [20_000_000],
+        ],
+    )
+    def test_a_secret_argument_is_taken_out_of_what_the_exception_says(self, args: list[object]) -> None:
+        def job(token: object = None, other: object = None) -> None:
+            try:
+                raise KeyError(f"no {token}")
+            except KeyError as error:
+                raise ValueError(f"{token!r} of {other} is 1") from error
+
+        error = error_of(job, *args, secret=["token"])
+        text = "\n".join((error.message, *error.backtrace, error.traceback))
+        assert "hunter2" not in text
+        assert "20000000" not in text
+        assert text.count("[secret]") >= 4
+        assert error.message.endswith(" is 1")
+        assert error.backtrace[0].startswith(__file__)
+
+    def test_a_short_secret_leaves_what_the_exception_says_readable(self) -> None:
+        def job(pin: str) -> None:
+            raise ValueError("pin is no integer")
+
+        assert error_of(job, "i", secret=["pin"]).message == "pin is no integer"
+
     @pytest.mark.parametrize("body", [b"[1]", payload("nobody")])
     def test_what_cannot_be_performed_fails_without_a_backtrace(self, body: bytes) -> None:
         tools = tools_of(note)
