@@ -56,8 +56,7 @@ def watch(process: ProcessIdentity, judge: ProcessIdentity) -> int | None:
 def ids(host: str, queues: str, *, first: int = 0) -> Iterator[str]:
     """The ids this process may take, in order: `host:pid:queues`, then `host+1:pid:queues`, and so on.
 
-    Ruby's pruner looks only at ids of its own host name: one with another host part is left alone by it (REDIS.md,
-    "Beside Ruby").
+    Ruby's pruner looks only at ids of its own host name: one with another host part is left alone (WIRE.md section 8).
     """
     number = first
     while True:

@@ -1,6 +1,6 @@
 """The title of the process, as `ps` shows it. Ruby's pruner reads it: a worker whose title does not match is pruned.
 
-It looks for `resque-[0-9]`, so titles are `resque-3 taskq: ...` (WIRE.md sections 3 and 8, REDIS.md "Beside Ruby").
+It looks for `resque-[0-9]`, so titles are `resque-3 taskq: ...` (WIRE.md sections 3 and 8).
 """
 
 from __future__ import annotations

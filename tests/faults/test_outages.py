@@ -284,7 +284,7 @@ def test_one_that_was_stopped_past_its_time_is_pruned_and_its_late_settle_refuse
 def test_an_idle_worker_is_not_troubled_by_a_quiet_connection(
     worker: Start, app: taskq.TaskQ, journal: Journal
 ) -> None:
-    """redis-py's own time limit on reading must not end an idle worker (UI.md: one of the peers dies of it)."""
+    """redis-py's own time limit on reading must not end an idle worker."""
     running = worker("--interval", "30")
     running.started()
     time.sleep(6)

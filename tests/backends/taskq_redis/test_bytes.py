@@ -306,7 +306,7 @@ def test_a_record_that_is_none_is_kept_as_a_jobs_bytes(broker: RedisBroker, clie
 def test_a_pruned_worker_may_register_again_once_nothing_is_in_its_hand(
     broker: RedisBroker, holder: Holder, client: Any
 ) -> None:
-    """Ruby's pruning and unregistering leave taskq's own keys (REDIS.md): they alone take no id."""
+    """Ruby's pruning and unregistering leave taskq's own keys: they alone take no id."""
     client.srem("resque:workers", ID)
     client.hdel("resque:workers:heartbeat", ID)
     assert not broker.heartbeat(ID, holder.tokens.process)
