@@ -120,6 +120,8 @@ class Lookout:
             why = self._why_dead(info, now, as_ruby=as_ruby)
             if why:
                 self._recover(info, why)
+            else:
+                self.next_look = min(self.next_look, now + self._silent_in(info))
         alive = {info.id for info in workers}
         self._seen = {worker: seen for worker, seen in self._seen.items() if worker in alive}
         self._watch(workers)
@@ -165,6 +167,18 @@ class Lookout:
         if now - seen.since < (dead_after if info.heartbeat is None else 2 * beat):
             return ""
         return "no heartbeat" if info.heartbeat is None else f"no heartbeat for {silent:.0f} s"
+
+    def _silent_in(self, info: WorkerInfo) -> float:
+        """In how many seconds it will have been silent for too long, if it is to be; a beat where that is past.
+
+        Looked at then, and not up to a beat later, an orphan is found within 30 s of the death of a worker that gives
+        itself 25.
+        """
+        if info.heartbeat is None:
+            return self._beat
+        dead_after = DEAD_AT_START if info.registration is None else info.registration.dead_after
+        left = dead_after + _WRITTEN - (self._broker.now() - info.heartbeat)
+        return left + 0.01 if left > 0 else self._beat
 
     # ---- recovering
 

@@ -90,6 +90,17 @@ class TestSilence:
         assert watch.broker.workers() == []
         assert watch.told.of(events.Recovered) == [events.Recovered("far:1:jobs", "no heartbeat for 26 s", "")]
 
+    def test_is_looked_at_when_it_becomes_too_long_not_at_the_beat_after_that(self) -> None:
+        watch = Watch()
+        stranger(watch.broker, "far:1:jobs", dead_after=25.0)
+        watch.look()
+        assert watch.lookout.next_look == pytest.approx(watch.clock() + BEAT)
+        watch.passes(24.0)
+        assert watch.look() == []
+        assert watch.lookout.next_look == pytest.approx(watch.clock() + 2.0, abs=0.1)
+        watch.passes(watch.lookout.next_look - watch.clock())
+        assert watch.look() == ["far:1:jobs"]
+
     def test_is_dead_only_where_it_was_seen_so_two_beats_ago(self) -> None:
         """Clocks jump: at the first look an hour may lie between the heartbeat and now."""
         watch = Watch()
