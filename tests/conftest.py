@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import hypothesis
@@ -12,6 +13,12 @@ from tests.support.redis_server import RedisServer
 # An example is slow because the machine is busy, not because the code is: no test here is timed.
 hypothesis.settings.register_profile("taskq", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("taskq")
+
+# Whoever started the tests may have had HUP or Ctrl-C ignored (nohup, a shell's background), which is handed down to
+# every process that they start; taskq's workers keep what they were given.
+for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
