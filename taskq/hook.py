@@ -53,6 +53,10 @@ class Accepted(NamedTuple):  # made for every enqueue, in half the time of a fro
     queue: str
     payload: bytes
 
+    def __repr__(self) -> str:
+        """Without the payload: it has the arguments, secret ones too, and this ends up in logs."""
+        return f"Accepted(job={self.job!r}, queue={self.queue!r}, payload=<{len(self.payload)} bytes>)"
+
 
 @dataclass(frozen=True, slots=True)
 class Vetoed:

@@ -51,7 +51,7 @@ def run(
         term_child: whether TERM, INT and QUIT mean something to this child (Resque's TERM_CHILD).
         run_at_exit: whether the interpreter's `atexit` functions run (Resque's RUN_AT_EXIT_HOOKS).
     """
-    status, me = 1, os.getpid()
+    status, me, whole = 1, os.getpid(), os.fstat(pipe)
     try:
         tie()
         with contextlib.suppress(OSError):
@@ -70,8 +70,9 @@ def run(
         if os.getpid() != me:  # the job forked, and its copy came back too: only one of them speaks for the job
             return  # type: ignore[misc]  # into `finally`
         _flush()  # the parent's line on how the job ended comes after all that the job printed
-        _write(pipe, outcomes.dump(outcome))
-        status = 0
+        if os.path.samestat(os.fstat(pipe), whole):  # else the job closed it, and the number is a file's of its own now
+            _write(pipe, outcomes.dump(outcome))
+            status = 0
         if tools.hooks.listens("flush") or run_at_exit:
             tools.hooks.tell_quietly("flush")
             if run_at_exit:

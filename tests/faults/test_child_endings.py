@@ -6,6 +6,7 @@ import json
 import re
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -58,6 +59,19 @@ def test_a_job_that_closes_its_output_or_leaves_children_is_done(
     kept = balance(app.broker, journal, ["q"])
     kept.assert_kept([1, 2])
     assert kept.failed == []
+
+
+@pytest.mark.redis
+def test_a_job_that_closes_every_descriptor_fails_and_finds_nothing_of_ours_in_its_files(
+    app: taskq.TaskQ, worker: Callable[..., RunningWorker], journal: Journal
+) -> None:
+    fault_jobs.dies.enqueue(1, "descriptors")
+    fault_jobs.numbered.enqueue(2)
+    assert worker("--burst").ended() == 0
+    kept = balance(app.broker, journal, ["q"])
+    kept.assert_kept([1, 2])
+    assert kept.failed == [1]
+    assert Path(f"{journal.path}.other").read_bytes() == b""
 
 
 @pytest.mark.redis

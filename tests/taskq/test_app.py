@@ -54,6 +54,7 @@ def waiting(app: taskq.TaskQ, queue: str) -> list[str]:
 def test_enqueue_writes_resques_payload_to_the_jobs_queue(app: taskq.TaskQ) -> None:
     answer = app.enqueue(send, "a@b", subject="é")
     assert answer == Accepted("send", "emails", '{"class":"send","args":["a@b","é"]}'.encode())
+    assert repr(answer) == "Accepted(job='send', queue='emails', payload=<36 bytes>)"
     assert answer
     assert waiting(app, "emails") == ['{"class":"send","args":["a@b","é"]}']
 
