@@ -139,6 +139,7 @@ def test_term_child(name: str, redis_server: RedisServer, client: redis.Redis, a
         running.send(signal.SIGTERM)
         running.line(r"Exiting\.\.\.")
         if case.open_gate:
+            running.line("Waiting 3.0s for child process to exit")
             open_gate(gate)
         assert running.ended() == 0
         forked = running.line(r"Forked (\d+) at")[1]
