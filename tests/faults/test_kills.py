@@ -55,7 +55,7 @@ def test_kill_of_workers_and_children_at_random_moments(
         kills += 1
     for one in running:
         one.kill()
-    assert worker(*arguments, "--burst").ended() == 0
+    assert worker(*arguments, "--burst").ended(seconds=600) == 0  # in the long form thousands are left
     kept = balance(app.broker, journal, queues)
     kept.assert_kept(numbers)
     assert (kept.queued, kept.in_flight) == ([], [])
