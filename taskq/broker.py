@@ -118,15 +118,15 @@ class Broker(Protocol):
         token: Token,
         *,
         limit: int = 1,
-        settled: Sequence[Reservation] = (),
+        settled: Reservation | None = None,
     ) -> Reserved:
         """Finish `settled`, then take up to `limit` jobs from the first queues that have any, in one atomic step.
 
         The queues are plain names, looked at in the order given. In the step that takes a job it is recorded as in
         flight for this worker: there is no instant at which a killed process leaves it in neither place. The first job
         taken counts as started, the others as held ahead. Nothing is taken from a paused queue, nor anything at all
-        while all is paused. `settled` are reservations of this worker that ended well, the started one first and then
-        those held ahead in their order: each is finished as `finish` does it.
+        while all is paused. `settled` is the last of this worker's jobs that ended well: it and those held before it
+        are finished as `finish` does it.
 
         A worker that holds something (beyond what it settles with this call) gets that again, and nothing is taken.
 
@@ -144,17 +144,21 @@ class Broker(Protocol):
         """
 
     # ---- settling: exactly one of these settles a reservation, atomically with its statistics
+    #
+    # What one `reserve` took is performed in its order. So whoever begins, finishes or fails a job says with it that
+    # those held before it ended well: they are settled and counted in the same step.
 
     @abstractmethod
-    def start(self, reservation: Reservation, token: Token) -> bool:
-        """Note that a job held ahead begins now. It must be the first of those, and no other in progress.
+    def note(self, reservation: Reservation) -> None:
+        """Note that a job held ahead begins now, and that those held before it ended well.
 
-        False where it is no longer held by this worker. Asked of a started one it answers True and changes nothing.
+        It need not wait for an answer, so it may be lost; the next call about this job or a later one makes up for it.
+        It never raises `BrokerUnavailable`. One about a job that is not held, or has begun already, changes nothing.
         """
 
     @abstractmethod
     def finish(self, reservation: Reservation, token: Token) -> bool:
-        """Settle a started job as done: forget it and count it as processed.
+        """Settle a job as done, and those held before it: forget them and count them as processed.
 
         False, and nothing changed, where it is no longer this reservation's: someone else settled it.
         """
@@ -171,12 +175,15 @@ class Broker(Protocol):
         """Put jobs back into their queues: ahead of what is there and in their own order, or behind it.
 
         They count neither as processed nor as failed. One step for all of them. `body` replaces the bytes of a single
-        one (a retry that counts its attempts). False, and nothing changed, where one of them is no longer held.
+        one (a retry that counts its attempts). Where the first of them is `started`, those held before it ended well;
+        else nothing is said of any other. False, and nothing changed, where one of them is no longer held.
         """
 
     @abstractmethod
     def fail(self, reservation: Reservation, token: Token, entry: bytes, *, by_queue: bool = False) -> bool:
-        """Settle a started job as failed: append `entry` to the failed list, count it as processed and as failed.
+        """Settle a job as failed, and those held before it as done.
+
+        `entry` is appended to the failed list; the job counts as processed and as failed.
 
         `by_queue` appends it to the failed list of the job's own queue instead of the common one. False, and nothing
         changed, where it is no longer this reservation's.
@@ -224,12 +231,15 @@ class Broker(Protocol):
         """
 
     @abstractmethod
-    def recover(self, seen: WorkerInfo, entry: bytes | None, *, by_queue: bool = False) -> bool:
+    def recover(
+        self, seen: WorkerInfo, entry: bytes | None, *, body: bytes | None = None, by_queue: bool = False
+    ) -> bool:
         """Settle what a dead worker left, and forget the worker, in one atomic step.
 
         The job in hand is failed with `entry` as `fail` does it, or put back at the front of its queue where `entry`
-        is None; those held ahead go back to the front of their queues, in order, behind it. False, and nothing
-        changed, where the worker is no longer as it was `seen`: somebody else settled it, or it lives.
+        is None (with `body`, where there is one, for its bytes); those held ahead go back to the front of their queues,
+        in order, behind it. False, and nothing changed, where the worker is no longer as it was `seen`: somebody else
+        settled it, or it lives.
         """
 
     # ---- pause

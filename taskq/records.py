@@ -152,6 +152,10 @@ class Registration:
         dead_after: seconds of silence after which others may take its jobs.
         beat: seconds between its heartbeats.
         process_token: the `process` part of all its tokens.
+        requeues: its jobs that go back to their queue when it dies with them, and how often: for a finder that does
+            not know them. A name may be an alias.
+        hidden: it is one of so many in its process that other programs, which see the jobs in hand of 32, are not
+            told of it.
     """
 
     worker: str
@@ -159,6 +163,8 @@ class Registration:
     dead_after: float
     beat: float
     process_token: str
+    requeues: Mapping[str, int] = field(default_factory=dict)
+    hidden: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,7 +164,7 @@ class MemoryBroker(Broker):
         token: Token,
         *,
         limit: int = 1,
-        settled: Sequence[Reservation] = (),
+        settled: Reservation | None = None,
     ) -> Reserved:
         with self._held():
             seat = self._seat(worker, token.process)
@@ -180,14 +180,10 @@ class MemoryBroker(Broker):
             return seat.answer
 
     def _reserve(
-        self, seat: _Seat, queues: Sequence[str], token: Token, limit: int, settled: Sequence[Reservation]
+        self, seat: _Seat, queues: Sequence[str], token: Token, limit: int, settled: Reservation | None
     ) -> Reserved:
-        held = seat.held()
-        if [job.fence for job in settled] != [job.fence for job in held[: len(settled)]]:
+        if settled is not None and not self._finish(seat, settled):
             return Reserved(settled=False)
-        for _ in settled:
-            self._forget_first(seat)
-            self._count(seat, failed=False)
         if held := seat.held():
             return Reserved(held, held=True)
         taken: list[Reservation] = []
@@ -225,26 +221,14 @@ class MemoryBroker(Broker):
 
     # ---- settling
 
-    def start(self, reservation: Reservation, token: Token) -> bool:
-        def begin(seat: _Seat) -> bool:
-            if seat.in_hand is not None:
-                return seat.in_hand.fence == reservation.fence
-            if not seat.ahead or seat.ahead[0].fence != reservation.fence:
-                return False
-            seat.in_hand = replace(seat.ahead.popleft(), started=True)
-            return True
-
-        return self._settle(reservation.worker, token, begin)
+    def note(self, reservation: Reservation) -> None:
+        with self._held():
+            seat = self._seat(reservation.worker, reservation.fence[:8])
+            if seat is not None:
+                self._begin(seat, reservation)
 
     def finish(self, reservation: Reservation, token: Token) -> bool:
-        def finish(seat: _Seat) -> bool:
-            if seat.in_hand is None or seat.in_hand.fence != reservation.fence:
-                return False
-            seat.in_hand = None
-            self._count(seat, failed=False)
-            return True
-
-        return self._settle(reservation.worker, token, finish)
+        return self._settle(reservation.worker, token, lambda seat: self._finish(seat, reservation))
 
     def release(
         self,
@@ -263,6 +247,8 @@ class MemoryBroker(Broker):
             held = {job.fence: job for job in seat.held()}
             if not all(job.fence in held for job in reservations):
                 return False
+            if reservations[0].started:
+                self._begin(seat, reservations[0])
             if seat.in_hand is not None and any(job.fence == seat.in_hand.fence for job in reservations):
                 seat.in_hand = None
             fences = {job.fence for job in reservations}
@@ -275,7 +261,7 @@ class MemoryBroker(Broker):
 
     def fail(self, reservation: Reservation, token: Token, entry: bytes, *, by_queue: bool = False) -> bool:
         def fail(seat: _Seat) -> bool:
-            if seat.in_hand is None or seat.in_hand.fence != reservation.fence:
+            if not self._begin(seat, reservation):
                 return False
             seat.in_hand = None
             self._append_failure(reservation.queue if by_queue else None, entry)
@@ -330,7 +316,9 @@ class MemoryBroker(Broker):
             self._claims[at_start] = (worker, now + (_CLAIM_AT_START if at_start else seconds))
             return True
 
-    def recover(self, seen: WorkerInfo, entry: bytes | None, *, by_queue: bool = False) -> bool:
+    def recover(
+        self, seen: WorkerInfo, entry: bytes | None, *, body: bytes | None = None, by_queue: bool = False
+    ) -> bool:
         with self._held():
             seat = self._seats.get(seen.id)
             if seat is None or seat.state() != seen.raw:
@@ -338,7 +326,7 @@ class MemoryBroker(Broker):
             for job in reversed(seat.ahead):
                 self.push(job.queue, [job.body], front=True)
             if seat.in_hand is not None and entry is None:
-                self.push(seat.in_hand.queue, [seat.in_hand.body], front=True)
+                self.push(seat.in_hand.queue, [seat.in_hand.body if body is None else body], front=True)
             elif seat.in_hand is not None and entry is not None:
                 self._append_failure(seat.in_hand.queue if by_queue else None, entry)
                 self._count(seat, failed=True)
@@ -435,6 +423,25 @@ class MemoryBroker(Broker):
             seat.last = token
             seat.answer = change(seat)
             return seat.answer
+
+    def _begin(self, seat: _Seat, job: Reservation) -> bool:
+        """Make a held job the one in hand; those before it ended well. False where it is not held."""
+        fences = [held.fence for held in seat.held()]
+        if job.fence not in fences:
+            return False
+        for _ in range(fences.index(job.fence)):
+            self._forget_first(seat)
+            self._count(seat, failed=False)
+        if seat.in_hand is None:
+            seat.in_hand = replace(seat.ahead.popleft(), started=True)
+        return True
+
+    def _finish(self, seat: _Seat, job: Reservation) -> bool:
+        if not self._begin(seat, job):
+            return False
+        seat.in_hand = None
+        self._count(seat, failed=False)
+        return True
 
     def _forget_first(self, seat: _Seat) -> None:
         if seat.in_hand is not None:

@@ -11,6 +11,7 @@ import os
 import time
 import weakref
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import redis
@@ -38,10 +39,10 @@ from taskq_redis.wakeup import Wakeup
 __all__ = ["RedisBroker", "open_broker"]
 
 _RESERVE = scripts.load("reserve", "string list string set string set any any")
-_FINISH = scripts.load("finish", "string string set any any")
-_FAIL = scripts.load("fail", "string string set any any any any list set")
-_START = scripts.load("start", "string list string set")
-_RELEASE = scripts.load("release", "string list string set set")
+_NOTE = scripts.load("note", "string list set any any")
+_FINISH = scripts.load("finish", "string list string set any any")
+_FAIL = scripts.load("fail", "string list string set any any any any list set")
+_RELEASE = scripts.load("release", "string list string set any any set")
 _REGISTER = scripts.load("register", "string list string set hash set any any any any any")
 _HEARTBEAT = scripts.load("heartbeat", "string set hash any")
 _UNREGISTER = scripts.load("unregister", "string list string any any any any set set hash")
@@ -56,6 +57,7 @@ _CHECK = 0.5  # seconds for each step of `check`, which promises an answer withi
 _AT_START = 60  # seconds, as Resque's own lock (WIRE.md section 8)
 _GONE = 2.0  # seconds that a dead worker's connection may take to be read to its end
 _GRACE = 1.0  # seconds instead, where we may not ask
+_FENCE = 21  # bytes
 _PREPARED = 256  # calls of `reserve` kept ready; a worker has few lists of queues
 _WORKERS_A_STEP = 200
 _LONG = 100_000  # entries of a failed list from which on a warning is due
@@ -87,7 +89,9 @@ class RedisBroker(Broker):
         self._failed_max = str(failed_max or 0).encode()
         self._name_at = b"%d" % (len(self._keys.queue_prefix) + 1)
         self._ahead_of_monotonic: float | None = None
-        self._reserves: dict[tuple[str, tuple[str, ...], int, int], tuple[bytes, list[bytes]]] = {}
+        self._reserves: dict[tuple[str, tuple[str, ...], int], tuple[bytes, list[bytes]]] = {}
+        self._notes: dict[str, bytes] = {}
+        self._hidden: set[str] = set()
         self._registered: dict[str, tuple[Registration, list[int]]] = {}
         self._warned: set[bytes] = set()
         _everywhere.add(self)
@@ -164,18 +168,18 @@ class RedisBroker(Broker):
         token: Token,
         *,
         limit: int = 1,
-        settled: Sequence[Reservation] = (),
+        settled: Reservation | None = None,
     ) -> Reserved:
         names = tuple(queues)
-        which = (worker, names, limit, len(settled))
+        which = (worker, names, limit)
         head, keys = self._reserves.get(which) or self._prepare(which)
         second = int(self.now())
         text = str(token)
-        # The one call that every job makes: packed but for its end, which has few lengths (35 us a job are at stake).
-        packed = b"%b$16\r\n%b\r\n$20\r\n%b\r\n" % (head, text.encode(), dates.run_at(second).encode())
-        for reservation in settled:
-            fence = reservation.fence.encode()
-            packed += b"$%d\r\n%b\r\n" % (len(fence), fence)
+        fence = b"" if settled is None else settled.fence.encode() or b"none"  # another program's has none
+        # The one call that every job makes: packed but for its end (35 us a job are at stake).
+        packed = b"%b$16\r\n%b\r\n$20\r\n%b\r\n$%d\r\n%b\r\n" % (
+            head, text.encode(), dates.run_at(second).encode(), len(fence), fence,
+        )  # fmt: skip
         if self._wakeup.armed:
             self._wakeup.looking(keys)
         answer = self._links.run(_RESERVE, packed, keys=keys)
@@ -187,18 +191,18 @@ class RedisBroker(Broker):
             raise NotRegistered(worker)
         return self._held(worker, text, answer[1], answer[2:])
 
-    def _prepare(self, which: tuple[str, tuple[str, ...], int, int]) -> tuple[bytes, list[bytes]]:
+    def _prepare(self, which: tuple[str, tuple[str, ...], int]) -> tuple[bytes, list[bytes]]:
         """All of a reserve's bytes that are the same each time, and its keys."""
-        worker, names, limit, settled = which
+        worker, names, limit = which
         keys = self._keys
         all_keys = [
-            keys.worker(worker), keys.ahead(worker), keys.token(worker), keys.workers, keys.pause_all, keys.paused,
-            keys.stat_processed, keys.worker_processed(worker), *[keys.queue(name) for name in names],
+            keys.worker(worker), keys.ahead(worker), keys.token(worker), self._members(worker), keys.pause_all,
+            keys.paused, keys.stat_processed, keys.worker_processed(worker), *[keys.queue(name) for name in names],
         ]  # fmt: skip
         args = [to_bytes(worker), b"%d" % limit, self._name_at, *[record.beginning(name) for name in names]]
         packed = pack_script(_RESERVE, all_keys, args)
         words = 3 + len(all_keys) + len(args)
-        whole = b"*%d\r\n" % (words + 2 + settled) + packed[packed.index(b"\r\n") + 2 :]
+        whole = b"*%d\r\n" % (words + 3) + packed[packed.index(b"\r\n") + 2 :]
         if len(self._reserves) >= _PREPARED:
             self._reserves.clear()
         self._reserves[which] = whole, all_keys
@@ -241,18 +245,31 @@ class RedisBroker(Broker):
 
     # ---- settling
 
-    def start(self, reservation: Reservation, token: Token) -> bool:
+    def note(self, reservation: Reservation) -> None:
         worker = reservation.worker
-        keys = [self._keys.worker(worker), self._keys.ahead(worker), self._keys.token(worker), self._keys.workers]
-        return bool(self._run(_START, keys, to_bytes(worker), str(token), reservation.fence))
+        prepared = self._notes.get(worker)
+        if prepared is None:
+            keys = [
+                self._keys.worker(worker), self._keys.ahead(worker), self._members(worker), self._keys.stat_processed,
+                self._keys.worker_processed(worker),
+            ]  # fmt: skip
+            packed = pack_script(_NOTE, keys, [to_bytes(worker), b"-" * _FENCE])
+            if len(self._notes) >= _PREPARED:
+                self._notes.clear()
+            prepared = self._notes[worker] = packed[: -_FENCE - 2]
+        self._links.tell(_NOTE, b"%b%b\r\n" % (prepared, reservation.fence.encode()))
 
     def finish(self, reservation: Reservation, token: Token) -> bool:
         worker = reservation.worker
         keys = [
-            self._keys.worker(worker), self._keys.token(worker), self._keys.workers, self._keys.stat_processed,
-            self._keys.worker_processed(worker),
+            self._keys.worker(worker), self._keys.ahead(worker), self._keys.token(worker), self._members(worker),
+            self._keys.stat_processed, self._keys.worker_processed(worker),
         ]  # fmt: skip
         return bool(self._run(_FINISH, keys, to_bytes(worker), str(token), reservation.fence))
+
+    def _members(self, worker: str) -> bytes:
+        """The set that says whether a worker is registered: Resque's, or taskq's own for one that nobody else sees."""
+        return self._keys.holders if worker in self._hidden else self._keys.workers
 
     def release(
         self,
@@ -269,23 +286,23 @@ class RedisBroker(Broker):
         worker = reservations[0].worker
         names = list(dict.fromkeys(job.queue for job in reservations))
         keys = [
-            self._keys.worker(worker), self._keys.ahead(worker), self._keys.token(worker), self._keys.workers,
-            self._keys.queues, *[self._keys.queue(name) for name in names],
+            self._keys.worker(worker), self._keys.ahead(worker), self._keys.token(worker), self._members(worker),
+            self._keys.stat_processed, self._keys.worker_processed(worker), self._keys.queues,
+            *[self._keys.queue(name) for name in names],
         ]  # fmt: skip
         jobs: list[bytes | str] = []
         for job in reservations:
             jobs += [job.fence, str(names.index(job.queue) + 1), job.body if body is None else body]
-        return bool(
-            self._run(_RELEASE, keys, to_bytes(worker), str(token), "1" if front else "0", self._name_at, *jobs)
-        )
+        flags = "1" if front else "0", self._name_at, "1" if reservations[0].started else "0"
+        return bool(self._run(_RELEASE, keys, to_bytes(worker), str(token), *flags, *jobs))
 
     def fail(self, reservation: Reservation, token: Token, entry: bytes, *, by_queue: bool = False) -> bool:
         worker = reservation.worker
         list_key, list_name = self._failed_list(reservation.queue if by_queue else None)
         keys = [
-            self._keys.worker(worker), self._keys.token(worker), self._keys.workers, self._keys.stat_processed,
-            self._keys.worker_processed(worker), self._keys.stat_failed, self._keys.worker_failed(worker), list_key,
-            self._keys.failed_queues,
+            self._keys.worker(worker), self._keys.ahead(worker), self._keys.token(worker), self._members(worker),
+            self._keys.stat_processed, self._keys.worker_processed(worker), self._keys.stat_failed,
+            self._keys.worker_failed(worker), list_key, self._keys.failed_queues,
         ]  # fmt: skip
         settled, length = self._run(
             _FAIL, keys, to_bytes(worker), str(token), reservation.fence, entry, self._failed_max, list_name
@@ -313,8 +330,10 @@ class RedisBroker(Broker):
         clients = self._links.identified()
         self._set_clock()
         now = self.now()
+        if registration.hidden:
+            self._hidden.add(worker)
         keys = [
-            self._keys.worker(worker), self._keys.ahead(worker), self._keys.token(worker), self._keys.workers,
+            self._keys.worker(worker), self._keys.ahead(worker), self._keys.token(worker), self._members(worker),
             self._keys.heartbeats, self._keys.holders, self._keys.registration(worker), self._keys.started(worker),
             self._keys.worker_processed(worker), self._keys.worker_failed(worker), self._keys.scratch,
         ]  # fmt: skip
@@ -335,7 +354,7 @@ class RedisBroker(Broker):
         if registration is not None and registration.process_token == process_token and now_clients != clients:
             news = record.dump_registration(registration, now_clients)
         keys = [
-            self._keys.token(worker), self._keys.workers, self._keys.heartbeats, self._keys.registration(worker)
+            self._keys.token(worker), self._members(worker), self._keys.heartbeats, self._keys.registration(worker)
         ]  # fmt: skip
         beaten = self._run(_HEARTBEAT, keys, to_bytes(worker), process_token, dates.heartbeat(self.now()), news)
         if beaten and news and registration is not None:
@@ -343,10 +362,11 @@ class RedisBroker(Broker):
         return bool(beaten)
 
     def unregister(self, worker: str, process_token: str) -> bool:
-        keys = [*self._own_keys(worker), self._keys.workers, self._keys.holders, self._keys.heartbeats]
+        keys = [*self._own_keys(worker), self._members(worker), self._keys.holders, self._keys.heartbeats]
         gone = bool(self._run(_UNREGISTER, keys, to_bytes(worker), process_token))
         if gone:
             self._registered.pop(worker, None)
+            self._hidden.discard(worker)
         return gone
 
     def _own_keys(self, worker: str) -> list[bytes]:
@@ -363,9 +383,9 @@ class RedisBroker(Broker):
             (b"SMEMBERS", self._keys.holders, "set"),
             (b"HGETALL", self._keys.heartbeats, "hash"),
         ])  # fmt: skip
+        members, holders = set(members), set(holders)
         heartbeats = dict(zip(beats[::2], beats[1::2], strict=True))
-        registered = set(members)
-        ids = sorted(registered | set(holders) | set(heartbeats))
+        ids = sorted({*members, *holders, *heartbeats})
         infos: list[WorkerInfo] = []
         for start in range(0, len(ids), _WORKERS_A_STEP):
             step = ids[start : start + _WORKERS_A_STEP]
@@ -373,7 +393,8 @@ class RedisBroker(Broker):
             answers = self._links.ask_all(packed, 7 * len(step), repeatable=True)
             for place, one in enumerate(step):
                 about = answers[7 * place : 7 * place + 7]
-                infos.append(_info(from_bytes(one), one in registered, heartbeats.get(one), about))
+                known = one in members, one in holders
+                infos.append(_info(from_bytes(one), *known, heartbeats.get(one), about))
         return infos
 
     def worker(self, worker: str) -> WorkerInfo | None:
@@ -388,7 +409,7 @@ class RedisBroker(Broker):
         for answer in (member, holder, heartbeat):
             if isinstance(answer, redis.ResponseError):
                 raise self._links.explained(answer, where)
-        info = _info(worker, bool(member), heartbeat, about)
+        info = _info(worker, bool(member), bool(holder), heartbeat, about)
         return info if member or holder or heartbeat is not None or info.job or info.ahead else None
 
     def _about(self, worker: str) -> bytes:
@@ -409,13 +430,15 @@ class RedisBroker(Broker):
         lock = self._keys.pruning if at_start else self._keys.looking
         return bool(self._run(_CLAIM, [lock, self._keys.scratch], to_bytes(worker), unit, str(how_long)))
 
-    def recover(self, seen: WorkerInfo, entry: bytes | None, *, by_queue: bool = False) -> bool:
+    def recover(
+        self, seen: WorkerInfo, entry: bytes | None, *, body: bytes | None = None, by_queue: bool = False
+    ) -> bool:
         in_hand, heartbeat, token, registration = record.split(seen.raw)
         self._wait_until_gone(record.read_clients(registration), seen.heartbeat)
         jobs = list(seen.ahead)
         failed = b""
         if seen.job is not None and entry is None:
-            jobs.insert(0, seen.job)
+            jobs.insert(0, seen.job if body is None else replace(seen.job, body=body))
         elif seen.job is not None and entry is not None:
             failed = entry
         list_key, list_name = self._failed_list(seen.job.queue if by_queue and seen.job else None)
@@ -572,21 +595,22 @@ class RedisBroker(Broker):
         self._wakeup.forked()
 
 
-def _info(worker: str, registered: bool, heartbeat: bytes | None, about: Sequence[Any]) -> WorkerInfo:
+def _info(worker: str, member: bool, holder: bool, heartbeat: bytes | None, about: Sequence[Any]) -> WorkerInfo:
     """What Redis knows of a worker; rubbish of other programs counts as nothing there."""
-    token, in_hand, _, registration, started = [one if isinstance(one, bytes) else None for one in about[:5]]
+    token, in_hand, _, said, started = [one if isinstance(one, bytes) else None for one in about[:5]]
     ahead = about[2] if isinstance(about[2], list) else []
+    registration = record.read_registration(said)
     return WorkerInfo(
         id=worker,
-        registered=registered,
+        registered=member or (holder and registration is not None and registration.hidden),
         heartbeat=None if heartbeat is None else dates.parse_heartbeat(from_bytes(heartbeat)),
         started=None if started is None else dates.parse_started(from_bytes(started)),
         job=record.read(worker, in_hand) if in_hand else None,
         ahead=tuple(record.read(worker, one, started=False) for one in ahead),
         processed=_count(about[5]),
         failed=_count(about[6]),
-        registration=record.read_registration(registration),
-        raw=record.join([in_hand or b"", heartbeat or b"", token or b"", registration or b""]),
+        registration=registration,
+        raw=record.join([in_hand or b"", heartbeat or b"", token or b"", said or b""]),
     )
 
 

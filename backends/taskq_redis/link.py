@@ -49,6 +49,7 @@ def pack(*words: bytes) -> bytes:
 
 
 _CLIENT_ID = pack(b"CLIENT", b"ID")
+_SKIP = pack(b"CLIENT", b"REPLY", b"SKIP")
 
 
 def pack_script(script: Script, keys: Sequence[bytes], args: Sequence[bytes]) -> bytes:
@@ -94,6 +95,8 @@ class Links:
         self._idle: deque[_Link] = deque()
         self._open_ones: weakref.WeakSet[_Link] = weakref.WeakSet()
         self._identified = False
+        self._known: set[bytes] = set()  # the scripts that are told without an answer, and that Redis knows
+        self._skips: bool | None = None
         self._closed = False
         _everywhere.add(self)
 
@@ -174,6 +177,7 @@ class Links:
         try:
             return self.ask(packed)
         except redis.ResponseError as error:
+            self._known.clear()  # perhaps somebody flushed them all
             if error_code(error) != "NOSCRIPT":
                 raise self.explained(error, [(key, script.type_of(place)) for place, key in enumerate(keys)]) from None
         try:
@@ -181,6 +185,50 @@ class Links:
             return self.ask(_with_text(script, packed))
         except redis.ResponseError as error:
             raise self.explained(error, [(key, script.type_of(place)) for place, key in enumerate(keys)]) from None
+
+    def tell(self, script: Script, packed: bytes) -> None:
+        """Call a script without waiting for its answer. It may be lost, and nobody hears how it went.
+
+        Redis is told not to answer: of a process that dies with an answer unread Redis may not see what it sent last.
+        """
+        if script.sha not in self._known:
+            with contextlib.suppress(BrokerError):
+                self.run(script, packed)  # whether Redis knows the script is something that only an answer tells
+                if self._takes_skip():
+                    self._known.add(script.sha)
+            return
+        try:
+            link = self._take()
+        except BrokerError:
+            return
+        try:
+            link.connection.send_packed_command((_SKIP + packed,), check_health=False)
+        except BaseException as error:
+            link.connection.disconnect()
+            if not isinstance(error, redis.RedisError | OSError):
+                raise
+        else:
+            self._give(link)
+
+    def _takes_skip(self) -> bool:
+        """Whether CLIENT REPLY SKIP does here what it says: behind a proxy, or by an ACL, it may not."""
+        if self._skips is None:
+            link = self._take()
+            connection = link.connection
+            try:
+                connection.send_packed_command((_SKIP + pack(b"PING") + pack(b"ECHO", b"skipped"),), check_health=False)
+                answers = [self._answer(connection)]
+                while answers[-1] != b"skipped":
+                    answers.append(self._answer(connection))
+            except (redis.RedisError, OSError) as error:
+                connection.disconnect()
+                raise translated(error, self._place, "unknown") from None
+            except BaseException:
+                connection.disconnect()
+                raise
+            self._give(link)
+            self._skips = len(answers) == 1
+        return self._skips
 
     def explained(self, error: redis.ResponseError, keys: Sequence[tuple[bytes, str]]) -> BrokerError:
         """The error of taskq's for one that Redis answered; of the wrong type of a key it says which key that is."""

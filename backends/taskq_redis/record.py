@@ -111,8 +111,10 @@ def read_registration(data: bytes | None) -> Registration | None:
             dead_after=float(fields["dead_after"]),
             beat=float(fields["beat"]),
             process_token=str(fields["process_token"]),
+            requeues={str(name): int(times) for name, times in fields.get("requeues", {}).items()},
+            hidden=bool(fields.get("hidden", False)),
         )
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, AttributeError):
         return None
 
 

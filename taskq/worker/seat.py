@@ -139,7 +139,7 @@ class Seat:
 
     # ---- jobs
 
-    def reserve(self, queues: Sequence[str], *, settled: Sequence[Reservation] = ()) -> Reserved:
+    def reserve(self, queues: Sequence[str], *, settled: Reservation | None = None) -> Reserved:
         """Settle what ended well, and take what comes next.
 
         Where this worker was taken for dead it registers anew and takes a job under its new registration; what was to
@@ -151,14 +151,14 @@ class Seat:
         token = self._tokens.next()
         try:
             return self._ask(
-                lambda: self._broker.reserve(self.id, queues, token, settled=settled), in_hand=bool(settled)
+                lambda: self._broker.reserve(self.id, queues, token, settled=settled), in_hand=settled is not None
             )
         except NotRegistered:
             if not self._told_pruned:
                 self._told_pruned = True  # a heart beside this thread would say it too
                 self._tell(events.Pruned(self.id))
             self.register()
-            return replace(self.reserve(queues), settled=not settled)
+            return replace(self.reserve(queues), settled=settled is None)
 
     def finish(self, reservation: Reservation) -> bool:
         """Settle a job as done. False where somebody else settled it, or (GaveUp aside) nobody heard."""

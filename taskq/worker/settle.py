@@ -59,7 +59,7 @@ class Settling:
         if self._done is None:
             return self._seat.reserve(queues)
         task, done = self._done
-        reserved = self._seat.reserve(queues, settled=(task.reservation,))
+        reserved = self._seat.reserve(queues, settled=task.reservation)
         self._done = None
         self._say(task, "done" if reserved.settled else "refused", seconds=done.seconds)
         if not reserved.settled and not reserved.jobs:  # then nothing was looked for; the queues may be full

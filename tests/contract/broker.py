@@ -72,7 +72,8 @@ class Holder:
         return self.broker.register(self.registration())
 
     def reserve(self, *queues: str, limit: int = 1, settled: Sequence[Reservation] = ()) -> Reserved:
-        return self.broker.reserve(self.id, queues, self.tokens.next(), limit=limit, settled=settled)
+        last = settled[-1] if settled else None
+        return self.broker.reserve(self.id, queues, self.tokens.next(), limit=limit, settled=last)
 
     def take(self, *queues: str) -> Reservation:
         (taken,) = self.reserve(*queues).jobs
@@ -86,9 +87,6 @@ class Holder:
 
     def release(self, *reservations: Reservation, front: bool = True, body: bytes | None = None) -> bool:
         return self.broker.release(reservations, self.tokens.next(), front=front, body=body)
-
-    def start(self, reservation: Reservation) -> bool:
-        return self.broker.start(reservation, self.tokens.next())
 
     def seen(self) -> WorkerInfo:
         info = self.broker.worker(self.id)
@@ -302,7 +300,7 @@ class BrokerContract:
         broker.push("q", [ONE, ONE, ONE])
         first = holder.take("q")
         token = holder.tokens.next()
-        answers = [broker.reserve(holder.id, ["q"], token, settled=[first]) for _ in range(3)]
+        answers = [broker.reserve(holder.id, ["q"], token, settled=first) for _ in range(3)]
         assert all(answer.settled for answer in answers)
         assert len({answer.jobs[0].fence for answer in answers}) == 1
         assert broker.stats() == Stats(processed=1, failed=0)
@@ -394,7 +392,7 @@ class BrokerContract:
         broker.push("q", [ONE, TWO, THREE])
         first, second, third = holder.reserve("q", limit=3).jobs
         assert holder.finish(first)
-        assert holder.start(second)
+        broker.note(second)
         assert holder.fail(second, b'{"a":2}')
         assert holder.release(third)
         assert broker.stats() == Stats(processed=2, failed=1)
@@ -585,28 +583,71 @@ class BrokerContract:
         assert not ghost.release(taken)
         assert holder.finish(taken)
 
-    def test_start_begins_the_first_of_those_ahead(self, broker: Broker, holder: Holder) -> None:
+    def test_note_begins_a_job_and_finishes_those_before_it(self, broker: Broker, holder: Holder) -> None:
         broker.push("q", [ONE, TWO, THREE])
         first, second, third = holder.reserve("q", limit=3).jobs
-        assert holder.start(first)
-        assert not holder.start(second)
-        assert holder.finish(first)
-        assert not holder.start(third)
-        assert holder.start(second)
-        info = holder.seen()
-        assert info.job is not None
-        assert info.job.body == TWO
-        assert [taken.body for taken in info.ahead] == [THREE]
-        assert not holder.start(first)
+        broker.note(second)
+        begun = holder.seen().job
+        assert begun is not None
+        assert begun.body == TWO
+        assert [taken.body for taken in holder.seen().ahead] == [THREE]
+        assert broker.stats() == Stats(processed=1, failed=0)
+        assert holder.seen().processed == 1
+        assert not holder.finish(first)
+        assert holder.finish(third)
+        assert broker.stats() == Stats(processed=3, failed=0)
+        assert (holder.seen().job, holder.seen().ahead) == (None, ())
 
-    def test_start_asked_again_answers_the_same(self, broker: Broker, holder: Holder) -> None:
-        broker.push("q", [ONE, TWO])
-        first, second = holder.reserve("q", limit=2).jobs
+    def test_note_of_what_is_not_held_changes_nothing(self, broker: Broker, holder: Holder) -> None:
+        broker.push("q", [ONE, TWO, THREE])
+        first, second, third = holder.reserve("q", limit=3).jobs
+        assert holder.release(third)
         assert holder.finish(first)
-        token = holder.tokens.next()
-        assert broker.start(second, token)
-        assert broker.start(second, token)
-        assert holder.finish(second)
+        broker.note(third)
+        broker.note(first)
+        assert holder.seen().job is None
+        assert [taken.body for taken in holder.seen().ahead] == [TWO]
+        assert holder.fail(second, b"{}")
+        broker.note(second)
+        assert (holder.seen().job, holder.seen().ahead) == (None, ())
+        assert broker.stats() == Stats(processed=2, failed=1)
+
+    def test_note_twice_counts_once(self, broker: Broker, holder: Holder) -> None:
+        broker.push("q", [ONE, TWO])
+        _, second = holder.reserve("q", limit=2).jobs
+        broker.note(second)
+        broker.note(second)
+        assert holder.reserve("q", settled=[second]) == Reserved()
+        assert broker.stats() == Stats(processed=2, failed=0)
+
+    def test_note_of_a_worker_that_was_taken_for_dead_changes_nothing(
+        self, broker: Broker, other: Broker, holder: Holder
+    ) -> None:
+        broker.push("q", [ONE, TWO])
+        _, second = holder.reserve("q", limit=2).jobs
+        assert other.recover(holder.seen(), b"{}")
+        broker.note(second)
+        assert other.worker(holder.id) is None
+        assert list(broker.peek("q", 0, 9)) == [TWO]
+
+    @pytest.mark.parametrize("by", ["finish", "fail", "reserve", "release"])
+    def test_a_note_that_was_lost_is_made_up_for(self, broker: Broker, holder: Holder, by: str) -> None:
+        """Whoever speaks of a job says that those held before it ended well."""
+        broker.push("q", [ONE, TWO, THREE, FOUR])
+        _, _, third, _ = holder.reserve("q", limit=4).jobs
+        third = replace(third, started=True)
+        if by == "finish":
+            assert holder.finish(third)
+        elif by == "fail":
+            assert holder.fail(third, b"{}")
+        elif by == "reserve":
+            assert holder.reserve("q", settled=[third]).held
+        else:
+            assert holder.release(third)
+            assert list(broker.peek("q", 0, 9)) == [THREE]
+        expected = {"fail": Stats(3, 1), "release": Stats(2, 0)}.get(by, Stats(3, 0))
+        assert broker.stats() == expected
+        assert [one.body for one in (*holder.seen().ahead, holder.seen().job) if one] == [FOUR]
 
     def test_release_puts_back_to_the_front_or_the_back(self, broker: Broker, holder: Holder) -> None:
         broker.push("q", [ONE, TWO])
@@ -791,6 +832,12 @@ class BrokerContract:
         assert broker.recover(holder.seen(), None)
         assert list(broker.peek("q", 0, 9)) == [ONE, TWO]
         assert broker.stats() == Stats(0, 0)
+
+    def test_recover_requeues_with_another_body_where_told(self, broker: Broker, holder: Holder) -> None:
+        broker.push("q", [ONE, TWO])
+        holder.take("q")
+        assert broker.recover(holder.seen(), None, body=THREE)
+        assert list(broker.peek("q", 0, 9)) == [THREE, TWO]
 
     def test_recover_gives_back_what_never_started_in_order(self, broker: Broker, holder: Holder) -> None:
         broker.push("a", [ONE, TWO])
@@ -980,7 +1027,7 @@ class BrokerContract:
                 held[:] = answer.jobs
             elif act == "turn" and held and held[0].started:
                 for _ in range(repeats):
-                    answer = on.reserve(holder.id, ["b", "a"], token, settled=held[:1])
+                    answer = on.reserve(holder.id, ["b", "a"], token, settled=held[0])
                 assert answer.settled
                 finished.append(held[0].body)
                 held[:] = answer.jobs
@@ -993,7 +1040,7 @@ class BrokerContract:
             elif held:
                 first = held[0]
                 if not first.started:
-                    assert on.start(first, token)
+                    on.note(first)
                     held[0] = replace(first, started=True)
                 elif act == "finish":
                     assert [on.finish(first, token) for _ in range(repeats)] == [True] * repeats

@@ -128,7 +128,7 @@ class TestReserve:
             [job] = bench.seat.reserve(["jobs"]).jobs
             [seen] = bench.broker.workers()
             bench.broker.recover(seen, b"{}")
-            reserved = bench.seat.reserve(["jobs"], settled=[job])
+            reserved = bench.seat.reserve(["jobs"], settled=job)
             assert (reserved.settled, reserved.jobs) == (False, ())
             assert bench.broker.stats().processed == 1  # by whoever recovered it
 

@@ -2,7 +2,7 @@
 -- KEYS: 1 worker:ID, 2 ahead:ID, 3 token:ID, 4 workers, 5 pause-all-workers, 6 paused, 7 stat:processed,
 --   8 stat:processed:ID, then the queues.
 -- ARGV: worker's id, limit, where a queue's name begins in its key, per queue the beginning of a record
---   (`{"queue":NAME,"run_at":"`), token, run_at, then the fences of what is settled.
+--   (`{"queue":NAME,"run_at":"`), token, run_at, the fence of the last job that ended well (empty: none did).
 -- Returns: {-1} not registered under this token; {0} what was to be settled is not held: nothing changed;
 --   {1, n} nothing there, n workers are registered; {1, i, body, i, body...} taken from the i-th queue (-i and an empty
 --   body: that queue's key is no list, it was passed over); {2, record, records ahead...} what is held already.
@@ -14,8 +14,7 @@
 local call, try, sub = redis.call, redis.pcall, string.sub
 local W, A, TOKEN, FIXED = KEYS[1], KEYS[2], KEYS[3], 8
 local queues = #KEYS - FIXED
-local token, run_at, before = ARGV[queues + 4], ARGV[queues + 5], queues + 5
-local settled = #ARGV - before
+local token, run_at, settled = ARGV[queues + 4], ARGV[queues + 5], ARGV[queues + 6]
 
 local kept = call('GET', TOKEN)
 if call('SISMEMBER', KEYS[4], ARGV[1]) == 0 or not kept or sub(kept, 1, 8) ~= sub(token, 1, 8) then
@@ -47,24 +46,26 @@ elseif number == last then
   return sub(kept, 17, 17) == '0' and { 0 } or held()
 end
 
-local matches = settled <= in_hand + ahead
-for i = 1, matches and settled or 0 do
-  local at = i - in_hand
-  matches = matches and ARGV[before + i] == (at == 0 and fence or sub(call('LINDEX', A, at - 1), -23, -3))
+-- How many are settled: those held before it as well. One job, in hand, is what nearly always is.
+local ended = settled == '' and 0 or in_hand == 1 and settled == fence and 1 or nil
+if not ended and ahead > 0 then
+-- include: batch
+  local at = standing_at(false, A, settled)
+  ended = at and at + in_hand
 end
 
 -- The first write is a DEL: in a full Redis a script that began with one runs to its end.
-call('DEL', matches and settled > 0 and W or TOKEN)
-call('SET', TOKEN, token .. (matches and '1' or '0') .. sub(kept, 18))
-if not matches then
+call('DEL', ended and ended > 0 and W or TOKEN)
+call('SET', TOKEN, token .. (ended and '1' or '0') .. sub(kept, 18))
+if not ended then
   return { 0 }
 end
-if settled > 0 then
-  if settled > in_hand then
-    call('LTRIM', A, settled - in_hand, -1)
+if ended > 0 then
+  if ended > in_hand then
+    call('LTRIM', A, ended - in_hand, -1)
   end
-  ahead, in_hand = ahead - (settled - in_hand), 0
-  local by = settled > 1 and tostring(settled) or '1'
+  ahead, in_hand = ahead - (ended - in_hand), 0
+  local by = ended > 1 and tostring(ended) or '1'
   try('INCRBY', KEYS[7], by)
   try('INCRBY', KEYS[8], by)
 end

@@ -36,15 +36,13 @@ def scene(far: RedisBroker) -> Scene:
 
 Call = Callable[[Scene, Token], object]
 CALLS: dict[str, Call] = {
-    "reserve": lambda s, token: s.far.reserve(s.holder.id, ["q"], token, settled=s.held).jobs,
-    "start": lambda s, token: s.far.start(s.held[0], token),
+    "reserve": lambda s, token: s.far.reserve(s.holder.id, ["q"], token, settled=s.held[-1]).jobs,
     "finish": lambda s, token: s.far.finish(s.held[0], token),
     "fail": lambda s, token: s.far.fail(s.held[0], token, b'{"e":1}'),
     "release": lambda s, token: s.far.release(s.held, token),
 }
 AFTER = {
     "reserve": (Stats(2, 0), [ONE], 0),
-    "start": (Stats(0, 0), [THREE, ONE], 0),
     "finish": (Stats(1, 0), [THREE, ONE], 0),
     "fail": (Stats(1, 1), [THREE, ONE], 1),
     "release": (Stats(0, 0), [ONE, TWO, THREE, ONE], 0),
