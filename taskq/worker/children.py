@@ -1,0 +1,214 @@
+"""Watching a child, however it was made: what it says, when it dies, and how it is ended.
+
+The parent has no thread; it beats, listens and waits for the child in one place. Death is told by the process's own
+descriptor and `waitpid`, never by the pipe's end, for a grandchild may hold the pipe. This module knows no job.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from taskq import events
+from taskq import outcome as outcomes
+from taskq.outcome import Done, Failed
+from taskq.records import Crash
+from taskq.worker import orphans
+from taskq.worker.control import Control
+from taskq.worker.seat import Seat
+from taskq.worker.waiting import readable
+
+__all__ = ["LOOK", "Child", "Children"]
+
+LOOK: Final = 0.02  # seconds between looks for a child's death, where nobody waits for its descriptor
+
+
+@dataclass(slots=True)
+class Child:
+    """A process of ours, until it is dead.
+
+    Attributes:
+        pid: its id, and its group's.
+        pipe: where it says how its job ended; None once that was read, or its end.
+        death: readable once it is dead; None where the system has no such thing.
+        orders: where it is told what to do; None where it will not be told any more.
+        said: what was read so far.
+        reason: why we ended it, if we did.
+        warned: whether it was said that it is given time to end.
+        termed: whether TERM was handed to it.
+        dead: whether it was waited for.
+    """
+
+    pid: int
+    pipe: int | None
+    death: int | None
+    orders: int | None
+    said: bytearray = field(default_factory=bytearray)
+    reason: str = ""
+    warned: bool = False
+    termed: bool = False
+    dead: bool = False
+
+    def dismiss(self) -> None:
+        """Give it no more orders: without any it ends."""
+        if self.orders is not None:
+            os.close(self.orders)
+            self.orders = None
+
+    def read(self) -> Done | Failed | None:
+        """Read what is there: the outcome, once it is whole. Then, as at the pipe's end, nothing more is heard."""
+        if self.pipe is None:
+            return None
+        try:
+            while chunk := os.read(self.pipe, 65536):
+                self.said += chunk
+                # One line, and only the right one: a job may have written there itself.
+                if chunk.endswith(b"\n") and (said := outcomes.load(bytes(self.said))) is not None:
+                    self._hang_up()
+                    return said
+        except BlockingIOError:
+            return None
+        self._hang_up()  # its end. Whether the child died is another matter.
+        return None
+
+    def let_go(self) -> None:
+        """It is dead: close all that led to it."""
+        self.dead = True
+        self._hang_up()
+        self.dismiss()
+        if self.death is not None:
+            os.close(self.death)
+            self.death = None
+
+    def _hang_up(self) -> None:
+        if self.pipe is not None:
+            os.close(self.pipe)
+            self.pipe = None
+
+
+class Children:
+    """Those of a worker that live, and the watch over the one that performs."""
+
+    def __init__(self, seat: Seat, control: Control, tell: events.Tell, *, beside: Callable[[], None]) -> None:
+        """None yet.
+
+        Args:
+            seat: whose heart is to be kept beating.
+            control: what the worker has been told.
+            tell: who is told.
+            beside: called at each heartbeat: something else to look after while a job is long.
+        """
+        self._seat = seat
+        self._control = control
+        self._tell = tell
+        self._beside = beside
+        self._living: dict[int, Child] = {}
+
+    def adopt(self, pid: int, pipe: int, orders: int | None = None) -> Child:
+        """Take charge of a process that was just made, and of our ends of its pipes."""
+        os.set_blocking(pipe, False)
+        with contextlib.suppress(OSError):
+            os.setpgid(pid, pid)  # whoever comes first, it or its parent: before anyone signals the group
+        death = None
+        if hasattr(os, "pidfd_open"):
+            with contextlib.suppress(OSError):
+                death = os.pidfd_open(pid)
+        child = self._living[pid] = Child(pid, pipe, death, orders)
+        return child
+
+    def look_after(self) -> None:
+        """Between jobs: bury the dead, and beat."""
+        for child in tuple(self._living.values()):
+            self.bury(child)
+        self._reap()
+        self._seat.beat_if_due()
+
+    def watch(self, child: Child) -> Done | Failed | Crash:
+        """Beat, listen and read until the child says its outcome or, where it did before or never will, is dead.
+
+        Returns:
+            What it said, or how it died.
+        """
+        control = self._control
+        while True:
+            now = time.monotonic()
+            pause = max(self._end_if_told(child, now) - now, 0.0)
+            fds = list(control.fds)
+            if child.pipe is not None:
+                fds.append(child.pipe)
+            if child.death is None:
+                pause = min(pause, LOOK)
+            else:
+                fds.append(child.death)
+            ready = readable(fds, pause)
+            if child.pipe in ready and (said := child.read()) is not None:
+                return said
+            if child.death is None or child.death in ready:
+                ended = self.bury(child)
+                if ended is not None:
+                    return ended
+            if not ready.isdisjoint(control.fds):
+                control.listen()
+            if time.monotonic() >= self._seat.next_beat:
+                self._seat.beat()
+                self._beside()
+                self._reap()
+
+    def bury(self, child: Child) -> Done | Failed | Crash | None:
+        """What a dead child said last, else how it died; None where it lives."""
+        pid, status = os.waitpid(child.pid, os.WNOHANG)
+        if not pid:
+            return None
+        del self._living[pid]
+        said = child.read()
+        child.let_go()
+        return _crash(child, status) if said is None else said
+
+    def kill(self, child: Child, reason: str) -> None:
+        """End it now, with all that it started. Told once; `reason` is what its job's failure says."""
+        if child.reason:
+            return
+        child.reason = reason
+        self._tell(events.ChildEnding(child.pid, signal.SIGKILL, after_term=child.termed))
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(child.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child.pid, signal.SIGKILL)
+
+    def _end_if_told(self, child: Child, now: float) -> float:
+        """Signal the child where its time has come. When to look again, at the latest."""
+        control = self._control
+        if control.takes_kill():
+            self.kill(child, "USR1 asked for it")
+        deadline = control.deadline
+        if deadline is None:
+            return self._seat.next_beat
+        term_at = control.term_at
+        if now >= deadline:
+            self.kill(child, "the worker was told to stop, and its time was over")
+            return self._seat.next_beat
+        if term_at is None:
+            return min(deadline, self._seat.next_beat)
+        if now >= term_at and not child.termed:
+            child.termed = True
+            self._tell(events.ChildEnding(child.pid, signal.SIGTERM))
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child.pid, signal.SIGTERM)
+        elif now < term_at and not child.warned:
+            child.warned = True
+            self._tell(events.ChildEnding(child.pid, seconds=control.before_term))
+        return min(deadline if child.termed else term_at, self._seat.next_beat)
+
+    def _reap(self) -> None:
+        orphans.reap(frozenset(self._living))
+
+
+def _crash(child: Child, status: int) -> Crash:
+    killed = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
+    exited = os.WEXITSTATUS(status) if os.WIFEXITED(status) else None
+    return Crash(pid=child.pid, signal=killed, status=exited, reason=child.reason)
