@@ -1,4 +1,4 @@
-"""The least that does the same, each in a process of its own: `python -m benchmarks.bare loop|fork PORT JOBS`."""
+"""The least that does the same, each in a process of its own: `python -m benchmarks.bare WHICH PORT JOBS`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import time
+from types import ModuleType
 from typing import Any
 
 import redis
@@ -49,13 +50,33 @@ def loop(port: int, jobs: int) -> float:
 
 
 def fork(port: int, jobs: int) -> float:
-    """Fork and wait, in a process that has all that a worker has in memory. Children a second."""
-    for module in ("taskq.cli.main", "taskq.cli.worker", "taskq.worker.run", "taskq_redis", "benchmarks.jobs"):
-        importlib.import_module(module)
-    from taskq.app import TaskQ
+    """The same, but each job is parsed and called in a child of its own, and waited for; in a process of the same size.
 
-    app = TaskQ(broker=f"redis://127.0.0.1:{port}")
-    app.load()  # but no connection is open, whose copy a child would have to close
+    Jobs a second.
+    """
+    ready = _as_big_as_a_worker(port)
+    client: Any = redis.Redis(port=port)
+    sha = client.script_load(_SCRIPT)
+    keys = ["resque:worker:bare", "resque:stat:processed", "resque:stat:processed:bare", "resque:queue:bench"]
+    began, settled, done = time.monotonic(), "0", 0
+    while True:
+        second = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        body = client.evalsha(sha, 4, *keys, settled, f'{{"queue":"bench","run_at":"{second}","payload":')
+        if body is None:
+            break
+        pid = os.fork()
+        if pid == 0:
+            ready.nothing.perform(*json.loads(body)["args"])
+            os._exit(0)
+        os.waitpid(pid, 0)
+        done, settled = done + 1, "1"
+    assert done == jobs
+    return jobs / (time.monotonic() - began)
+
+
+def empty_fork(port: int, jobs: int) -> float:
+    """Fork a child that does nothing and wait, in a process of the same size. Children a second."""
+    _as_big_as_a_worker(port)
     began = time.monotonic()
     for _ in range(jobs):
         pid = os.fork()
@@ -65,6 +86,18 @@ def fork(port: int, jobs: int) -> float:
     return jobs / (time.monotonic() - began)
 
 
+def _as_big_as_a_worker(port: int) -> ModuleType:
+    """Have all in memory that a worker has; but no connection is open, whose copy a child would have to close."""
+    for module in ("taskq.cli.main", "taskq.cli.worker", "taskq.worker.run", "taskq_redis"):
+        importlib.import_module(module)
+    jobs = importlib.import_module("benchmarks.jobs")
+    from taskq.app import TaskQ
+
+    app = TaskQ(broker=f"redis://127.0.0.1:{port}")
+    app.load()
+    return jobs
+
+
 if __name__ == "__main__":
     which, at, count = sys.argv[1:]
-    print({"loop": loop, "fork": fork}[which](int(at), int(count)))
+    print({"loop": loop, "fork": fork, "empty-fork": empty_fork}[which](int(at), int(count)))

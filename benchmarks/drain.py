@@ -27,10 +27,16 @@ def inline(bench: Bench) -> Iterator[Figure]:
 def fork(bench: Bench) -> Iterator[Figure]:
     """In a child each."""
     yield beside(
-        "fork", "fork per job's rate, beside bare fork and wait",
+        "fork", "fork per job's rate, beside a bare EVALSHA, fork, call and wait",
         lambda: _drained(bench, _FORK),
         lambda: _bare(bench, "fork", _FORK),
         rounds=bench.rounds, goal=0.8, best="most", unit="/s",
+    )  # fmt: skip
+    yield beside(
+        "fork-empty", "the same, beside forks that do nothing",
+        lambda: _drained(bench, _FORK),
+        lambda: _bare(bench, "empty-fork", _FORK),
+        rounds=bench.rounds, goal=None, best="most", unit="/s",
     )  # fmt: skip
 
 
