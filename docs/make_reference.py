@@ -29,6 +29,7 @@ MODULES: Final = (
     ("taskq.failure_handler", "the interface of failure handlers"),
     ("taskq.serializer", "the interface of serializers"),
     ("taskq.broker", "the interface of brokers"),
+    ("taskq.plugins", "what is installed, and `override` for tests"),
     ("taskq.records", "what travels, is held, has failed"),
     ("taskq.errors", "every exception"),
 )
@@ -38,6 +39,7 @@ ONLY: Final[dict[str, Sequence[str]]] = {
     "taskq.failed_entry": ("FailedJob",),
     "taskq.registry": ("Registry",),
     "taskq.config": ("Config", "load"),
+    "taskq.plugins": ("override", "names", "catalogue", "PluginInfo", "PluginProblem"),
 }
 LONG: Final = 90
 SECTIONS: Final = ("Args", "Attributes", "Returns", "Raises")

@@ -7,32 +7,30 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import sys
 import threading
 from collections.abc import Iterator
-from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any, Final
 
 from taskq.app import TaskQ
 from taskq.config import Config
 from taskq.in_force import applications
+from taskq.scoped import Scoped
 
 __all__ = ["application_in_force", "configure", "current_app", "using"]
 
-_of_context: Final[ContextVar[TaskQ | None]] = ContextVar("taskq_application", default=None)
+_replacing: Final[Scoped[TaskQ]] = Scoped("taskq_application")
 _lock: Final = threading.RLock()
 
 
 class _Process:
-    """What holds for the whole process: the default application, and those that replace it for a while."""
+    """What holds for the whole process: the default application."""
 
-    __slots__ = ("default", "made_here", "replacing")
+    __slots__ = ("default", "made_here")
 
     def __init__(self) -> None:
         self.default: TaskQ | None = None
         self.made_here = False
-        self.replacing: list[TaskQ] = []
 
 
 _process: Final = _Process()
@@ -95,27 +93,17 @@ def using(what: TaskQ | object, /) -> Iterator[TaskQ]:
         ConfigurationError: the address means no installed backend.
     """
     app = what if isinstance(what, TaskQ) else _with_broker(what)
-    everywhere = threading.current_thread() is threading.main_thread() and not _in_event_loop()
-    token = _of_context.set(app)
-    if everywhere:
-        with _lock:
-            _process.replacing.append(app)
     try:
-        yield app
+        with _replacing.within(app):
+            yield app
     finally:
-        if everywhere:
-            with _lock:
-                _forget(_process.replacing, app)
-        # An asynchronous fixture may be left in another context than it was entered in; that one never saw it.
-        with contextlib.suppress(ValueError):
-            _of_context.reset(token)
         if app is not what:
             app.close()
 
 
 def application_in_force() -> TaskQ | None:
     """The application in force, if there is one already."""
-    return _of_context.get() or (_process.replacing[-1] if _process.replacing else _process.default)
+    return _replacing.value() or _process.default
 
 
 def _with_broker(broker: object) -> TaskQ:
@@ -127,25 +115,6 @@ def _with_broker(broker: object) -> TaskQ:
         app = TaskQ(dataclasses.replace(former.config, broker=broker, sources=sources), registry=former.registry)
     _ = app.broker  # a mistyped address shows here, not at the first enqueue
     return app
-
-
-def _in_event_loop() -> bool:
-    asyncio = sys.modules.get("asyncio")  # nobody is in a loop of what was never imported
-    if asyncio is None:
-        return False
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
-
-
-def _forget(replacing: list[TaskQ], app: TaskQ) -> None:
-    """Take out the last entry of this application, wherever it stands: threads may leave in any order."""
-    for place in range(len(replacing) - 1, -1, -1):
-        if replacing[place] is app:
-            del replacing[place]
-            return
 
 
 # From now on without the detour by which the package `taskq` finds this module.

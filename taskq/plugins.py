@@ -1,22 +1,27 @@
 """The only module that knows stevedore: it finds what is installed under a name, and says what is wrong with it.
 
 Installed is not enabled: nothing is imported but what is asked for by name, and nothing here decides what that is.
+A test puts an object of its own under a name with `override`, and needs no package for it.
 Both stevedore (30 ms) and importlib.metadata are imported when the first plugin is wanted, not before.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import inspect
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, Literal, TypeGuard, overload
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypeGuard, overload
 
 from taskq.broker import Backend, Broker
-from taskq.errors import ConfigurationError, PluginError, Problem, nearest
+from taskq.errors import ConfigurationError, PluginError, Problem, TaskqError, nearest
 from taskq.failure_handler import FailureHandler
+from taskq.hook import Hook
+from taskq.scoped import Scoped
 from taskq.serializer import Serializer
 from taskq.urls import backend_name
 
@@ -39,6 +44,8 @@ __all__ = [
     "load_all",
     "names",
     "open_broker",
+    "origin",
+    "override",
 ]
 
 BACKENDS: Final = "taskq.backends"
@@ -62,8 +69,18 @@ NAMESPACES: Final[Mapping[str, str]] = {
 """Every namespace of entry points that taskq reads, with the word for one plugin of it."""
 
 _MUST_HAVE: Final[Mapping[str, tuple[str, ...]]] = {
+    BACKENDS: tuple(sorted(Broker.__abstractmethods__)),
     SERIALIZERS: ("name", "dumps", "loads"),
     FAILURE_HANDLERS: ("decide", "decided"),
+}
+_HAS_SOME_OF: Final[Mapping[str, tuple[str, ...]]] = {
+    HOOKS: tuple(name for name, value in vars(Hook).items() if inspect.isfunction(value)),
+}
+_INTERFACES: Final[Mapping[str, str]] = {
+    BACKENDS: "taskq.broker.Broker",
+    SERIALIZERS: "taskq.serializer.Serializer",
+    FAILURE_HANDLERS: "taskq.failure_handler.FailureHandler",
+    HOOKS: "taskq.hook.Hook",
 }
 
 
@@ -74,7 +91,8 @@ class PluginProblem(Problem):
     Attributes:
         namespace: the namespace it was looked for in.
         name: the name that was asked for.
-        distributions: what gives that name, as `name version`; empty where nothing does, two where two do.
+        distributions: what gives that name, as `name version`; empty where nothing does, two where two do. In the
+            force of `override` it says so.
         cause: the exception that it raised when it was imported or made; None where it did not come to that.
         near: the name that was probably meant, where it is missing.
         install: what to give to `pip install`, where an extra or a package is missing.
@@ -96,8 +114,8 @@ class PluginInfo:
         namespace: one of `NAMESPACES`.
         name: what the configuration calls it.
         target: what its entry point names, `module:object`.
-        distribution: the distribution that it came with.
-        version: that one's version.
+        distribution: the distribution that it came with; "plugins.override(...)" for one that `override` put there.
+        version: that one's version; empty where there is none.
         error: why it does not load; None where it does.
     """
 
@@ -109,9 +127,71 @@ class PluginInfo:
     error: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Override:
+    """A plugin that `override` gave: it stands where an entry point would, and looks like one."""
+
+    name: str
+    plugin: object
+    dist: None = None
+    extras: tuple[str, ...] = ()
+
+    @property
+    def value(self) -> str:
+        """What an entry point would name."""
+        kind = self.plugin if hasattr(self.plugin, "__qualname__") else type(self.plugin)
+        return f"{getattr(kind, '__module__', '?')}:{getattr(kind, '__qualname__', '?')}"
+
+    def load(self, namespace: str) -> object:
+        """What an entry point would give: what makes the plugin; for a command, the command itself."""
+        if namespace == BACKENDS and is_broker(self.plugin):
+            return self._open
+        if namespace in (BACKENDS, COMMANDS) or isinstance(self.plugin, type) or inspect.isroutine(self.plugin):
+            return self.plugin
+        return lambda: self.plugin
+
+    def _open(self, source: object, /, *, namespace: str | None = None, failed_max: int | None = None) -> object:
+        return self.plugin
+
+
+_Entry: TypeAlias = "EntryPoint | _Override"
+
+_overrides: Final[Scoped[Mapping[tuple[str, str], _Override]]] = Scoped("taskq_plugins")
+
+
+@contextlib.contextmanager
+def override(namespace: str, name: str, plugin: object, /) -> Iterator[None]:
+    """Have a name mean this plugin for a while, as if it were installed.
+
+    For the tests of a plugin that is no package yet, or to put another one in an installed one's place:
+    `with override(HOOKS, "audit", Audit()):`. `taskq plugins` lists it. Who sees it: as with `using(...)`, the code
+    within, and from the main thread every thread of the process. An application that had loaded its plugins before
+    keeps them.
+
+    Args:
+        namespace: one of `NAMESPACES`.
+        name: what a configuration calls it; for a backend the scheme of its URLs.
+        plugin: what an entry point would name: a class or a function, which is called to make the plugin. Or the
+            plugin itself, ready: a serializer, a failure handler, a hook, a click command; or a broker, which is then
+            what every URL of that scheme means.
+    """
+    _check_namespace(namespace)
+    if not name:
+        raise ValueError("override: the name is empty. A configuration has to call the plugin something.")
+    within = {**(_overrides.value() or {}), (namespace, name): _Override(name, plugin)}
+    with _overrides.within(within):
+        yield
+
+
 def names(namespace: str) -> Sequence[str]:
     """The names that are installed in a namespace, sorted, each once. Imports none of them."""
-    return sorted({entry.name for entry in _entries(namespace)})
+    overridden = {name for space, name in _overrides.value() or () if space == namespace}
+    return sorted({entry.name for entry in _entries(namespace)} | overridden)
+
+
+def origin(namespace: str, name: str) -> str:
+    """Who gives the plugins of this name, as `name version`, for an error; empty where nobody does."""
+    return " and ".join(_shown(entry) for entry in _named(namespace, name))
 
 
 @overload
@@ -187,13 +267,23 @@ def open_broker(
     """
     if is_broker(source):
         return source
-    backend = load(BACKENDS, backend_name(source, names(BACKENDS), place=place), source=place)
+    name = backend_name(source, names(BACKENDS), place=place)
+    backend = load(BACKENDS, name, source=place)
+    problem: Problem | None
     try:
-        return backend(source, namespace=namespace, failed_max=failed_max)
+        broker = backend(source, namespace=namespace, failed_max=failed_max)
+        problem = _lacking(BACKENDS, name, broker, place)
     except ConfigurationError as error:
         # Only we know where the address was configured; the cause is cut, for it may show the address's password.
         placed = [dataclasses.replace(problem, source=place) for problem in error.problems]
         raise type(error)(placed) from None
+    except TaskqError:
+        raise
+    except Exception as error:
+        problem = _cannot_open(name, backend, error, place)
+    if problem is not None:
+        raise PluginError([problem]) from None
+    return broker
 
 
 def catalogue() -> list[PluginInfo]:
@@ -237,7 +327,8 @@ def _each(namespace: str, plugins: Iterable[object], source: str | None, *, make
             made = lacking
         problems.append(made)
     if problems:
-        raise PluginError(problems)
+        causes = (problem.cause for problem in problems if isinstance(problem, PluginProblem))
+        raise PluginError(problems) from next((cause for cause in causes if cause is not None), None)
     return found
 
 
@@ -262,8 +353,10 @@ def _one(namespace: str, name: str, place: str, *, make: bool) -> object:
         return _broken(namespace, entry, error, place)
 
 
-def _import(namespace: str, entries: Sequence[EntryPoint]) -> tuple[dict[str, object], dict[str, BaseException]]:
+def _import(namespace: str, entries: Sequence[_Entry]) -> tuple[dict[str, object], dict[str, BaseException]]:
     """What entry points of one name give, and what those that fail raised, both by target."""
+    if isinstance(entries[0], _Override):
+        return {entries[0].value: entries[0].load(namespace)}, {}
     from stevedore.named import NamedExtensionManager
 
     failed: dict[str, BaseException] = {}
@@ -293,21 +386,30 @@ def _scan(path: tuple[str, ...]) -> Mapping[str, tuple[EntryPoint, ...]]:
     return {namespace: tuple(found.select(group=namespace)) for namespace in NAMESPACES}
 
 
-def _entries(namespace: str) -> tuple[EntryPoint, ...]:
+def _check_namespace(namespace: str) -> None:
     if namespace not in NAMESPACES:
         raise ValueError(f"{namespace!r} is not a namespace of taskq's plugins: {', '.join(NAMESPACES)}")
+
+
+def _entries(namespace: str) -> tuple[EntryPoint, ...]:
+    _check_namespace(namespace)
     return _scan(tuple(sys.path))[namespace]
 
 
-def _named(namespace: str, name: str) -> list[EntryPoint]:
+def _named(namespace: str, name: str) -> list[_Entry]:
+    overridden = (_overrides.value() or {}).get((namespace, name))
+    if overridden is not None:
+        return [overridden]
     return [entry for entry in _entries(namespace) if entry.name == name]
 
 
-def _distribution(entry: EntryPoint) -> tuple[str, str]:
+def _distribution(entry: _Entry) -> tuple[str, str]:
+    if isinstance(entry, _Override):
+        return "plugins.override(...)", ""
     return (entry.dist.name, entry.dist.version) if entry.dist is not None else ("an unknown distribution", "")
 
 
-def _shown(entry: EntryPoint) -> str:
+def _shown(entry: _Entry) -> str:
     return " ".join(_distribution(entry)).rstrip()
 
 
@@ -316,17 +418,18 @@ def _missing(namespace: str, name: str, place: str) -> PluginProblem:
     near = nearest(name, names(namespace))
     meant = f" Did you mean {near}?" if near else ""
     installed = ", ".join(names(namespace)) or "none"
+    fix = "" if near else " Install the package that has it, or take the name out."
     return PluginProblem(
         setting=kind,
         source=place,
-        message=f'no {kind} "{name}" is installed (namespace {namespace}).{meant} Installed: {installed}.',
+        message=f'no {kind} "{name}" is installed (namespace {namespace}).{meant} Installed: {installed}.{fix}',
         namespace=namespace,
         name=name,
         near=near,
     )
 
 
-def _doubled(namespace: str, name: str, entries: Sequence[EntryPoint], place: str) -> PluginProblem:
+def _doubled(namespace: str, name: str, entries: Sequence[_Entry], place: str) -> PluginProblem:
     kind = NAMESPACES[namespace]
     givers = " and ".join(f"{_shown(entry)} ({entry.value})" for entry in entries)
     return PluginProblem(
@@ -339,14 +442,17 @@ def _doubled(namespace: str, name: str, entries: Sequence[EntryPoint], place: st
     )
 
 
-def _broken(namespace: str, entry: EntryPoint, cause: BaseException, place: str) -> PluginProblem:
+def _broken(namespace: str, entry: _Entry, cause: BaseException, place: str) -> PluginProblem:
     kind = NAMESPACES[namespace]
     install = _to_install(entry, cause)
     if isinstance(cause, ConfigurationError):
         # The plugin said itself what it needs.
         message = " ".join(problem.message for problem in cause.problems)
     elif install is not None:
-        message = f'the {kind} "{entry.name}" needs a package: pip install "{install}".'
+        message = (
+            f'the {kind} "{entry.name}" of {_shown(entry)} needs the package {getattr(cause, "name", None)}: '
+            f'pip install "{install}".'
+        )
     else:
         message = (
             f'the {kind} "{entry.name}" of {_shown(entry)} does not load: '
@@ -366,24 +472,67 @@ def _broken(namespace: str, entry: EntryPoint, cause: BaseException, place: str)
 
 def _lacking(namespace: str, plugin: object, made: object, place: str) -> PluginProblem | None:
     """The problem of a plugin that is not what its namespace promises; None for one that is."""
-    lacking = [attribute for attribute in _MUST_HAVE.get(namespace, ()) if not hasattr(made, attribute)]
-    if not lacking:
+    missing = [attribute for attribute in _MUST_HAVE.get(namespace, ()) if not hasattr(made, attribute)]
+    some = _HAS_SOME_OF.get(namespace, ())
+    if isinstance(made, type) and namespace in _INTERFACES:
+        wrong = f"{made.__qualname__} is a class. Give an object of it: {made.__qualname__}()"
+    elif missing:
+        wrong = f"{type(made).__qualname__} has no {', '.join(missing)}"
+    elif some and not any(hasattr(made, attribute) for attribute in some):
+        wrong = f"{type(made).__qualname__} has none of the methods of one"
+    else:
         return None
     kind = NAMESPACES[namespace]
-    name = plugin if isinstance(plugin, str) else type(plugin).__qualname__
+    name = plugin if isinstance(plugin, str) else _name_of(plugin)
     entries = _named(namespace, plugin) if isinstance(plugin, str) else []
     given = f" of {_shown(entries[0])}" if entries else ""
     return PluginProblem(
         setting=kind,
         source=place,
-        message=f'"{name}"{given} is no {kind}: {type(made).__qualname__} has no {", ".join(lacking)}.',
+        message=f'"{name}"{given} is no {kind}: {wrong}. What it has to have: help("{_INTERFACES[namespace]}").',
         namespace=namespace,
         name=name,
         distributions=tuple(_shown(entry) for entry in entries),
     )
 
 
-def _to_install(entry: EntryPoint, cause: BaseException) -> str | None:
+def _name_of(plugin: object) -> str:
+    return plugin.__qualname__ if isinstance(plugin, type) else type(plugin).__qualname__
+
+
+def _cannot_open(name: str, backend: object, error: Exception, place: str) -> PluginProblem:
+    """The problem of a backend that raises what no backend may, when it is given an address."""
+    entry = _named(BACKENDS, name)[0]
+    if isinstance(error, ImportError):  # its library is imported when it is first needed, and is not there
+        return _broken(BACKENDS, entry, error, place)
+    # Neither the exception's text nor the exception: either may show the address, and a password in it.
+    if not callable(backend):
+        wrong = f"its entry point names an object of type {type(backend).__name__} ({entry.value}), and no function"
+    else:
+        wrong = f"it raised {type(error).__name__}{_where(error)}. Mend or uninstall it"
+    message = (
+        f'the backend "{name}" of {_shown(entry)} cannot open an address: {wrong}. '
+        f'What it has to be: help("taskq.broker.Backend").'
+    )
+    return PluginProblem(
+        setting="backend",
+        source=place,
+        message=message,
+        namespace=BACKENDS,
+        name=name,
+        distributions=(_shown(entry),),
+    )
+
+
+def _where(error: Exception) -> str:
+    """The file and line that raised it."""
+    innermost = error.__traceback__
+    while innermost is not None and innermost.tb_next is not None:
+        innermost = innermost.tb_next
+    return f" ({innermost.tb_frame.f_code.co_filename}, line {innermost.tb_lineno})" if innermost else ""
+
+
+def _to_install(entry: _Entry, cause: BaseException) -> str | None:
     """What `pip install` is to be given, where a plugin fails because a package is not there; None if it is not that.
 
     That is the extra which the entry point states, or in which its distribution lists the missing package; or the

@@ -108,7 +108,11 @@ def _load_of_plugin(name: str) -> click.Command:
 
     command = plugins.load(plugins.COMMANDS, name)
     if not isinstance(command, click.Command):
-        message = f'the command "{name}" is of type {type(command).__name__} and no click command. Mend its plugin.'
+        giver = plugins.origin(plugins.COMMANDS, name)
+        message = (
+            f'the command "{name}" of {giver} is of type {type(command).__name__} and no click command. '
+            "Mend or uninstall it."
+        )
         raise ConfigurationError([Problem("command", plugins.COMMANDS, message)])
     return command
 

@@ -9,6 +9,7 @@ import pytest
 from taskq import plugins as installed
 from taskq.app import TaskQ
 from taskq.config import Config
+from taskq.hook import Hook
 from tests.cli.conftest import Shop, Typed, run
 from tests.support.distributions import SitePackages
 
@@ -74,6 +75,20 @@ def test_what_an_application_gave_itself_is_listed(memory_shop: Shop, monkeypatc
         "error": None,
     }
     assert found["backend", "memory"]["enabled"] is True
+
+
+def test_what_is_overridden_is_listed_as_long_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TASKQ_HOOKS", "audit")
+    with installed.override(installed.HOOKS, "audit", Hook()):
+        result = run("plugins", "--json")
+        assert result.exit_code == 0
+        assert rows(result.stdout)["hook", "audit"] == {
+            "distribution": "plugins.override(...)",
+            "enabled": True,
+            "order": 1,
+            "error": None,
+        }
+    assert run("plugins").exit_code == 1
 
 
 @pytest.mark.parametrize(("enabled", "code"), [("", 0), ("broken", 1)])

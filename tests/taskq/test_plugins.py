@@ -3,18 +3,23 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from taskq import plugins
+from taskq.app import TaskQ
 from taskq.broker import Broker
 from taskq.errors import ConfigurationError, PluginError
+from taskq.hook import Hook
 from taskq.plugins import PluginProblem
+from taskq_memory import MemoryBroker
 from tests.support.distributions import SitePackages
 
-HOOK = "class Hook:\n    name = 'acme'\n"
+HOOK = "class Hook:\n    name = 'acme'\n    def flush(self): ...\n"
 
 
 @pytest.fixture
@@ -26,6 +31,12 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SitePackag
     for module in set(sys.modules) - before:
         if str(tmp_path) in str(getattr(sys.modules[module], "__file__", None)):
             del sys.modules[module]
+
+
+class Mine(Hook):
+    name = "mine"
+
+    def flush(self) -> None: ...
 
 
 def problems_of(error: pytest.ExceptionInfo[PluginError]) -> list[PluginProblem]:
@@ -67,6 +78,12 @@ class TestLoad:
         assert problem.message == (
             'no hook "tracng" is installed (namespace taskq.hooks). Did you mean tracing? '
             "Installed: acme, logging, tracing."
+        )
+
+    def test_a_name_that_nothing_comes_near_is_answered_with_what_to_do(self) -> None:
+        assert failure(plugins.HOOKS, "zzz").message == (
+            'no hook "zzz" is installed (namespace taskq.hooks). Installed: logging. '
+            "Install the package that has it, or take the name out."
         )
 
     @pytest.mark.parametrize(
@@ -121,12 +138,14 @@ class TestLoad:
         site.install(
             "acme",
             entry_points={"taskq.serializers": [entry]},
-            modules={"acme_p": "import no_such_module.part"},
+            modules={"acme_p": "import no_such_module"},
             requires=["other", *requires],
         )
         problem = failure(plugins.SERIALIZERS, "p")
         assert problem.install == install
-        assert problem.message == f'the serializer "p" needs a package: pip install "{install}".'
+        assert problem.message == (
+            f'the serializer "p" of acme 1.0 needs the package no_such_module: pip install "{install}".'
+        )
 
     def test_the_built_in_plugins_are_found_by_the_rules_of_all_others(self) -> None:
         assert plugins.names(plugins.BACKENDS) == ["memory", "redis", "rediss", "unix"]
@@ -162,13 +181,13 @@ class TestCreateAll:
         assert type(hook) is sys.modules["acme_hook"].Hook
 
     def test_an_instance_that_is_false_is_an_instance(self, site: SitePackages) -> None:
-        module = "class Empty(list):\n    name = 'acme'\n"
+        module = "class Empty(list):\n    name = 'acme'\n    def flush(self): ...\n"
         site.install("acme", entry_points={"taskq.hooks": ["acme = m:Empty"]}, modules={"m": module})
         (hook,) = plugins.create_all(plugins.HOOKS, ["acme"])
         assert type(hook) is sys.modules["m"].Empty
 
     def test_an_object_is_taken_as_it_is(self) -> None:
-        mine = object()
+        mine = Mine()
         assert plugins.create_all(plugins.HOOKS, [mine]) == [mine]
 
     def test_one_that_cannot_be_made_is_a_problem_like_others(self, site: SitePackages) -> None:
@@ -197,8 +216,30 @@ class TestCreateAll:
         with pytest.raises(PluginError) as caught:
             plugins.create_all(plugins.SERIALIZERS, ["s", object()])
         first, second = problems_of(caught)
-        assert first.message == '"s" of acme 1.0 is no serializer: S has no loads.'
-        assert second.message == '"object" is no serializer: object has no name, dumps, loads.'
+        assert first.message == (
+            '"s" of acme 1.0 is no serializer: S has no loads. '
+            'What it has to have: help("taskq.serializer.Serializer").'
+        )
+        assert second.message.startswith('"object" is no serializer: object has no name, dumps, loads. ')
+
+    def test_a_hook_without_any_method_of_one_is_refused(self) -> None:
+        with pytest.raises(PluginError) as caught:
+            plugins.create_all(plugins.HOOKS, [object()])
+        assert str(caught.value) == (
+            'taskq.hooks: "object" is no hook: object has none of the methods of one. '
+            'What it has to have: help("taskq.hook.Hook").'
+        )
+
+    @pytest.mark.parametrize("namespace", [plugins.SERIALIZERS, plugins.FAILURE_HANDLERS, plugins.HOOKS])
+    def test_a_class_where_an_object_belongs_is_answered_with_the_object(self, namespace: str) -> None:
+        with pytest.raises(PluginError, match=r"Mine is a class\. Give an object of it: Mine\(\)\."):
+            plugins.create_all(namespace, [Mine])
+
+    def test_the_cause_is_the_errors_own(self, site: SitePackages) -> None:
+        site.install("acme", entry_points={"taskq.hooks": ["acme = m:A"]}, modules={"m": "1 / 0"})
+        with pytest.raises(PluginError) as caught:
+            plugins.create_all(plugins.HOOKS, ["acme"])
+        assert isinstance(caught.value.__cause__, ZeroDivisionError)
 
 
 class TestCatalogue:
@@ -272,9 +313,130 @@ class TestOpenBroker:
             plugins.open_broker("acme://broken", place="taskq.toml broker")
         assert str(caught.value) == "taskq.toml broker: a port is missing."
 
+    @pytest.mark.parametrize(
+        ("target", "said"),
+        [
+            ("number", "its entry point names an object of type int (bad:number), and no function."),
+            ("raising", "it raised ValueError ("),
+            ("no_broker", "is no backend: dict has no check, claim_recovery, clear_failures, close, "),
+            ("missing", 'needs the package no_such_module: pip install "bad-backend[speed]".'),
+        ],
+    )
+    def test_one_that_is_none_names_itself_and_its_distribution_and_no_password(
+        self, site: SitePackages, target: str, said: str
+    ) -> None:
+        module = (
+            "number = 1\n"
+            "def raising(source, /, **_): raise ValueError(source)\n"
+            "def no_broker(source, /, **_): return {}\n"
+            "def missing(source, /, **_): import no_such_module\n"
+        )
+        site.install(
+            "bad-backend",
+            entry_points={"taskq.backends": [f"bad = bad:{target}"]},
+            modules={"bad": module},
+            requires=['no-such-module; extra == "speed"'],
+        )
+        with pytest.raises(PluginError) as caught:
+            plugins.open_broker("bad://user:hunter2@host", place="TASKQ_BROKER")
+        text = str(caught.value)
+        assert text.startswith("TASKQ_BROKER: ")
+        assert '"bad" of bad-backend 1.0' in text
+        assert said in text
+        assert "hunter2" not in text + repr(caught.value.__cause__)
+        assert caught.value.__suppress_context__
+
     def test_a_scheme_that_is_not_installed_has_its_nearest(self) -> None:
         with pytest.raises(ConfigurationError, match="Did you mean acme://x"):
             plugins.open_broker("acne://x")
+
+
+class TestOverride:
+    def test_a_ready_object_is_the_plugin(self) -> None:
+        mine = Mine()
+        with plugins.override(plugins.HOOKS, "mine", mine):
+            assert "mine" in plugins.names(plugins.HOOKS)
+            assert plugins.create_all(plugins.HOOKS, ["mine"]) == [mine]
+        assert "mine" not in plugins.names(plugins.HOOKS)
+
+    @pytest.mark.parametrize("maker", [Mine, lambda: Mine()], ids=["class", "function"])
+    def test_a_class_or_a_function_makes_it(self, maker: object) -> None:
+        with plugins.override(plugins.HOOKS, "mine", maker):
+            first, second = plugins.create_all(plugins.HOOKS, ["mine", "mine"])
+        assert isinstance(first, Mine)
+        assert first is not second
+
+    def test_it_stands_in_the_place_of_an_installed_one_of_its_name(self) -> None:
+        mine = Mine()
+        with plugins.override(plugins.HOOKS, "logging", mine):
+            assert plugins.create_all(plugins.HOOKS, ["logging"]) == [mine]
+            assert plugins.names(plugins.HOOKS) == ["logging"]
+        [installed] = plugins.create_all(plugins.HOOKS, ["logging"])
+        assert installed is not mine
+
+    def test_the_innermost_holds_and_the_outer_ones_beside_it(self) -> None:
+        one, two, three = Mine(), Mine(), Mine()
+        with plugins.override(plugins.HOOKS, "a", one), plugins.override(plugins.HOOKS, "b", two):
+            with plugins.override(plugins.HOOKS, "a", three):
+                assert plugins.create_all(plugins.HOOKS, ["a", "b"]) == [three, two]
+            assert plugins.create_all(plugins.HOOKS, ["a", "b"]) == [one, two]
+
+    def test_a_broker_is_what_every_url_of_its_scheme_means(self) -> None:
+        broker = MemoryBroker()
+        with plugins.override(plugins.BACKENDS, "shop", broker):
+            assert plugins.open_broker("shop://anywhere", namespace="x", failed_max=3) is broker
+        with pytest.raises(ConfigurationError):
+            plugins.open_broker("shop://anywhere")
+
+    def test_a_function_opens_addresses(self) -> None:
+        def open_broker(source: object, /, *, namespace: str | None = None, failed_max: int | None = None) -> Broker:
+            return MemoryBroker(failed_max=failed_max)
+
+        with plugins.override(plugins.BACKENDS, "shop", open_broker):
+            assert isinstance(plugins.open_broker("shop://"), MemoryBroker)
+
+    def test_an_application_finds_it_by_its_name(self) -> None:
+        with plugins.override(plugins.HOOKS, "mine", Mine), TaskQ(broker="memory://", hooks=["mine"]) as app:
+            assert app.hooks.names == ("mine",)
+
+    def test_from_the_main_thread_every_thread_sees_it(self) -> None:
+        with plugins.override(plugins.HOOKS, "mine", Mine), ThreadPoolExecutor(1) as pool:
+            assert "mine" in pool.submit(plugins.names, plugins.HOOKS).result()
+
+    def test_from_another_thread_nobody_else_does(self) -> None:
+        entered, looked = threading.Event(), threading.Event()
+
+        def elsewhere() -> Sequence[str]:
+            with plugins.override(plugins.HOOKS, "mine", Mine):
+                entered.set()
+                assert looked.wait(20)
+                return plugins.names(plugins.HOOKS)
+
+        with ThreadPoolExecutor(1) as pool:
+            seen = pool.submit(elsewhere)
+            assert entered.wait(20)
+            here = plugins.names(plugins.HOOKS)
+            looked.set()
+            assert "mine" in seen.result()
+        assert "mine" not in here
+
+    def test_what_is_wrong_with_it_says_where_it_comes_from(self) -> None:
+        with plugins.override(plugins.SERIALIZERS, "mine", Mine()), pytest.raises(PluginError) as caught:
+            plugins.create_all(plugins.SERIALIZERS, ["mine"])
+        assert '"mine" of plugins.override(...) is no serializer: Mine has no dumps, loads.' in str(caught.value)
+
+    def test_the_catalogue_has_it(self) -> None:
+        with plugins.override(plugins.HOOKS, "logging", Mine):
+            [info] = [info for info in plugins.catalogue() if info.namespace == plugins.HOOKS]
+        assert info == plugins.PluginInfo(
+            plugins.HOOKS, "logging", f"{__name__}:Mine", "plugins.override(...)", "", None
+        )
+
+    def test_a_namespace_that_taskq_has_not_or_no_name_is_a_mistake_in_the_program(self) -> None:
+        with pytest.raises(ValueError, match=r"taskq\.hoks"), plugins.override("taskq.hoks", "mine", Mine):
+            pass
+        with pytest.raises(ValueError, match="the name is empty"), plugins.override(plugins.HOOKS, "", Mine):
+            pass
 
 
 def test_stevedore_comes_late_and_its_cache_on_disk_is_never_asked(site: SitePackages, tmp_path: Path) -> None:
