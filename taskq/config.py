@@ -34,7 +34,9 @@ class Config:
             password, so it is left out of the representation.
         namespace: what sets this application's data apart in the broker.
         app: modules to import, or `module:name` of a `TaskQ` in one.
-        queues: names, patterns and `!exclusions`, in order of priority (see `taskq.queue_lists.parse`).
+        queues: names, patterns and `!exclusions`, in order of priority (see `taskq.queue_lists.parse`); where the order
+            is weighted, each may end with its weight: `mail=5`.
+        order: at which queue a worker looks first: as the list has them, by their weights, at each in turn, or at any.
         count: how many workers one supervisor runs.
         interval: how long a worker waits between two looks at most, beneath the wake-up.
         burst: whether a worker stops when a reserve finds nothing; an interval of 0 says the same.
@@ -71,6 +73,7 @@ class Config:
     namespace: str = "resque"
     app: tuple[str, ...] = ()
     queues: tuple[str, ...] = ("*",)
+    order: Literal["strict", "weighted", "round-robin", "random"] = "strict"
     count: int = 1
     interval: float = 5.0
     burst: bool = False
@@ -329,7 +332,7 @@ def _one_of(*choices: str) -> Callable[[object, bool], str]:
         if value not in choices:
             near = nearest(value, choices) if isinstance(value, str) else None
             meant = f" Did you mean {near}?" if near else ""
-            raise _Wrong(f"must be {' or '.join(choices)}, not {_shown(value)}.{meant}")
+            raise _Wrong(f"must be {', '.join(choices[:-1])} or {choices[-1]}, not {_shown(value)}.{meant}")
         return str(value)
 
     return read
@@ -387,6 +390,7 @@ _SETTINGS: Final[Mapping[str, _Setting]] = {
     "namespace": _Setting(_string),
     "app": _Setting(_apps),
     "queues": _Setting(_queue_list, option="--queue", variable=""),
+    "order": _Setting(_one_of("strict", "weighted", "round-robin", "random")),
     "count": _Setting(_whole(1, ""), variable=""),
     "interval": _Setting(_seconds(zero=True), variable=""),
     "burst": _Setting(_truth),
@@ -574,6 +578,21 @@ def _check_broker(reading: _Reading) -> None:
             reading.problems += error.problems
 
 
+def _check_weights(reading: _Reading) -> None:
+    """Weights mean something in one order only."""
+    queues: Sequence[str] = reading.values.get("queues", ())
+    source = reading.sources.get("queues", DEFAULT)
+    if reading.values.get("order") == "weighted":
+        try:
+            queue_lists.parse(queues, weighted=True, source=source)
+        except ConfigurationError as error:
+            reading.problems += error.problems
+    elif forgotten := queue_lists.weighted_looking(queues):
+        reading.notices.append(
+            f"{source}: {', '.join(forgotten)}: taken as a queue's name. Weights are read with --order weighted only."
+        )
+
+
 def _completed(reading: _Reading) -> dict[str, Any]:
     """The values, with those that follow from others. Notes the problems that several make together."""
     values = reading.values
@@ -589,6 +608,7 @@ def _completed(reading: _Reading) -> dict[str, Any]:
             f"it is {values['dead_after']:g} s, and a beat is {beat:g} s ({reading.sources.get('beat', DEFAULT)})."
         )
         reading.problems.append(Problem("dead_after", reading.sources["dead_after"], message))
+    _check_weights(reading)
     if values.get("interval") == 0 and "burst" not in values:
         values["burst"] = True
         reading.sources["burst"] = reading.sources["interval"]

@@ -31,6 +31,11 @@ __all__ = ["worker"]
     help="A queue, a pattern or a !exclusion; again for more, the first before the next.  [QUEUE; *]",
 )
 @click.option("--queues", metavar="QUEUE,...", help="The same, with commas between.  [QUEUES]")
+@click.option(
+    "--order",
+    metavar="ORDER",
+    help="At which queue to look first: strict, weighted (-q mail=5), round-robin, random.  [TASKQ_ORDER; strict]",
+)
 @click.option("--count", metavar="N", help="That many workers under one supervisor.  [COUNT; 1]")
 @click.option(
     "--interval", metavar="SECONDS", help="Between two looks at most, beneath the wake-up; 0 is --burst.  [INTERVAL; 5]"

@@ -102,6 +102,7 @@ def _next(worker: Worker) -> Task | None:
         worker.tell(events.Empty(names, None if worker.burst else worker.interval, line.title))
         return None
     (held,) = reserved.jobs
+    line.took(held.queue)
     task = prepare(held, worker.tools)
     worker.tell(events.Found(task, names))
     return task

@@ -28,6 +28,7 @@ from taskq.worker.inline import Inline
 from taskq.worker.line import Line
 from taskq.worker.lookout import Lookout
 from taskq.worker.loop import Worker, work
+from taskq.worker.orders import ORDERS
 from taskq.worker.outage import GaveUp, Outage
 from taskq.worker.report import Report
 from taskq.worker.seat import Seat
@@ -70,7 +71,8 @@ def run(
     if config.count > 1 and supervisor is None:
         return _supervised(app, config, out, observers)
     app.load()
-    queues = queue_lists.parse(config.queues, source=config.source("queues"))
+    weighted = config.order == "weighted"
+    queues = queue_lists.parse(config.queues, weighted=weighted, source=config.source("queues"))
     set_title, why_not = title.setter()
     _write_lines_at_once()
     _write_pid(config.pidfile, config.source("pidfile"))
@@ -113,7 +115,7 @@ def run(
         worker = Worker(
             broker=app.broker,
             seat=seat,
-            line=Line(queues, app.broker.queues),
+            line=Line(queues, app.broker.queues, order=ORDERS[config.order]),
             execution=execution,
             control=control,
             lookout=lookout,

@@ -89,6 +89,18 @@ def test_the_environment_of_resque(project: Path, typed: Typed, redis_url: str, 
         assert app.size("other") == 1
 
 
+def test_an_order_over_queues(project: Path, typed: Typed, redis_url: str, app: TaskQ) -> None:
+    with app:
+        for queue in "aabb":
+            app.enqueue_to(queue, "Emailer", f"{queue}@example.com")
+        options = ("worker", "-b", redis_url, "--app", "shop.jobs", "--burst")
+        done = typed(*options, "--queues", "a,b", env={"TASKQ_ORDER": "round-robin"})
+        assert re.findall(r"sent to (\w+)", done.stdout) in ([*"abab"], [*"baba"])
+        app.enqueue_to("a=b", "Emailer", "sign@example.com")
+        done = typed(*options, "--order", "weighted", "-q", "a=b=3", "-q", "b*=2", "-q", "!bad")
+        assert re.search(r"Starting worker [^:]+:\d+:a=b,b\*\nsent to sign@", done.stdout)
+
+
 def test_an_option_wins_over_the_environment(project: Path, typed: Typed, redis_url: str, app: TaskQ) -> None:
     with app:
         app.enqueue_to("low", "Emailer", "low@example.com")

@@ -238,6 +238,11 @@ class TestMistakes:
             ("verbose", 3, "from 0 to 2"),
             ("burst", 1, "true or false"),
             ("execution", "frok", "must be fork or inline, not 'frok'. Did you mean fork?"),
+            (
+                "order",
+                "wieghted",
+                "must be strict, weighted, round-robin or random, not 'wieghted'. Did you mean weighted",
+            ),
             ("app", "shop/jobs.py", "Did you mean shop.jobs?"),
             ("app", ["shop:a.b"], "module:name"),
             ("app", [3], "3 is none"),
@@ -300,6 +305,17 @@ class TestConsequences:
         self, folder: Path, call: Mapping[str, object], silence: float
     ) -> None:
         assert load(folder, call=call).dead_after == silence
+
+    def test_weights_are_read_where_the_order_has_them(self, folder: Path) -> None:
+        given = {"QUEUE": "a=b,c=2,d=x"}
+        found = problems(folder, {**given, "TASKQ_ORDER": "weighted"}, worker=True)
+        assert [(problem.setting, problem.source) for problem in found] == [("queues", "QUEUE")] * 2
+        assert load(folder, {"QUEUE": "a=b=1,c=2", "TASKQ_ORDER": "weighted"}, worker=True).notices == ()
+
+    def test_a_weight_that_no_order_reads_is_noticed(self, folder: Path) -> None:
+        found = load(folder, {"QUEUE": "a=b,c=2,!d=2"}, worker=True)
+        assert found.queues == ("a=b", "c=2", "!d=2")
+        assert found.notices == ("QUEUE: c=2: taken as a queue's name. Weights are read with --order weighted only.",)
 
     def test_a_worker_accepts_json_and_what_it_writes_itself(self, folder: Path) -> None:
         assert load(folder, call={"serializer": "msgpack"}).accept == ("msgpack", "json")

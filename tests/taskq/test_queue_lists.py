@@ -124,3 +124,40 @@ def test_no_pattern_breaks_and_each_name_comes_once(pattern: str, known: list[st
     expanded = queue_lists.QueueList((pattern, "*")).expand(known)
     assert len(expanded) == len(set(expanded))
     assert set(expanded) <= set(known)
+
+
+class TestWeights:
+    def test_stand_behind_a_name_or_a_pattern_and_are_1_where_none_is_said(self) -> None:
+        listed = queue_lists.parse("critical=5, mail* = 2 ,low,!mail_test=1", weighted=True)
+        assert (listed.patterns, listed.weighing) == (("critical", "mail*", "low"), (5, 2, 1))
+        assert listed.excluded == ("mail_test=1",)
+        assert listed.weights(["critical", "mail_a", "low", "mail_b"]) == [5, 2, 1, 2]
+
+    def test_are_not_in_the_id(self) -> None:
+        assert queue_lists.parse("critical=5,mail*=2", weighted=True).id == "critical,mail*"
+
+    def test_of_a_queue_that_two_entries_match_is_that_of_the_first(self) -> None:
+        listed = queue_lists.parse("mail=3,*=2,mail=9", weighted=True)
+        assert listed.weights(["mail", "other"]) == [3, 2]
+
+    def test_of_a_plain_list_are_by_name_not_by_pattern(self) -> None:
+        assert queue_lists.parse(".a=2,b", weighted=True).weights([".a", "b"]) == [2, 1]
+
+    @pytest.mark.parametrize("name", ["a=b", "a=5", "=", "a=", "=5", "[=]", "a\\=b"])
+    def test_a_name_with_the_sign_is_written_with_its_weight(self, name: str) -> None:
+        listed = queue_lists.parse(f"{name}=7", weighted=True)
+        assert (listed.patterns, listed.weighing) == ((name,), (7,))
+
+    def test_without_that_order_are_a_part_of_the_name(self) -> None:
+        listed = queue_lists.parse("critical=5,low")
+        assert listed.patterns == ("critical=5", "low")
+        assert list(listed.weights(["critical=5", "low"])) == [1, 1]
+
+    def test_that_are_none_are_said_all_at_once_with_what_to_write(self) -> None:
+        with pytest.raises(ConfigurationError) as caught:
+            queue_lists.parse("a=b,fine,c=0,=3,d=1.5,e=-1", weighted=True, source="--queue")
+        assert [str(problem) for problem in caught.value.problems] == [
+            f'--queue: in "{entry}" what follows the last = must be its weight, a whole number from 1 to 1000000. '
+            f"A queue whose own name has a = is written with its weight: {entry}=1."
+            for entry in ("a=b", "c=0", "=3", "d=1.5", "e=-1")
+        ]

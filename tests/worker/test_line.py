@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from taskq.queue_lists import parse
+from taskq.worker import orders
 from taskq.worker.line import Line
 from tests.support.bench import Clock
 
@@ -61,3 +64,29 @@ class TestNames:
 
 def test_a_list_with_patterns_waits_for_any_queue_for_a_new_one_may_match() -> None:
     assert Line(parse("mail*"), Known()).to_wait_for is None
+
+
+class TestOrder:
+    def test_is_asked_anew_for_each_reserve(self) -> None:
+        line = Line(parse("a,b,c"), Known(), order=orders.round_robin)
+        line.took("a")
+        assert (line.names(), line.at_hand) == (("b", "c", "a"), ("b", "c", "a"))
+        line.took("c")
+        assert line.at_hand == ("a", "b", "c")
+
+    def test_knows_the_weights_of_what_matches_now(self) -> None:
+        asked: list[tuple[tuple[str, ...], list[int], str]] = []
+
+        def order(names: tuple[str, ...], weights: Sequence[int], last: str) -> tuple[str, ...]:
+            asked.append((names, list(weights), last))
+            return names[::-1]
+
+        line = Line(parse("mail*=3,*", weighted=True), Known("low", "mail_a", "mail_b"), order=order, clock=Clock())
+        line.took("low")
+        assert line.names() == line.at_hand == ("low", "mail_b", "mail_a")
+        assert asked == [(("mail_a", "mail_b", "low"), [3, 3, 1], "low")] * 2
+
+    def test_changes_neither_the_title_nor_what_is_waited_for(self) -> None:
+        line = Line(parse("a,b"), Known(), order=orders.round_robin)
+        line.took("a")
+        assert (line.title, line.to_wait_for) == ("a,b", ("a", "b"))
