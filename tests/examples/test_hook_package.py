@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
 import sys
@@ -87,8 +86,7 @@ def test_the_wheel_has_the_hook_its_types_and_its_entry_point(wheel: Path) -> No
 
 def test_its_own_tests_pass_where_it_is_installed(python: Path, tmp_path: Path) -> None:
     shutil.copytree(EXAMPLE / "tests", tmp_path / "tests")
-    said = run(python, "-m", "pytest", "-q", "-c", "/dev/null", "--rootdir", ".", folder=tmp_path)
-    assert re.search(r"\d\d passed", said), said
+    assert "4 passed" in run(python, "-m", "pytest", "-q", "-c", "/dev/null", "--rootdir", ".", folder=tmp_path)
 
 
 @pytest.mark.redis

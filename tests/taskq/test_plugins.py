@@ -148,7 +148,7 @@ class TestLoad:
         )
 
     def test_the_built_in_plugins_are_found_by_the_rules_of_all_others(self) -> None:
-        assert plugins.names(plugins.BACKENDS) == ["memory", "redis", "rediss", "unix"]
+        assert plugins.names(plugins.BACKENDS) == ["memory", "redis", "rediss", "sqlite", "unix"]
         assert plugins.load(plugins.BACKENDS, "memory").__module__.startswith("taskq_memory")
 
     def test_a_namespace_that_taskq_has_not_is_a_mistake_in_the_program(self) -> None:

@@ -1,0 +1,563 @@
+"""The broker in a file of SQLite. A method is one transaction of named statements, and its answer as a record.
+
+The statements and why they are as they are: `statements.sql`. The connection and its transactions are `store`'s.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from itertools import groupby
+from typing import Any, Final, TypeAlias
+
+from taskq.broker import Broker, Capability, Requeued
+from taskq.errors import BrokerUnavailable, ConfigurationError, NotRegistered, Problem
+from taskq.records import (
+    Paused,
+    ProcessIdentity,
+    Registration,
+    Reservation,
+    Reserved,
+    Stats,
+    StoredFailure,
+    Token,
+    WorkerInfo,
+)
+from taskq_sqlite.address import Address, parse
+from taskq_sqlite.statements import MOST_WANTED, SQL, over
+from taskq_sqlite.store import Durable, Store
+from taskq_sqlite.wakeup import Wakeup
+
+__all__ = ["SQLiteBroker", "open_broker"]
+
+_CLAIM_AT_START: Final = 60.0  # seconds, as Resque's own lock
+_NEAR: Final = 200  # entries of a failed list that are looked at around a position, before all are
+
+_Change: TypeAlias = "Callable[[sqlite3.Connection, _Seat], tuple[bool, int, int]]"
+
+
+class _Seat:
+    """A worker as a transaction finds it, with the places of what it holds; `begun` is the one in progress."""
+
+    __slots__ = ("answer", "batch", "begun", "fence", "id", "last", "places")
+
+    def __init__(self, process: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        self.id, self.last, self.answer, self.batch = rows[0][:4]
+        self.places: list[int] = [row[4] for row in rows if row[4] is not None]
+        self.begun: int | None = next((row[4] for row in rows if row[5]), None)
+        self.fence = f"{process}{self.batch:08x}"
+
+    def place(self, job: Reservation) -> int | None:
+        """The place of a job that is held here; None for one that is not."""
+        token, _, place = job.fence.partition(":")
+        if token != self.fence or not place.isdigit():
+            return None
+        number = int(place)
+        return number if number in self.places else None
+
+    def before(self, place: int) -> int:
+        """How many are held before it: those ended well."""
+        return sum(held < place for held in self.places)
+
+
+class SQLiteBroker(Broker):
+    """A database that the processes of one machine share. Safe in threads and across forks."""
+
+    name = "sqlite"
+    capabilities = frozenset({Capability.SHARED})
+
+    def __init__(
+        self, address: Address, *, failed_max: int | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
+        """Opens nothing yet; the file is made when it is first needed.
+
+        Args:
+            address: where it is.
+            failed_max: how many entries a failed list keeps, the newest; None keeps all.
+            clock: unix seconds: the broker's time is this machine's.
+        """
+        self.address = f"SQLite at {address.path}"
+        self._path = address.path
+        self._store = Store(address.path, strict=address.strict)
+        self._wakeup = Wakeup(address.path, self._store.data_version)
+        self._failed_max = failed_max
+        self._clock = clock
+        self._nothing: dict[str, Token] = {}
+
+    # ---- the connection and the clock
+
+    def check(self) -> None:
+        self._store.check_file()
+        self._store.check()
+
+    def now(self) -> float:
+        return self._clock()
+
+    def close(self) -> None:
+        self._wakeup.close()
+        self._store.close()
+
+    # ---- queues
+
+    def push(self, queue: str, bodies: Sequence[bytes], *, front: bool = False) -> None:
+        self._store.check_file()
+        with self._store.writing() as db:
+            _add(db, queue, bodies, front=front)
+        self._wakeup.ring()
+
+    def size(self, queue: str) -> int:
+        return int(self._one(SQL["size"], queue))
+
+    def sizes(self, queues: Sequence[str]) -> Mapping[str, int]:
+        with self._store.reading() as db:
+            return {queue: db.execute(SQL["size"], (queue,)).fetchone()[0] for queue in queues}
+
+    def queues(self) -> Sequence[str]:
+        return sorted(self._column(SQL["queues"]), key=str.encode)
+
+    def peek(self, queue: str, start: int, count: int) -> Sequence[bytes]:
+        return self._column(SQL["peek"], queue, max(count, 0), start)
+
+    def remove(self, queue: str, body: bytes) -> int:
+        with self._store.writing() as db:
+            return int(db.execute(SQL["remove"], (queue, body)).rowcount)
+
+    def remove_queue(self, queue: str) -> int:
+        with self._store.writing() as db:
+            removed = db.execute(SQL["empty_queue"], (queue,)).rowcount
+            db.execute(SQL["remove_queue"], (queue,))
+            db.execute(SQL["unpause"], (queue,))
+            return removed
+
+    # ---- reserving
+
+    def reserve(
+        self,
+        worker: str,
+        queues: Sequence[str],
+        token: Token,
+        *,
+        limit: int = 1,
+        settled: Reservation | None = None,
+    ) -> Reserved:
+        if settled is None and self._finds_nothing(worker, queues, token):
+            return Reserved()
+        with self._store.writing(Durable.SOON) as db:
+            seat = _seat(db, worker, token.process)
+            if seat is None:
+                raise NotRegistered(worker)
+            last = self._last(worker, seat, token)
+            if token.number < last:
+                return _held(db, worker, seat, token)
+            if token.number == last:
+                return _held(db, worker, seat, token) if seat.answer else Reserved(settled=False)
+            ended = 0
+            if settled is not None:
+                place = seat.place(settled)
+                if place is None:
+                    db.execute(SQL["turned"], (token.number, 0, seat.batch, 0, seat.id))
+                    return Reserved(settled=False)
+                ended = db.execute(SQL["settle_up_to"], (seat.id, place)).rowcount
+            if len(seat.places) > ended:
+                db.execute(SQL["turned"], (token.number, 1, seat.batch, ended, seat.id))
+                return _held(db, worker, seat, token)
+            jobs = self._take(db, worker, seat.id, queues, token, limit)
+            db.execute(SQL["turned"], (token.number, 1, token.number, ended, seat.id))
+            return Reserved(jobs)
+
+    def _finds_nothing(self, worker: str, queues: Sequence[str], token: Token) -> bool:
+        """Whether there is nothing to take and nothing to change: then nothing is written, and nobody is woken by it.
+
+        The answer is kept in this process: no answer is lost between it and the file, so only it can ask again.
+        """
+        if self._nothing.get(worker) == token:
+            return True
+        with self._store.reading() as db:
+            seat = _seat(db, worker, token.process)
+            if seat is None:
+                raise NotRegistered(worker)
+            if seat.places or token.number <= self._last(worker, seat, token) or _is_ready(db, queues):
+                return False
+        self._nothing[worker] = token
+        return True
+
+    def _last(self, worker: str, seat: _Seat, token: Token) -> int:
+        """The number of the worker's last call, also where that found nothing and so was not written."""
+        nothing = self._nothing.get(worker)
+        if nothing is None or nothing.process != token.process:
+            return int(seat.last)
+        return max(int(seat.last), nothing.number)
+
+    def _take(
+        self, db: sqlite3.Connection, worker: str, seat: int, queues: Sequence[str], token: Token, limit: int
+    ) -> tuple[Reservation, ...]:
+        run_at = self.now()
+        fence = str(token)
+        jobs: list[Reservation] = []
+        left = list(queues)
+        while len(jobs) < limit and (found := _next_job(db, left)) is not None:
+            at, queue, number, pos, body = found
+            rows = [(number, body)]
+            if limit - len(jobs) > 1:
+                rows += db.execute(SQL["more_jobs"], (queue, pos, limit - len(jobs) - 1))
+            name = left[at]
+            for number, body in rows:
+                place = len(jobs) + 1
+                db.execute(SQL["take_job"], (number,))
+                db.execute(SQL["hold_job"], (seat, place, place == 1, name, run_at, body))
+                jobs.append(Reservation(worker, name, body, f"{fence}:{place:04d}", run_at, started=place == 1))
+            del left[: at + 1]
+        return tuple(jobs)
+
+    def wait(self, queues: Sequence[str] | None, timeout: float, interrupts: Sequence[int] = ()) -> bool:
+        self._store.check_file()
+        self._store.settle_debts()
+
+        def ready() -> bool:
+            with self._store.reading() as db:
+                return _is_ready(db, queues)
+
+        return self._wakeup.wait(ready, timeout, interrupts)
+
+    # ---- settling
+
+    def note(self, reservation: Reservation) -> None:
+        with contextlib.suppress(BrokerUnavailable), self._store.writing(Durable.LATER) as db:
+            seat = _seat(db, reservation.worker, reservation.fence[:8])
+            place = None if seat is None else seat.place(reservation)
+            if seat is not None and place is not None and place != seat.begun:
+                _begin(db, seat, place)
+                db.execute(SQL["noted"], (seat.before(place), seat.id))
+
+    def finish(self, reservation: Reservation, token: Token) -> bool:
+        def finish(db: sqlite3.Connection, seat: _Seat) -> tuple[bool, int, int]:
+            place = seat.place(reservation)
+            if place is None:
+                return False, 0, 0
+            return True, db.execute(SQL["settle_up_to"], (seat.id, place)).rowcount, 0
+
+        return self._settle(reservation.worker, token, finish, Durable.SOON)
+
+    def release(
+        self,
+        reservations: Sequence[Reservation],
+        token: Token,
+        *,
+        body: bytes | None = None,
+        front: bool = True,
+    ) -> bool:
+        if body is not None and len(reservations) != 1:
+            raise ValueError("release: a new body needs exactly one reservation")
+        if not reservations:
+            return True
+
+        def release(db: sqlite3.Connection, seat: _Seat) -> tuple[bool, int, int]:
+            places = [seat.place(job) for job in reservations]
+            if None in places or len(set(places)) < len(places):
+                return False, 0, 0
+            ended = 0
+            if reservations[0].started and places[0] is not None:
+                ended = db.execute(SQL["settle_up_to"], (seat.id, places[0] - 1)).rowcount
+            for place in places:
+                db.execute(SQL["settle_one"], (seat.id, place))
+            _put_back(db, [(job.queue, job.body if body is None else body) for job in reservations], front=front)
+            return True, ended, 0
+
+        released = self._settle(reservations[0].worker, token, release)
+        self._wakeup.ring()
+        return released
+
+    def fail(self, reservation: Reservation, token: Token, entry: bytes, *, by_queue: bool = False) -> bool:
+        def fail(db: sqlite3.Connection, seat: _Seat) -> tuple[bool, int, int]:
+            place = seat.place(reservation)
+            if place is None:
+                return False, 0, 0
+            self._add_failure(db, reservation.queue if by_queue else None, entry)
+            return True, db.execute(SQL["settle_up_to"], (seat.id, place)).rowcount, 1
+
+        return self._settle(reservation.worker, token, fail)
+
+    def _settle(self, worker: str, token: Token, change: _Change, durable: Durable = Durable.NOW) -> bool:
+        """Make a change under the rules of tokens: the same again is answered again, a late one changes nothing.
+
+        The change says whether it was made, how many jobs it ended, and how many of those failed.
+        """
+        with self._store.writing(durable) as db:
+            seat = _seat(db, worker, token.process)
+            if seat is None:
+                return False
+            last = self._last(worker, seat, token)
+            if token.number <= last:
+                return token.number == last and bool(seat.answer)
+            done, processed, failed = change(db, seat)
+            db.execute(SQL["settled"], (token.number, done, processed, failed, seat.id))
+            return done
+
+    def _add_failure(self, db: sqlite3.Connection, queue: str | None, entry: bytes) -> None:
+        db.execute(SQL["add_failure"], (queue, entry))
+        if self._failed_max is not None:
+            db.execute(SQL["trim_failures"], (queue, self._failed_max))
+
+    # ---- workers
+
+    def register(self, registration: Registration) -> bool:
+        self._store.check_file()
+        with self._store.writing() as db:
+            row = db.execute(SQL["owner"], (registration.worker,)).fetchone()
+            if row is not None:
+                return bool(row[0] == registration.process_token)
+            now, said = self.now(), json.dumps(asdict(registration))
+            db.execute(SQL["register"], (registration.worker, registration.process_token, said, now, now))
+            return True
+
+    def heartbeat(self, worker: str, process_token: str) -> bool:
+        self._store.check_file()
+        with self._store.writing(Durable.SOON) as db:
+            return db.execute(SQL["heartbeat"], (self.now(), worker, process_token)).rowcount == 1
+
+    def unregister(self, worker: str, process_token: str) -> bool:
+        with self._store.writing() as db:
+            row = db.execute(SQL["idle_worker"], (worker, process_token)).fetchone()
+            if row is None:
+                return False
+            _forget(db, row[0])
+            self._nothing.pop(worker, None)
+            return True
+
+    def workers(self) -> Sequence[WorkerInfo]:
+        with self._store.reading() as db:
+            rows = db.execute(SQL["workers"]).fetchall()
+        return sorted((_info(list(about)) for _, about in groupby(rows, lambda row: row[0])), key=lambda one: one.id)
+
+    def worker(self, worker: str) -> WorkerInfo | None:
+        with self._store.reading() as db:
+            rows = db.execute(SQL["worker"], (worker,)).fetchall()
+        return _info(rows) if rows else None
+
+    def claim_recovery(self, worker: str, seconds: float, *, at_start: bool = False) -> bool:
+        name = "pruning at a start" if at_start else "looking for the dead"
+        with self._store.writing(Durable.LATER) as db:
+            now = self.now()
+            row = db.execute(SQL["claim"], (name, now)).fetchone()
+            if row is not None and (at_start or row[0] != worker):
+                return False
+            db.execute(SQL["set_claim"], (name, worker, now, _CLAIM_AT_START if at_start else seconds))
+            return True
+
+    def recover(
+        self, seen: WorkerInfo, entry: bytes | None, *, body: bytes | None = None, by_queue: bool = False
+    ) -> bool:
+        process, _, changes = seen.raw.decode().partition(":")
+        with self._store.writing() as db:
+            row = db.execute(SQL["as_seen"], (seen.id, process, changes)).fetchone()
+            if row is None:
+                return False
+            jobs = [(job.queue, job.body) for job in seen.ahead]
+            if seen.job is not None and entry is None:
+                jobs.insert(0, (seen.job.queue, seen.job.body if body is None else body))
+            elif seen.job is not None and entry is not None:
+                self._add_failure(db, seen.job.queue if by_queue else None, entry)
+                db.execute(SQL["count_lost"], row)
+            _put_back(db, jobs, front=True)
+            db.execute(SQL["drop_held"], row)
+            _forget(db, row[0])
+        self._wakeup.ring()
+        return True
+
+    # ---- pause
+
+    def pause(self, queue: str | None = None) -> None:
+        self._change("pause_all" if queue is None else "pause", *(() if queue is None else (queue,)))
+
+    def unpause(self, queue: str | None = None) -> None:
+        self._change("unpause_all" if queue is None else "unpause", *(() if queue is None else (queue,)))
+        self._wakeup.ring()
+
+    def paused(self) -> Paused:
+        with self._store.reading() as db:
+            every = bool(db.execute(SQL["all_paused"]).fetchone()[0])
+            return Paused(every, frozenset(row[0] for row in db.execute(SQL["paused"])))
+
+    # ---- failures
+
+    def failures(self, start: int, count: int, *, queue: str | None = None) -> Sequence[StoredFailure]:
+        entries = self._column(SQL["failures"], queue, max(count, 0), start)
+        return [StoredFailure(start + place, entry, queue) for place, entry in enumerate(entries)]
+
+    def failure_count(self, *, queue: str | None = None) -> int:
+        return int(self._one(SQL["failure_count"], queue))
+
+    def failed_queues(self) -> Sequence[str]:
+        return sorted(self._column(SQL["failed_queues"]), key=str.encode)
+
+    def requeue_failure(self, failure: StoredFailure, *, queue: str, body: bytes, replacement: bytes) -> Requeued:
+        while (number := self._find(failure)) is not None:
+            with self._store.writing() as db:
+                if db.execute(SQL["replace_failure"], (replacement, number, failure.entry)).rowcount:
+                    _add(db, queue, [body], front=False)
+                    break
+        else:
+            retried = failure.entry[:-1] + b',"retried_at":'
+            return Requeued.ALREADY if self._one(SQL["failure_begins"], failure.queue, retried) else Requeued.GONE
+        self._wakeup.ring()
+        return Requeued.DONE
+
+    def remove_failure(self, failure: StoredFailure) -> bool:
+        while (number := self._find(failure)) is not None:
+            if self._change("remove_failure", number, failure.entry):
+                return True
+        return False
+
+    def _find(self, failure: StoredFailure) -> int | None:
+        """The id of an equal entry: the nearest of those around the position, else any. Found by reading alone."""
+        start = max(failure.position - _NEAR // 2, 0)
+        with self._store.reading() as db:
+            near = db.execute(SQL["failures_near"], (failure.entry, failure.queue, _NEAR, start)).fetchall()
+            places = [start + place for place, (_, equal) in enumerate(near) if equal]
+            if places:
+                return int(near[min(places, key=lambda place: abs(place - failure.position)) - start][0])
+            row = db.execute(SQL["failure_anywhere"], (failure.queue, failure.entry)).fetchone()
+            return None if row is None else int(row[0])
+
+    def clear_failures(self, *, queue: str | None = None) -> int:
+        return self._change("clear_failures", queue)
+
+    # ---- statistics
+
+    def stats(self) -> Stats:
+        with self._store.reading() as db:
+            return Stats(*db.execute(SQL["stats"]).fetchone())
+
+    # ---- what the methods above are made of
+
+    def _one(self, statement: str, *given: object) -> Any:
+        with self._store.reading() as db:
+            return db.execute(statement, given).fetchone()[0]
+
+    def _column(self, statement: str, *given: object) -> list[Any]:
+        with self._store.reading() as db:
+            return [row[0] for row in db.execute(statement, given)]
+
+    def _change(self, statement: str, *given: object) -> int:
+        with self._store.writing() as db:
+            return db.execute(SQL[statement], given).rowcount
+
+
+# ---- steps within a transaction
+
+
+def _add(db: sqlite3.Connection, queue: str, bodies: Sequence[bytes], *, front: bool) -> None:
+    """Add jobs behind what is there or ahead of it, in their own order."""
+    row = db.execute(SQL["queue_id"], (queue,)).fetchone()
+    number = db.execute(SQL["add_queue"], (queue,)).lastrowid if row is None else row[0]
+    (edge,) = db.execute(SQL["first_pos" if front else "last_pos"], (number,)).fetchone()
+    first = edge - len(bodies) if front else edge + 1
+    db.executemany(SQL["add_job"], ((number, first + place, body) for place, body in enumerate(bodies)))
+
+
+def _put_back(db: sqlite3.Connection, jobs: Iterable[tuple[str, bytes]], *, front: bool) -> None:
+    """Add jobs to their queues, each queue's in their own order."""
+    by_queue: dict[str, list[bytes]] = {}
+    for queue, body in jobs:
+        by_queue.setdefault(queue, []).append(body)
+    for queue, bodies in by_queue.items():
+        _add(db, queue, bodies, front=front)
+
+
+def _seat(db: sqlite3.Connection, worker: str, process: str) -> _Seat | None:
+    rows = db.execute(SQL["seat"], (worker, process)).fetchall()
+    return _Seat(process, rows) if rows else None
+
+
+def _begin(db: sqlite3.Connection, seat: _Seat, place: int) -> None:
+    """Those before a job ended well, and it begins."""
+    db.execute(SQL["settle_up_to"], (seat.id, place - 1))
+    db.execute(SQL["begin"], (seat.id, place))
+
+
+def _held(db: sqlite3.Connection, worker: str, seat: _Seat, token: Token) -> Reserved:
+    """What a worker holds, as the answer to a call with this token: `held`, unless that very call took it."""
+    jobs = tuple(
+        Reservation(worker, queue, body, f"{seat.fence}:{place:04d}", run_at, bool(started))
+        for place, started, queue, run_at, body in db.execute(SQL["held"], (seat.id,))
+    )
+    return Reserved(jobs, held=bool(jobs) and seat.fence != str(token))
+
+
+def _next_job(db: sqlite3.Connection, queues: Sequence[str]) -> tuple[int, int, int, int, bytes] | None:
+    """The first job of the first queue that has one: the queue's place in the list and id, the job's id, pos, body."""
+    for start in range(0, len(queues), MOST_WANTED):
+        wanted = queues[start : start + MOST_WANTED]
+        row = db.execute(over("next_job", len(wanted)), _wanted(wanted)).fetchone()
+        if row is not None:
+            return (start + row[0], *row[1:])
+    return None
+
+
+def _is_ready(db: sqlite3.Connection, queues: Sequence[str] | None) -> bool:
+    if queues is None:
+        return bool(db.execute(SQL["ready_anywhere"]).fetchone()[0])
+    return any(
+        db.execute(over("ready", len(wanted)), _wanted(wanted)).fetchone()[0]
+        for start in range(0, len(queues), MOST_WANTED)
+        if (wanted := queues[start : start + MOST_WANTED])
+    )
+
+
+def _wanted(queues: Sequence[str]) -> list[int | str]:
+    return [value for pair in enumerate(queues) for value in pair]
+
+
+def _forget(db: sqlite3.Connection, worker: int) -> None:
+    """A worker's row goes; what it counted stays in the totals."""
+    db.execute(SQL["fold_stats"], (worker,))
+    db.execute(SQL["forget_worker"], (worker,))
+
+
+def _info(rows: Sequence[tuple[Any, ...]]) -> WorkerInfo:
+    name, process, registration, started, beat, batch, changes, processed, failed = rows[0][:9]
+    held = [
+        Reservation(name, queue, body, f"{process}{batch:08x}:{place:04d}", run_at, bool(begun))
+        for *_, place, begun, queue, run_at, body in rows
+        if place is not None
+    ]
+    return WorkerInfo(
+        id=name,
+        registered=True,
+        heartbeat=beat,
+        started=started,
+        job=next((job for job in held if job.started), None),
+        ahead=tuple(job for job in held if not job.started),
+        processed=processed,
+        failed=failed,
+        registration=_registration(registration),
+        raw=f"{process}:{changes}".encode(),
+    )
+
+
+def _registration(text: str) -> Registration:
+    said = json.loads(text)
+    return Registration(**{**said, "process": ProcessIdentity(**said["process"])})
+
+
+def open_broker(source: object, /, *, namespace: str | None = None, failed_max: int | None = None) -> SQLiteBroker:
+    """A broker for a database file, which is made when it is first needed; nothing is opened yet.
+
+    Args:
+        source: `sqlite:///relative/to/here.db`, `sqlite:////absolute/path.db`, with `?synchronous=full` behind it where
+            every settle must be on the disk when it is answered, and `?failed_max=N`; or a `pathlib.Path`.
+        namespace: `resque`, which everybody has who says none. There are no others here: a file is one.
+        failed_max: how many entries a failed list keeps, where the address itself does not say; None keeps all.
+
+    Raises:
+        ConfigurationError: the address cannot be understood, or a namespace was asked for.
+    """
+    address = parse(source)
+    if namespace not in {None, "resque"}:
+        message = f'the namespace "{namespace}": SQLite has none, a file is one. Give each application its own file.'
+        raise ConfigurationError([Problem("namespace", "namespace", message)])
+    return SQLiteBroker(address, failed_max=address.failed_max or failed_max)

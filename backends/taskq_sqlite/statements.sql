@@ -1,0 +1,255 @@
+-- The statements, in a job's order of life. Each has a name, and a word on why it is as it is.
+-- {wanted} stands for a list of values (place, queue's name), one for each queue that is looked at.
+
+-- ---- queues
+
+-- name: queue_id
+SELECT id FROM taskq_queues WHERE name = ?;
+
+-- name: add_queue
+INSERT INTO taskq_queues (name) VALUES (?);
+
+-- name: last_pos
+-- Never min and max in one SELECT: that scans the queue.
+SELECT coalesce(max(pos), 0) FROM taskq_jobs WHERE queue = ?;
+
+-- name: first_pos
+SELECT coalesce(min(pos), 1) FROM taskq_jobs WHERE queue = ?;
+
+-- name: add_job
+INSERT INTO taskq_jobs (queue, pos, body) VALUES (?, ?, ?);
+
+-- name: size
+SELECT count(*) FROM taskq_jobs WHERE queue = (SELECT id FROM taskq_queues WHERE name = ?);
+
+-- name: queues
+SELECT name FROM taskq_queues;
+
+-- name: peek
+SELECT body FROM taskq_jobs WHERE queue = (SELECT id FROM taskq_queues WHERE name = ?)
+ORDER BY pos LIMIT ? OFFSET ?;
+
+-- name: remove
+DELETE FROM taskq_jobs WHERE queue = (SELECT id FROM taskq_queues WHERE name = ?) AND body = ?;
+
+-- name: empty_queue
+DELETE FROM taskq_jobs WHERE queue = (SELECT id FROM taskq_queues WHERE name = ?);
+
+-- name: remove_queue
+DELETE FROM taskq_queues WHERE name = ?;
+
+-- ---- reserving
+
+-- name: seat
+-- A worker under its process part with what it holds, first first; one row with no place where it holds nothing.
+SELECT w.id, w.last, w.answer, w.batch, f.place, f.started
+FROM taskq_workers AS w LEFT JOIN taskq_in_flight AS f ON f.worker = w.id
+WHERE w.name = ? AND w.process = ? ORDER BY f.place;
+
+-- name: next_job
+-- The first job of the first queue that has one and is not paused. The inner min(pos) is one step in the index for each
+-- queue; the sort is over queues, not over jobs. SQL does not promise the order of VALUES.
+SELECT wanted.column1, j.queue, j.id, j.pos, j.body
+FROM (VALUES {wanted}) AS wanted
+JOIN taskq_queues AS q ON q.name = wanted.column2
+JOIN taskq_jobs AS j ON j.queue = q.id AND j.pos = (SELECT min(pos) FROM taskq_jobs WHERE queue = q.id)
+WHERE NOT EXISTS (SELECT 1 FROM taskq_paused WHERE queue = q.name)
+AND NOT EXISTS (SELECT 1 FROM taskq_meta WHERE key = 'all paused')
+ORDER BY wanted.column1 LIMIT 1;
+
+-- name: more_jobs
+-- Those behind it in the same queue.
+SELECT id, body FROM taskq_jobs WHERE queue = ? AND pos > ? ORDER BY pos LIMIT ?;
+
+-- name: take_job
+DELETE FROM taskq_jobs WHERE id = ?;
+
+-- name: hold_job
+INSERT INTO taskq_in_flight (worker, place, started, queue, run_at, body) VALUES (?, ?, ?, ?, ?, ?);
+
+-- name: held
+SELECT place, started, queue, run_at, body FROM taskq_in_flight WHERE worker = ? ORDER BY place;
+
+-- name: ready
+-- Whether there is work in one of the queues.
+SELECT EXISTS (
+  SELECT 1 FROM (VALUES {wanted}) AS wanted
+  JOIN taskq_queues AS q ON q.name = wanted.column2
+  WHERE EXISTS (SELECT 1 FROM taskq_jobs WHERE queue = q.id)
+  AND NOT EXISTS (SELECT 1 FROM taskq_paused WHERE queue = q.name)
+) AND NOT EXISTS (SELECT 1 FROM taskq_meta WHERE key = 'all paused');
+
+-- name: ready_anywhere
+SELECT EXISTS (
+  SELECT 1 FROM taskq_queues AS q
+  WHERE EXISTS (SELECT 1 FROM taskq_jobs WHERE queue = q.id)
+  AND NOT EXISTS (SELECT 1 FROM taskq_paused WHERE queue = q.name)
+) AND NOT EXISTS (SELECT 1 FROM taskq_meta WHERE key = 'all paused');
+
+-- name: turned
+-- A reserve's token and answer, what it settled, and under which token it took anything.
+UPDATE taskq_workers
+SET last = ?, answer = ?, batch = ?, processed = processed + ?, changes = changes + 1
+WHERE id = ?;
+
+-- ---- settling
+
+-- name: settle_up_to
+-- A job and those held before it.
+DELETE FROM taskq_in_flight WHERE worker = ? AND place <= ?;
+
+-- name: settle_one
+DELETE FROM taskq_in_flight WHERE worker = ? AND place = ?;
+
+-- name: begin
+UPDATE taskq_in_flight SET started = 1 WHERE worker = ? AND place = ?;
+
+-- name: noted
+UPDATE taskq_workers SET processed = processed + ?, changes = changes + 1 WHERE id = ?;
+
+-- name: settled
+UPDATE taskq_workers
+SET last = ?, answer = ?, processed = processed + ?, failed = failed + ?, changes = changes + 1
+WHERE id = ?;
+
+-- name: add_failure
+INSERT INTO taskq_failed (queue, entry) VALUES (?, ?);
+
+-- name: trim_failures
+-- All but the newest of a failed list.
+DELETE FROM taskq_failed WHERE queue IS ?1 AND id <= (
+  SELECT id FROM taskq_failed WHERE queue IS ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2
+);
+
+-- ---- workers
+
+-- name: owner
+SELECT process FROM taskq_workers WHERE name = ?;
+
+-- name: register
+INSERT INTO taskq_workers (name, process, registration, started, beat) VALUES (?, ?, ?, ?, ?);
+
+-- name: heartbeat
+UPDATE taskq_workers SET beat = ?, changes = changes + 1 WHERE name = ? AND process = ?;
+
+-- name: idle_worker
+SELECT id FROM taskq_workers AS w
+WHERE name = ? AND process = ? AND NOT EXISTS (SELECT 1 FROM taskq_in_flight WHERE worker = w.id);
+
+-- name: fold_stats
+-- What a worker counted, kept beyond its end.
+UPDATE taskq_stats SET value = value + (
+  SELECT CASE taskq_stats.name WHEN 'failed' THEN failed ELSE processed END FROM taskq_workers WHERE id = ?
+);
+
+-- name: forget_worker
+DELETE FROM taskq_workers WHERE id = ?;
+
+-- name: workers
+-- One statement, so that it is one picture: a job is in nobody's hands twice.
+SELECT w.name, w.process, w.registration, w.started, w.beat, w.batch, w.changes, w.processed, w.failed,
+  f.place, f.started, f.queue, f.run_at, f.body
+FROM taskq_workers AS w LEFT JOIN taskq_in_flight AS f ON f.worker = w.id
+ORDER BY w.name, f.place;
+
+-- name: worker
+SELECT w.name, w.process, w.registration, w.started, w.beat, w.batch, w.changes, w.processed, w.failed,
+  f.place, f.started, f.queue, f.run_at, f.body
+FROM taskq_workers AS w LEFT JOIN taskq_in_flight AS f ON f.worker = w.id
+WHERE w.name = ? ORDER BY f.place;
+
+-- name: claim
+-- One that lies in the future is of a clock that was set back, and holds nobody up.
+SELECT worker FROM taskq_claims WHERE name = ?1 AND since <= ?2 AND since + seconds > ?2;
+
+-- name: set_claim
+INSERT OR REPLACE INTO taskq_claims (name, worker, since, seconds) VALUES (?, ?, ?, ?);
+
+-- name: as_seen
+-- The worker, if nobody wrote anything about it since.
+SELECT id FROM taskq_workers WHERE name = ? AND process = ? AND changes = ?;
+
+-- name: count_lost
+UPDATE taskq_workers SET processed = processed + 1, failed = failed + 1 WHERE id = ?;
+
+-- name: drop_held
+DELETE FROM taskq_in_flight WHERE worker = ?;
+
+-- ---- pause
+
+-- name: pause_all
+INSERT OR REPLACE INTO taskq_meta (key, value) VALUES ('all paused', 'yes');
+
+-- name: unpause_all
+DELETE FROM taskq_meta WHERE key = 'all paused';
+
+-- name: pause
+INSERT OR IGNORE INTO taskq_paused (queue) VALUES (?);
+
+-- name: unpause
+DELETE FROM taskq_paused WHERE queue = ?;
+
+-- name: all_paused
+SELECT EXISTS (SELECT 1 FROM taskq_meta WHERE key = 'all paused');
+
+-- name: paused
+SELECT queue FROM taskq_paused;
+
+-- ---- failures
+
+-- name: failures
+-- OFFSET walks the index alone: 31 ms for 250,000.
+SELECT entry FROM taskq_failed WHERE queue IS ? ORDER BY id LIMIT ? OFFSET ?;
+
+-- name: failure_count
+SELECT count(*) FROM taskq_failed WHERE queue IS ?;
+
+-- name: failed_queues
+-- A step of the index for each queue; DISTINCT would walk every entry.
+WITH RECURSIVE seen (queue) AS (
+  SELECT min(queue) FROM taskq_failed
+  UNION ALL
+  SELECT (SELECT min(queue) FROM taskq_failed WHERE queue > seen.queue) FROM seen WHERE seen.queue IS NOT NULL
+)
+SELECT queue FROM seen WHERE queue IS NOT NULL;
+
+-- name: failures_near
+SELECT id, entry = ? FROM taskq_failed WHERE queue IS ? ORDER BY id LIMIT ? OFFSET ?;
+
+-- name: failure_anywhere
+SELECT id FROM taskq_failed WHERE queue IS ? AND entry = ? ORDER BY id LIMIT 1;
+
+-- name: failure_begins
+-- Whether there is an entry that begins like this.
+SELECT EXISTS (SELECT 1 FROM taskq_failed WHERE queue IS ?1 AND substr(entry, 1, length(?2)) = ?2);
+
+-- name: replace_failure
+UPDATE taskq_failed SET entry = ? WHERE id = ? AND entry = ?;
+
+-- name: remove_failure
+DELETE FROM taskq_failed WHERE id = ? AND entry = ?;
+
+-- name: clear_failures
+DELETE FROM taskq_failed WHERE queue IS ?;
+
+-- ---- statistics
+
+-- name: stats
+SELECT
+  (SELECT value FROM taskq_stats WHERE name = 'processed') + (SELECT coalesce(sum(processed), 0) FROM taskq_workers),
+  (SELECT value FROM taskq_stats WHERE name = 'failed') + (SELECT coalesce(sum(failed), 0) FROM taskq_workers);
+
+-- ---- the file
+
+-- name: has_schema
+SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'taskq_meta');
+
+-- name: schema_version
+SELECT value FROM taskq_meta WHERE key = 'schema';
+
+-- name: set_schema_version
+INSERT OR REPLACE INTO taskq_meta (key, value) VALUES ('schema', ?);
+
+-- name: touch
+-- A write that changes nothing but the log: done at FULL it puts all before it on the disk.
+UPDATE taskq_meta SET value = value WHERE key = 'schema';
