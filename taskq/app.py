@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypedDict, cast
 
@@ -19,7 +20,7 @@ from taskq.broker import Broker
 from taskq.chain import Hooks
 from taskq.config import Config
 from taskq.definition import ClassMethods, JobDefinition
-from taskq.errors import ConfigurationError, InvalidPayload, NotAJob, PayloadTooLarge, Problem
+from taskq.errors import ConfigurationError, InvalidPayload, NotAJob, PayloadTooLarge, Problem, UnserializableArgument
 from taskq.failed_jobs import Failures
 from taskq.failure_handler import FailureHandler
 from taskq.hook import Accepted, Enqueued, EnqueueRequest, Vetoed
@@ -34,7 +35,7 @@ if TYPE_CHECKING:  # a producer performs nothing: it should not pay for the impo
 
 __all__ = ["DecodedJob", "Info", "TaskQ"]
 
-_Encoder: TypeAlias = Callable[[JobDefinition | None, str, tuple[object, ...], Mapping[str, object]], bytes]
+_Encoder: TypeAlias = Callable[[tuple[object, ...], Mapping[str, object]], bytes]
 
 _PAGE: Final = 1000
 _NOTHING: Final[Mapping[str, object]] = MappingProxyType({})  # hooks see it: it must stay empty
@@ -69,6 +70,26 @@ class DecodedJob:
     problem: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Calls behind one another that are alike but for their arguments: what is looked up for one holds for all."""
+
+    job: str
+    queue: str
+    front: bool
+    wrapped: bool
+    bodies: list[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class _Push:
+    """Payloads that go into a queue in one write."""
+
+    queue: str
+    front: bool
+    bodies: list[bytes]
+
+
 class TaskQ(Verbs):
     """An application. Safe to use from several threads, and in a child after a fork.
 
@@ -101,7 +122,7 @@ class TaskQ(Verbs):
         self._handlers: tuple[FailureHandler, ...] | None = None
         self._tools: Tools | None = None
         self._inline: Tools | None = None
-        self._encode: _Encoder | None = None
+        self._encoders: dict[JobDefinition | None, _Encoder] = {}
         self._senders: dict[JobDefinition | None, Callable[[EnqueueRequest], Enqueued] | None] = {}
 
     # ---- what the configuration names, loaded when it is first needed
@@ -237,7 +258,7 @@ class TaskQ(Verbs):
             self._options_known().check(call.declared, f"options(...) of {call.job}")
         wrapped = self._sender(call.definition)
         if wrapped is None:
-            body = self._encoded(call.definition, call.job, call.args, _NOTHING)
+            body = self._encoder(call.definition, call.job)(call.args, _NOTHING)
             self.broker.push(call.queue, (body,), front=call.front)
             return Accepted(call.job, call.queue, body)
         said = call.definition.options if call.definition is not None else _NOTHING
@@ -259,54 +280,64 @@ class TaskQ(Verbs):
             BrokerUnavailable: a note on it says how many had been enqueued before.
         """
         calls = list(calls)
-        answers = self._ready(calls)
-        waiting: dict[tuple[str, bool], list[bytes]] = {}
+        for kind in {*map(type, calls)} - {Call}:
+            raise NotAJob(f"A value of type {kind.__name__}", "enqueue_many takes calls: send_email.call(to).")
+        answers, steps = self._planned(calls)
         sent = 0
-
-        def push(queue: str, front: bool) -> None:
-            nonlocal sent
-            if bodies := waiting.pop((queue, front), None):
-                self.broker.push(queue, bodies, front=front)
-                sent += len(bodies)
-
         try:
-            for place, call in enumerate(calls):
-                ready = answers[place]
-                if isinstance(ready, Accepted):
-                    waiting.setdefault((call.queue, call.front), []).append(ready.payload)
-                    continue
-                push(call.queue, front=False)
-                push(call.queue, front=True)
-                answers[place] = self.enqueue_call(call)
-                sent += 1
-            for queue, front in list(waiting):
-                push(queue, front)
+            for step in steps:
+                if isinstance(step, _Push):
+                    self.broker.push(step.queue, step.bodies, front=step.front)
+                    sent += len(step.bodies)
+                else:
+                    answers[step] = self.enqueue_call(calls[step])
+                    sent += 1
         except Exception as error:
             error.add_note(f"Before this, {sent} of {len(calls)} calls had been enqueued.")
             raise
         return cast("list[Enqueued]", answers)
 
-    def _ready(self, calls: Sequence[Call]) -> list[Enqueued | None]:
-        """What each call that nothing wraps will be answered, once it is pushed; None for one that something wraps.
+    def _planned(self, calls: Sequence[Call]) -> tuple[list[Enqueued | None], list[_Push | int]]:
+        """What each call will be answered, None where something wraps it; and what is to be done, in order.
 
-        All are checked and encoded: it raises as `enqueue` would.
+        All are checked and encoded: it raises as `enqueue` would. To be done are pushes, and the places of calls that
+        something wraps. What is to follow such a call into its queue is no part of a push that goes before it.
         """
         answers: list[Enqueued | None] = []
-        wrapped: dict[JobDefinition | None, bool] = {}
-        encoded = self._encoder()
-        for call in calls:
-            if not isinstance(call, Call):
-                raise NotAJob(
-                    f"A value of type {type(call).__name__}", "enqueue_many takes calls: send_email.call(to)."
-                )
-            definition, job, args, queue, _front, declared = call
+        steps: list[_Push | int] = []
+        open_pushes: dict[tuple[str, bool], _Push] = {}
+        for run in self._runs(calls):
+            job, queue, count = run.job, run.queue, len(run.bodies)
+            if run.wrapped:
+                open_pushes.pop((queue, False), None)
+                open_pushes.pop((queue, True), None)
+                steps += range(len(answers), len(answers) + count)
+                answers += [None] * count
+                continue
+            push = open_pushes.get((queue, run.front))
+            if push is None:
+                push = open_pushes[queue, run.front] = _Push(queue, run.front, [])
+                steps.append(push)
+            push.bodies.extend(run.bodies)
+            answers += map(tuple.__new__, repeat(Accepted), zip(repeat(job), repeat(queue), run.bodies))
+        return answers, steps
+
+    def _runs(self, calls: Sequence[Call]) -> list[_Run]:
+        """The calls, checked and encoded, in their order."""
+        runs: list[_Run] = []
+        extra = _NOTHING
+        of, name, to, ahead = None, "", "", False  # no job has an empty name: the first call begins a run
+        bodies: list[bytes] = []
+        for definition, job, args, queue, front, declared in calls:
+            if definition is not of or queue is not to or front is not ahead or job is not name:
+                of, name, to, ahead = definition, job, queue, front
+                encoded = self._encoder(definition, job)
+                bodies = []
+                runs.append(_Run(job, queue, front, self._sender(definition) is not None, bodies))
             if declared:
                 self._options_known().check(declared, f"options(...) of {job}")
-            if definition not in wrapped:
-                wrapped[definition] = self._sender(definition) is not None
-            body = encoded(definition, job, args, _NOTHING)
-            answers.append(None if wrapped[definition] else Accepted(job, queue, body))
-        return answers
+            bodies.append(encoded(args, extra))
+        return runs
 
     def _sender(self, definition: JobDefinition | None) -> Callable[[EnqueueRequest], Enqueued] | None:
         """What enqueues calls of this job within all that wraps them; None where nothing does."""
@@ -347,7 +378,7 @@ class TaskQ(Verbs):
         return enqueue
 
     def _put(self, definition: JobDefinition | None, request: EnqueueRequest) -> Accepted:
-        body = self._encoded(definition, request.job, request.args, request.extra)
+        body = self._encoder(definition, request.job)(request.args, request.extra)
         if self.config.inline:
             self._perform(body, request.queue)
         else:
@@ -364,27 +395,32 @@ class TaskQ(Verbs):
             )
         perform_inline(self._inline, body, queue)
 
-    def _encoded(
-        self, definition: JobDefinition | None, job: str, args: tuple[object, ...], extra: Mapping[str, object]
-    ) -> bytes:
-        return self._encoder()(definition, job, args, extra)
+    def _encoder(self, definition: JobDefinition | None, job: str) -> _Encoder:
+        """What makes payloads of bound calls of a job. It looks nothing up but in its own closure."""
+        encoder = self._encoders.get(definition)
+        if encoder is None or definition is None or job != definition.name:
+            encoder = self._new_encoder(definition, job)
+            if definition is not None and job == definition.name:
+                self._encoders[definition] = encoder
+        return encoder
 
-    def _encoder(self) -> _Encoder:
-        """What makes a payload of a bound call. Made once: it looks nothing up but in its own closure."""
-        if self._encode is None:
-            dumps, most, encode = self.serializer.dumps, self.config.max_payload, envelope.encode
+    def _new_encoder(self, definition: JobDefinition | None, job: str) -> _Encoder:
+        dumps, most = self.serializer.dumps, self.config.max_payload
+        begins, completed = envelope.beginning(job), envelope.completed
+        names_of = definition.signature.names if definition is not None else _by_place
 
-            def encoded(
-                definition: JobDefinition | None, job: str, args: tuple[object, ...], extra: Mapping[str, object]
-            ) -> bytes:
-                names = definition.signature.names(args) if definition is not None else _by_place(args)
-                body = encode(job, dumps(job, names, args), extra)
-                if len(body) > most:
-                    raise PayloadTooLarge(job, len(body), most)
-                return body
+        def encoded(args: tuple[object, ...], extra: Mapping[str, object]) -> bytes:
+            try:
+                text = dumps(job, (), args)
+            except UnserializableArgument:
+                # Now with the names that its error needs: to find them for every call would cost a fifth of this.
+                text = dumps(job, names_of(args), args)
+            body = completed(begins, text, extra)
+            if len(body) > most:
+                raise PayloadTooLarge(job, len(body), most)
+            return body
 
-            self._encode = encoded
-        return self._encode
+        return encoded
 
     def _options_known(self) -> KnownOptions:
         if self._known is None:
@@ -406,7 +442,7 @@ class TaskQ(Verbs):
         if args or kwargs:
             # Bound before anybody is told, so that a wrong call disturbs nothing.
             call = make_call(self.registry, job, args, kwargs, CallOptions(queue=place))
-            bodies = [self._encoded(definition, name, call.args, _NOTHING) for name in names]
+            bodies = [self._encoder(definition, name)(call.args, _NOTHING) for name in names]
         if False in [before(*args, **kwargs) for before in methods.before_dequeue]:
             return 0
         if args or kwargs:

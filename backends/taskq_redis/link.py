@@ -26,6 +26,7 @@ from taskq_redis.scripts import Script
 __all__ = ["Connect", "Connection", "Links", "own_connection_ids", "pack", "pack_script", "socket_of"]
 
 _IDLE = 1.0  # seconds a kept connection may be old before it is looked at: one look costs 3 us, a call 90
+_SIZES = 4096  # lengths of words remembered at most
 _KEPT = 32  # idle connections at most; one a thread is what there is
 
 
@@ -43,9 +44,26 @@ Connect = Callable[..., Connection]
 """Makes a connection that is not yet open. Keywords go over what the address says: timeouts, protocol."""
 
 
+class _Heads(dict[int, bytes]):
+    """What stands before a word of so many bytes: made once for each length, which many words have in common."""
+
+    def __missing__(self, size: int) -> bytes:
+        head = b"\r\n$%d\r\n" % size
+        if len(self) < _SIZES:
+            self[size] = head
+        return head
+
+
+_heads = _Heads()
+
+
 def pack(*words: bytes) -> bytes:
     """A command as it is sent."""
-    return b"*%d\r\n" % len(words) + b"".join([b"$%d\r\n%b\r\n" % (len(word), word) for word in words])
+    # Of 1,000 words this takes 0.08 us each, formatting them one by one 0.2.
+    parts = [b""] * (2 * len(words))
+    parts[::2] = map(_heads.__getitem__, map(len, words))
+    parts[1::2] = words
+    return b"*%d%b\r\n" % (len(words), b"".join(parts))
 
 
 _CLIENT_ID = pack(b"CLIENT", b"ID")

@@ -329,6 +329,22 @@ def test_enqueue_many_keeps_the_order_around_a_job_that_is_wrapped(app: taskq.Ta
     assert [json.loads(body)["args"] for body in waiting(app, "hooked")] == [[1], [2], [3]]
 
 
+def test_enqueue_many_takes_calls_that_alternate_or_name_their_queue_anew(app: taskq.TaskQ) -> None:
+    calls = [
+        app.options(queue="EMAILS".lower(), front=number == 2).call(job, number)
+        for number in range(4)
+        for job in ("send", Report)
+    ]
+    answers = app.enqueue_many(calls)
+    assert [(answer.job, answer.queue) for answer in answers if isinstance(answer, Accepted)] == [
+        ("send", "emails"),
+        ("Report", "emails"),
+    ] * 4
+    assert [(json.loads(body)["class"], json.loads(body)["args"]) for body in waiting(app, "emails")] == [
+        (name, [number]) for number in (2, 0, 1, 3) for name in ("send", "Report")
+    ]
+
+
 def test_enqueue_many_says_how_far_it_came(app: taskq.TaskQ, monkeypatch: pytest.MonkeyPatch) -> None:
     push = app.broker.push
 

@@ -54,6 +54,15 @@ def test_importing_it_imports_none_of_its_own_modules_but_one() -> None:
     assert printed(code) == "['taskq.in_force']"
 
 
+def test_defining_a_job_imports_nothing_of_what_enqueueing_needs() -> None:
+    code = """
+import taskq
+@taskq.job(queue="emails")
+def send(to: str) -> None: ...
+print([name for name in ("taskq.app", "taskq.hook", "taskq.records") if name in sys.modules])"""
+    assert printed(code) == "[]"
+
+
 def test_a_job_whose_module_was_imported_alone_finds_its_application() -> None:
     code = """
 from taskq.jobs import job
