@@ -10,6 +10,8 @@ import pytest
 
 from tests.support.redis_server import RedisServer
 
+pytest_plugins = ["pytester"]
+
 # An example is slow because the machine is busy, not because the code is: no test here is timed.
 hypothesis.settings.register_profile("taskq", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("taskq")

@@ -6,9 +6,10 @@ import pytest
 
 from taskq import plugins
 from taskq.app import TaskQ
-from taskq.failure_handler import Fail, Failure
+from taskq.failure_handler import Fail, Failure, FailureHandler
 from taskq.records import Crash, ErrorRecord, Payload
 from taskq.registry import Registry
+from taskq.testing.contract import FailureHandlerContract
 from taskq.worker.loop import work
 from taskq_failed import FailedList, FailedListPerQueue
 from tests.support.bench import Bench, failed_jobs, payload
@@ -20,12 +21,21 @@ def failure(cause: ErrorRecord | Crash) -> Failure:
     return Failure(Payload("job", (1,)), payload("job", 1), "mail", "host:1:mail", cause, 1.0, 2.0)
 
 
-@pytest.mark.parametrize("cause", CAUSES)
-class TestDecide:
-    def test_of_broker_is_the_one_failed_list(self, cause: ErrorRecord | Crash) -> None:
+class TestFailedList(FailureHandlerContract):
+    def make_handler(self) -> FailureHandler:
+        return FailedList()
+
+    @pytest.mark.parametrize("cause", CAUSES)
+    def test_decide_is_the_one_failed_list(self, cause: ErrorRecord | Crash) -> None:
         assert FailedList().decide(failure(cause)) == Fail()
 
-    def test_of_multi_queue_is_the_failed_list_of_the_queue(self, cause: ErrorRecord | Crash) -> None:
+
+class TestFailedListPerQueue(FailureHandlerContract):
+    def make_handler(self) -> FailureHandler:
+        return FailedListPerQueue()
+
+    @pytest.mark.parametrize("cause", CAUSES)
+    def test_decide_is_the_failed_list_of_the_queue(self, cause: ErrorRecord | Crash) -> None:
         assert FailedListPerQueue().decide(failure(cause)) == Fail(by_queue=True)
 
 

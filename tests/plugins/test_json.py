@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from taskq import envelope
 from taskq.serializer import Serializer
 from taskq_json import JSONSerializer
-from tests.contract.serializer import SerializerContract
+from tests.support.refusals import WordedRefusals
 from tests.support.vectors import vector
 
 MOMENT = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
 
-class TestJSONSerializer(SerializerContract):
+class TestJSONSerializer(WordedRefusals):
     more = (2**64, -(10**100))
 
     def make_serializer(self) -> Serializer:

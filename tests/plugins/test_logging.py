@@ -13,6 +13,7 @@ from taskq.failure_handler import Decision, Discard, Fail, Failure, FailureHandl
 from taskq.hook import Settled
 from taskq.performing import perform
 from taskq.records import Crash, ErrorRecord, Payload
+from taskq.testing.contract import FailureHandlerContract, HookContract
 from taskq.worker.loop import work
 from taskq_failed import FailedList
 from taskq_logging import LogFailures, LoggingHook
@@ -35,6 +36,11 @@ def settled(outcome: str = "done", body: bytes = payload("send", "hunter2"), **f
 
 def logged(caplog: pytest.LogCaptureFixture, name: str) -> list[logging.LogRecord]:
     return [record for record in caplog.records if record.name == name]
+
+
+class TestLoggingHook(HookContract):
+    def make_hook(self) -> LoggingHook:
+        return LoggingHook()
 
 
 class TestLine:
@@ -137,7 +143,10 @@ class TestMarks:
         assert vars(logged(caplog, "shop")[0])["stamp"] == "stamped"
 
 
-class TestLogFailures:
+class TestLogFailures(FailureHandlerContract):
+    def make_handler(self) -> FailureHandler:
+        return LogFailures()
+
     def told(self, caplog: pytest.LogCaptureFixture, cause: ErrorRecord | Crash, decision: Decision) -> str:
         failure = Failure(
             Payload("send", ("hunter2",)), payload("send", "hunter2"), "jobs", "host:1:jobs", cause, 1.0, 2.0

@@ -16,12 +16,12 @@ from taskq import envelope
 from taskq.errors import InvalidPayload
 from taskq.serializer import Serializer
 from taskq_msgpack import MsgpackSerializer
-from tests.contract.serializer import SerializerContract
+from tests.support.refusals import WordedRefusals
 
 TOKYO = dt.timezone(dt.timedelta(hours=9))
 
 
-class TestMsgpackSerializer(SerializerContract):
+class TestMsgpackSerializer(WordedRefusals):
     more = (
         b"\x00\xff",
         dt.datetime(2026, 11, 24, 5, 19, 55, 123456),  # noqa: DTZ001, a time without a zone is carried too

@@ -2,14 +2,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
 
 import pytest
 from taskq_example_hook import SlowJobs
 
 import taskq
+from taskq.testing.contract import HookContract
 
 REGISTRY = taskq.Registry()
+
+
+class TestContract(HookContract):
+    """Every promise of a hook, each tested."""
+
+    job_options: ClassVar[Mapping[str, object]] = {"slow_after": 0.01}
+
+    def make_hook(self) -> SlowJobs:
+        return SlowJobs()
 
 
 @taskq.job(registry=REGISTRY, slow_after=0.01, secret=["token"])

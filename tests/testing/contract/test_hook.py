@@ -1,0 +1,12 @@
+"""The contract of hooks catches each that breaks a promise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from taskq.testing.contract import HookContract
+from tests.testing.contract.judge import assert_each_is_caught
+
+
+def test_every_wrong_hook_is_caught(tmp_path: Path) -> None:
+    assert_each_is_caught(Path(__file__).with_name("wrong_hooks.py"), HookContract, tmp_path)
