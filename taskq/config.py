@@ -42,6 +42,7 @@ class Config:
         burst: whether a worker stops when a reserve finds nothing; an interval of 0 says the same.
         verbose: 0 quiet, 1 Resque's `*** ` lines, 2 the `** [time] pid:` ones.
         execution: where a job is performed: in a child of its own, or in the worker's process.
+        prefetch: how many jobs a worker may hold at once; 1 is strict.
         shutdown_timeout: what TERM and INT give the job in hand; 0 is Resque's way, which kills at once.
         beat: how long between two heartbeats.
         dead_after: the silence after which others may take a worker's jobs. Where it is not set, it follows from the
@@ -79,6 +80,7 @@ class Config:
     burst: bool = False
     verbose: int = 0
     execution: Literal["fork", "inline"] = "fork"
+    prefetch: int = 1
     shutdown_timeout: float = 8.0
     beat: float = 5.0
     dead_after: float = 25.0
@@ -396,6 +398,7 @@ _SETTINGS: Final[Mapping[str, _Setting]] = {
     "burst": _Setting(_truth),
     "verbose": _Setting(_verbosity, variable=""),
     "execution": _Setting(_one_of("fork", "inline"), option="--inline", variable=""),
+    "prefetch": _Setting(_whole(1, "of jobs, ", most=1000)),
     "shutdown_timeout": _Setting(_seconds(zero=True)),
     "beat": _Setting(_seconds(zero=False)),
     "dead_after": _Setting(_seconds(zero=False)),

@@ -123,6 +123,13 @@ class SettledJob:
 
 
 @dataclass(frozen=True, slots=True)
+class GaveBack:
+    """So many jobs that were taken ahead of their turn, and had not begun, are back at the front of their queues."""
+
+    jobs: int
+
+
+@dataclass(frozen=True, slots=True)
 class Heard:
     """A signal came, or its like from the supervisor."""
 
@@ -207,6 +214,7 @@ Event: TypeAlias = (
     | ChildEnding
     | Performed
     | SettledJob
+    | GaveBack
     | Heard
     | Stopping
     | Paused

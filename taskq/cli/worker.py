@@ -43,6 +43,7 @@ __all__ = ["worker"]
 @click.option("--burst", is_flag=True, help="Stop when there is nothing to do.  [TASKQ_BURST]")
 @click.option("--verbose", "-v", count=True, help="Say what happens to jobs; -vv: every step.  [VERBOSE, VVERBOSE]")
 @click.option("--inline", is_flag=True, help="Perform jobs in this process, not in a child each.  [FORK_PER_JOB=false]")
+@click.option("--prefetch", metavar="N", help="Hold up to N jobs: faster, and less strict.  [TASKQ_PREFETCH; 1]")
 @click.option(
     "--shutdown-timeout", metavar="SECONDS", help="What TERM and INT give the job in hand.  [TASKQ_SHUTDOWN_TIMEOUT; 8]"
 )

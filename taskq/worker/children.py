@@ -20,6 +20,7 @@ from taskq.outcome import Done, Failed
 from taskq.records import Crash
 from taskq.worker import orphans
 from taskq.worker.control import Control
+from taskq.worker.hand import Hand
 from taskq.worker.seat import Seat
 from taskq.worker.waiting import readable
 
@@ -94,16 +95,20 @@ class Child:
 class Children:
     """Those of a worker that live, and the watch over the one that performs."""
 
-    def __init__(self, seat: Seat, control: Control, tell: events.Tell, *, beside: Callable[[], None]) -> None:
+    def __init__(
+        self, seat: Seat, hand: Hand, control: Control, tell: events.Tell, *, beside: Callable[[], None]
+    ) -> None:
         """None yet.
 
         Args:
             seat: whose heart is to be kept beating.
+            hand: what the job in hand must not hold up.
             control: what the worker has been told.
             tell: who is told.
             beside: called at each heartbeat: something else to look after while a job is long.
         """
         self._seat = seat
+        self._hand = hand
         self._control = control
         self._tell = tell
         self._beside = beside
@@ -138,6 +143,9 @@ class Children:
         while True:
             now = time.monotonic()
             pause = max(self._end_if_told(child, now) - now, 0.0)
+            look_in = self._hand.look()
+            if look_in is not None:
+                pause = min(pause, look_in)
             fds = list(control.fds)
             if child.pipe is not None:
                 fds.append(child.pipe)

@@ -28,6 +28,7 @@ from taskq.records import Crash
 from taskq.worker import child
 from taskq.worker.children import LOOK, Child, Children
 from taskq.worker.control import Control
+from taskq.worker.hand import Hand
 from taskq.worker.seat import Seat
 
 __all__ = ["Fork"]
@@ -44,6 +45,7 @@ class Fork:
         self,
         tools: Tools,
         seat: Seat,
+        hand: Hand,
         control: Control,
         tell: events.Tell,
         *,
@@ -57,6 +59,7 @@ class Fork:
         Args:
             tools: what performing needs.
             seat: whose heart is to be kept beating.
+            hand: what the job in hand must not hold up.
             control: what the worker has been told.
             tell: who is told.
             beside: called at each heartbeat: something else to look after while a job is long.
@@ -71,7 +74,7 @@ class Fork:
         self._entitle = entitle
         self._term_child = term_child
         self._run_at_exit = run_at_exit
-        self._children = Children(seat, control, tell, beside=beside)
+        self._children = Children(seat, hand, control, tell, beside=beside)
         self._leash: tuple[int, ...]
         self._tie, self._leash = child.prepare_tie()
         self._warned = False

@@ -17,6 +17,7 @@ from taskq.outcome import Outcome
 from taskq.performing import Task, Tools
 from taskq.worker import orphans
 from taskq.worker.control import Control
+from taskq.worker.hand import Hand
 from taskq.worker.heartbeat import Heart
 from taskq.worker.seat import Seat
 from taskq.worker.signals import Ear
@@ -29,12 +30,14 @@ _AGAIN: Final = 0.02  # seconds to the next try to interrupt a job, where taskq'
 class Inline:
     """The execution model `inline`."""
 
-    def __init__(self, tools: Tools, seat: Seat, control: Control, ear: Ear) -> None:
+    def __init__(self, tools: Tools, seat: Seat, hand: Hand, control: Control, ear: Ear) -> None:
         """Not started yet."""
         self._tools = tools
+        self._hand = hand
         self._control = control
         self._ear = ear
         self._heart = Heart(seat, beside=self._look_after_job)
+        hand.watch = self._heart.nudge
         self._busy = False
         self._pid = os.getpid()
         # Whether the job in hand was interrupted, and whether somebody had hurried by then; None where it was not yet.
@@ -90,7 +93,13 @@ class Inline:
         return self._interrupted is None or (self._control.hurried and not self._interrupted)
 
     def _look_after_job(self) -> float | None:
-        """In the heart's thread: hear for the busy one, and interrupt its job when its time is over."""
+        """In the heart's thread: give back what the job in hand holds up, hear for the busy one, interrupt its job."""
+        again, look_in = self._interrupt_if_told(), self._hand.look()
+        if again is None or look_in is None:
+            return look_in if again is None else again
+        return min(again, look_in)
+
+    def _interrupt_if_told(self) -> float | None:
         if not self._busy:
             return None
         self._control.listen()

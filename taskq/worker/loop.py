@@ -12,8 +12,10 @@ from taskq import events
 from taskq.broker import Broker
 from taskq.errors import BrokerUnavailable
 from taskq.performing import Task, Tools, prepare
+from taskq.records import Reservation
 from taskq.worker.control import Control
 from taskq.worker.execution import Execution
+from taskq.worker.hand import Hand
 from taskq.worker.line import Line
 from taskq.worker.lookout import Lookout
 from taskq.worker.outage import GaveUp
@@ -34,6 +36,7 @@ class Worker:
         execution: where it performs.
         control: what it has been told.
         lookout: its watch over other workers.
+        hand: what it holds ahead of its turn.
         settling: how outcomes reach the broker.
         tools: what performing needs.
         tell: who is told what happens.
@@ -48,6 +51,7 @@ class Worker:
     execution: Execution
     control: Control
     lookout: Lookout
+    hand: Hand
     settling: Settling
     tools: Tools
     tell: events.Tell
@@ -88,7 +92,13 @@ def work(worker: Worker) -> None:
 
 
 def _next(worker: Worker) -> Task | None:
-    """The next job, or None where there is none: then the queues were looked at, and what ended well is settled."""
+    """The next job, or None where there is none: then the queues were looked at, and what ended well is settled.
+
+    One that was taken ahead of its turn comes before any look at the queues.
+    """
+    held = worker.hand.begin()
+    if held is not None:
+        return _make_ready(worker, held, ())
     line = worker.line
     names = line.at_hand
     if names is None:
@@ -101,10 +111,13 @@ def _next(worker: Worker) -> Task | None:
     if not reserved.jobs:
         worker.tell(events.Empty(names, None if worker.burst else worker.interval, line.title))
         return None
-    (held,) = reserved.jobs
-    line.took(held.queue)
+    line.took(reserved.jobs[-1].queue)
+    return _make_ready(worker, worker.hand.take(reserved.jobs), names)
+
+
+def _make_ready(worker: Worker, held: Reservation, looked_at: tuple[str, ...]) -> Task:
     task = prepare(held, worker.tools)
-    worker.tell(events.Found(task, names))
+    worker.tell(events.Found(task, looked_at))
     return task
 
 

@@ -24,6 +24,7 @@ from taskq.worker import identity, title
 from taskq.worker.control import Control, Manners
 from taskq.worker.execution import Execution
 from taskq.worker.fork import Fork
+from taskq.worker.hand import Hand
 from taskq.worker.inline import Inline
 from taskq.worker.line import Line
 from taskq.worker.lookout import Lookout
@@ -111,7 +112,8 @@ def run(
             borrowed_host=not set_title,
         )
         lookout = Lookout(app.broker, app.tools, process, outage, tell, beat=config.beat)
-        execution = _execution(app, config, seat, control, ear, lookout, tell, report.entitle)
+        hand = Hand(seat, most=config.prefetch)
+        execution = _execution(app, config, seat, hand, control, ear, lookout, tell, report.entitle)
         worker = Worker(
             broker=app.broker,
             seat=seat,
@@ -119,7 +121,8 @@ def run(
             execution=execution,
             control=control,
             lookout=lookout,
-            settling=Settling(seat, tell),
+            hand=hand,
+            settling=Settling(seat, hand, tell),
             tools=app.tools,
             tell=tell,
             interval=config.interval,
@@ -201,6 +204,7 @@ def _execution(
     app: TaskQ,
     config: Config,
     seat: Seat,
+    hand: Hand,
     control: Control,
     ear: Ear,
     lookout: Lookout,
@@ -216,7 +220,7 @@ def _execution(
             why = f"a child would not see the store of the backend {app.broker.name}."
     if config.execution == "inline" or why:
         tell(events.Chose("in the worker's own process", why))
-        return Inline(app.tools, seat, control, ear)
+        return Inline(app.tools, seat, hand, control, ear)
     tell(events.Chose("in a child of its own each"))
 
     def look_out() -> None:
@@ -228,6 +232,7 @@ def _execution(
     return Fork(
         app.tools,
         seat,
+        hand,
         control,
         tell,
         beside=look_out,

@@ -6,6 +6,7 @@ knows nothing of jobs; it holds reservations.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -14,7 +15,7 @@ from typing import Final, TypeVar
 from taskq import events
 from taskq.broker import Broker
 from taskq.errors import BrokerRefused, BrokerUnavailable, NotRegistered
-from taskq.records import ProcessIdentity, Registration, Reservation, Reserved, Tokens
+from taskq.records import ProcessIdentity, Registration, Reservation, Reserved, Token, Tokens
 from taskq.worker.control import Control
 from taskq.worker.identity import ids
 from taskq.worker.outage import GaveUp, Outage
@@ -33,6 +34,7 @@ class Seat:
         id: its id, once it is registered.
         outage: whether the broker answers.
         next_beat: when the next heartbeat is due, by the monotonic clock.
+        turn: held for as long as a call is asked: another thread may give back what has not begun.
     """
 
     def __init__(
@@ -79,6 +81,9 @@ class Seat:
         self._tokens = Tokens()
         self._told_pruned = False
         self._told_refused = False
+        self._heard = float("-inf")  # when it last asked something that was answered: it was not taken for dead then
+        self._owed: tuple[Sequence[Reservation], Token] | None = None  # given back, but nobody answered
+        self.turn = threading.RLock()
         self.id = ""
         self.next_beat = 0.0
 
@@ -112,6 +117,7 @@ class Seat:
 
     def beat(self) -> None:
         """Write a heartbeat; one try. Safe in a thread of its own beside the worker's other calls."""
+        asked = time.monotonic()
         try:
             known = self._broker.heartbeat(self.id, self._tokens.process)
         except BrokerUnavailable as error:
@@ -128,9 +134,10 @@ class Seat:
         self.outage.answered()
         self._told_refused = False
         self.next_beat = time.monotonic() + self._beat
-        if not known and not self._told_pruned:
-            self._told_pruned = True
-            self._tell(events.Pruned(self.id))
+        if known:
+            self._heard = asked
+        else:
+            self._tell_pruned()
 
     def beat_if_due(self) -> None:
         """`beat`, where the time has come."""
@@ -139,8 +146,8 @@ class Seat:
 
     # ---- jobs
 
-    def reserve(self, queues: Sequence[str], *, settled: Reservation | None = None) -> Reserved:
-        """Settle what ended well, and take what comes next.
+    def reserve(self, queues: Sequence[str], *, limit: int = 1, settled: Reservation | None = None) -> Reserved:
+        """Settle what ended well, and take what comes next: up to `limit` jobs.
 
         Where this worker was taken for dead it registers anew and takes a job under its new registration; what was to
         be settled is somebody else's.
@@ -148,32 +155,66 @@ class Seat:
         Raises:
             GaveUp: the worker was told to end while the broker was away.
         """
-        token = self._tokens.next()
         try:
-            return self._ask(
-                lambda: self._broker.reserve(self.id, queues, token, settled=settled), in_hand=settled is not None
+            return self._change(
+                lambda token: self._broker.reserve(self.id, queues, token, limit=limit, settled=settled),
+                in_hand=settled is not None,
             )
         except NotRegistered:
-            if not self._told_pruned:
-                self._told_pruned = True  # a heart beside this thread would say it too
-                self._tell(events.Pruned(self.id))
+            self._tell_pruned()  # a heart beside this thread may have said it
             self.register()
-            return replace(self.reserve(queues), settled=settled is None)
+            return replace(self.reserve(queues, limit=limit), settled=settled is None)
+
+    def note(self, reservation: Reservation) -> None:
+        """Note that a job held ahead begins, and that those before it ended well. It may be lost."""
+        self._broker.note(reservation)
 
     def finish(self, reservation: Reservation) -> bool:
         """Settle a job as done. False where somebody else settled it, or (GaveUp aside) nobody heard."""
-        token = self._tokens.next()
-        return self._ask(lambda: self._broker.finish(reservation, token), in_hand=True)
+        return self._change(lambda token: self._broker.finish(reservation, token), in_hand=True)
 
     def fail(self, reservation: Reservation, entry: bytes, *, by_queue: bool) -> bool:
         """Settle a job as failed."""
-        token = self._tokens.next()
-        return self._ask(lambda: self._broker.fail(reservation, token, entry, by_queue=by_queue), in_hand=True)
+        return self._change(lambda token: self._broker.fail(reservation, token, entry, by_queue=by_queue), in_hand=True)
 
     def release(self, reservation: Reservation, *, body: bytes | None, front: bool) -> bool:
-        """Put a job back into its queue."""
-        token = self._tokens.next()
-        return self._ask(lambda: self._broker.release([reservation], token, body=body, front=front), in_hand=True)
+        """Put a job that had begun back into its queue."""
+        begun = replace(reservation, started=True)
+        return self._change(lambda token: self._broker.release([begun], token, body=body, front=front), in_hand=True)
+
+    def give_back(self, jobs: Sequence[Reservation], *, once: bool = False) -> None:
+        """Put jobs that have not begun back to the front of their queues, in order.
+
+        Args:
+            jobs: these.
+            once: do not wait for a broker that is away: it is asked again before anything else is.
+
+        Raises:
+            GaveUp: the worker was told to end while the broker was away. Not with `once`.
+        """
+        with self.turn:
+            self._pay_what_is_owed()
+            self._owed = jobs, self._tokens.next()
+            if once:
+                try:
+                    self._give_back()
+                except BrokerUnavailable as error:
+                    self.outage.lost(error, in_hand=True)
+            else:
+                self._pay_what_is_owed()
+
+    def holds(self) -> bool:
+        """Whether what it took is still its own. Asked where it was silent for so long that others may have taken it.
+
+        Raises:
+            GaveUp: the worker was told to end while the broker was away.
+        """
+        if not self._told_pruned and time.monotonic() - self._heard > self._dead_after:
+            if self._ask(lambda: self._broker.heartbeat(self.id, self._tokens.process), in_hand=True):
+                self._heard = time.monotonic()
+            else:
+                self._tell_pruned()
+        return not self._told_pruned
 
     def look(self, call: Callable[[], T]) -> T:
         """Ask something that changes nothing, until it is answered.
@@ -182,6 +223,32 @@ class Seat:
             GaveUp: the worker was told to end while the broker was away.
         """
         return self._ask(call)
+
+    def _change(self, call: Callable[[Token], T], *, in_hand: bool) -> T:
+        with self.turn:
+            if self._owed is not None:
+                self._pay_what_is_owed()
+            token = self._tokens.next()
+            asked = time.monotonic()
+            answer = self._ask(lambda: call(token), in_hand=in_hand)
+            self._heard = asked
+            return answer
+
+    def _pay_what_is_owed(self) -> None:
+        if self._owed is not None:
+            self._ask(self._give_back, in_hand=True)
+
+    def _give_back(self) -> None:
+        assert self._owed is not None
+        jobs, token = self._owed
+        if self._broker.release(jobs, token):
+            self._tell(events.GaveBack(len(jobs)))
+        self._owed = None
+
+    def _tell_pruned(self) -> None:
+        if not self._told_pruned:
+            self._told_pruned = True
+            self._tell(events.Pruned(self.id))
 
     def _ask(self, call: Callable[[], T], *, in_hand: bool = False) -> T:
         if self.outage.since is None:

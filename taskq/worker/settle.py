@@ -15,22 +15,24 @@ from taskq.hook import Settled
 from taskq.outcome import Crashed, Done, Failed, Outcome
 from taskq.performing import Task
 from taskq.records import Crash, ErrorRecord, Reserved
+from taskq.worker.hand import Hand
 from taskq.worker.seat import Seat
 
 __all__ = ["Settling", "entry_for"]
 
 
 class Settling:
-    """Settles outcomes, one after another. A job that ended well waits for the next `reserve` to settle it as well."""
+    """Settles outcomes, one after another. Jobs that ended well wait for the next call to settle them as well."""
 
-    def __init__(self, seat: Seat, tell: events.Tell) -> None:
+    def __init__(self, seat: Seat, hand: Hand, tell: events.Tell) -> None:
         """Nothing waits yet."""
         self._seat = seat
+        self._hand = hand
         self._tell = tell
-        self._done: tuple[Task, Done] | None = None
+        self._done: list[tuple[Task, Done]] = []
 
     def settle(self, task: Task, outcome: Outcome, now: Callable[[], float]) -> None:
-        """Tell the broker how a job ended; where it ended well, with the next `reserve`.
+        """Tell the broker how a job ended; where it ended well, with the next call.
 
         Args:
             task: the job.
@@ -41,14 +43,15 @@ class Settling:
             GaveUp: the worker was told to end while the broker was away.
         """
         match outcome:
-            case Done():
-                self._done = (task, outcome)
+            case Done(seconds):
+                self._done.append((task, outcome))
             case Failed(error, decision, seconds):
                 self._carry_out(task, error, decision, seconds, now())
             case Crashed(crash, decision, seconds):
                 self._carry_out(task, crash, decision, seconds, now())
             case _:
                 assert_never(outcome)
+        self._hand.ran(seconds)
 
     def reserve(self, queues: tuple[str, ...]) -> Reserved:
         """Reserve, and settle with the same call what ended well.
@@ -56,27 +59,24 @@ class Settling:
         Raises:
             GaveUp: the worker was told to end while the broker was away.
         """
-        if self._done is None:
-            return self._seat.reserve(queues)
-        task, done = self._done
-        reserved = self._seat.reserve(queues, settled=task.reservation)
-        self._done = None
-        self._say(task, "done" if reserved.settled else "refused", seconds=done.seconds)
+        limit = self._hand.limit
+        if not self._done:
+            return self._seat.reserve(queues, limit=limit)
+        reserved = self._seat.reserve(queues, limit=limit, settled=self._done[-1][0].reservation)
+        self._say_done(reserved.settled)
         if not reserved.settled and not reserved.jobs:  # then nothing was looked for; the queues may be full
-            return self._seat.reserve(queues)
+            return self._seat.reserve(queues, limit=limit)
         return reserved
 
     def finish(self) -> None:
-        """Settle what ended well, without taking another job.
+        """Settle what ended well and give back what has not begun, without taking another job.
 
         Raises:
             GaveUp: the worker was told to end while the broker was away.
         """
-        if self._done is not None:
-            task, done = self._done
-            settled = self._seat.finish(task.reservation)
-            self._done = None
-            self._say(task, "done" if settled else "refused", seconds=done.seconds)
+        self._hand.give_back()
+        if self._done:
+            self._say_done(self._seat.finish(self._done[-1][0].reservation))
 
     def _carry_out(
         self, task: Task, cause: ErrorRecord | Crash, decision: Decision, seconds: float, failed_at: float
@@ -97,7 +97,18 @@ class Settling:
                 became = "discarded"
             case _:
                 assert_never(decision)
+        self._say_done(True)  # what failed may be another's by now; those before it were noted when it began
+        if not settled:
+            self._hand.lost()
         self._say(task, became if settled else "refused", cause=cause, decision=decision, seconds=seconds)
+
+    def _say_done(self, settled: bool) -> None:
+        """All but the last were noted as done when the one behind them began."""
+        done, self._done = self._done, []
+        for task, outcome in done[:-1]:
+            self._say(task, "done", seconds=outcome.seconds)
+        for task, outcome in done[-1:]:
+            self._say(task, "done" if settled else "refused", seconds=outcome.seconds)
 
     def _say(
         self,

@@ -6,7 +6,7 @@ import io
 import json
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -24,6 +24,7 @@ from taskq.registry import Registry
 from taskq.serializer import Serializer
 from taskq.worker import identity
 from taskq.worker.control import Control, Manners
+from taskq.worker.hand import Hand
 from taskq.worker.inline import Inline
 from taskq.worker.line import Line
 from taskq.worker.lookout import Lookout
@@ -68,6 +69,10 @@ class CutBroker(MemoryBroker):
     away: bool | int = False
     refusing = False
     on_away: Callable[[], None] = staticmethod(lambda: None)
+
+    def note(self, reservation: Reservation) -> None:
+        with suppress(BrokerUnavailable):  # it is lost, as notes may be
+            super().note(reservation)
 
     @contextmanager
     def _held(self) -> Iterator[None]:
@@ -160,6 +165,7 @@ class Bench:
         interval: float = 5.0,
         burst: bool = True,
         beat: float = 5.0,
+        prefetch: int = 1,
         patience: float = 1.0,
         supervisor: int | None = None,
         health_file: Path | None = None,
@@ -199,8 +205,9 @@ class Bench:
             patience=patience,
         )
         self.lookout = Lookout(self.broker, self.tools, self.process, self.outage, tell_all, beat=beat)
-        self.settling = Settling(self.seat, tell_all)
-        self.inline = Inline(self.tools, self.seat, self.control, self.ear)
+        self.hand = Hand(self.seat, most=prefetch)
+        self.settling = Settling(self.seat, self.hand, tell_all)
+        self.inline = Inline(self.tools, self.seat, self.hand, self.control, self.ear)
         self.worker = Worker(
             broker=self.broker,
             seat=self.seat,
@@ -208,6 +215,7 @@ class Bench:
             execution=self.inline,
             control=self.control,
             lookout=self.lookout,
+            hand=self.hand,
             settling=self.settling,
             tools=self.tools,
             tell=tell_all,

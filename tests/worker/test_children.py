@@ -49,7 +49,7 @@ class Watched(Children):
     """Those of a worker on a bench."""
 
     def __init__(self, bench: Bench, beside: Callable[[], None] = lambda: None) -> None:
-        super().__init__(bench.seat, bench.control, bench.worker.tell, beside=beside)
+        super().__init__(bench.seat, bench.hand, bench.control, bench.worker.tell, beside=beside)
 
     def make(self, acts: Acts) -> Child:
         """A child in a group of its own that acts, then exits with 0."""

@@ -34,7 +34,7 @@ class Forking(Bench):
         **more: Any,
     ) -> None:
         super().__init__(*written, hooks=hooks, manners=manners or Manners(), beat=0.05)
-        self.fork = Fork(self.tools, self.seat, self.control, self.worker.tell, **more)
+        self.fork = Fork(self.tools, self.seat, self.hand, self.control, self.worker.tell, **more)
 
     def __enter__(self) -> Self:
         super().__enter__()

@@ -22,12 +22,12 @@ def heart(bench: Bench) -> Pair:
 
 
 def inline(bench: Bench) -> Pair:
-    made = Inline(bench.tools, bench.seat, bench.control, bench.ear)
+    made = Inline(bench.tools, bench.seat, bench.hand, bench.control, bench.ear)
     return made.start, made.stop
 
 
 def fork(bench: Bench) -> Pair:
-    made = Fork(bench.tools, bench.seat, bench.control, bench.told)
+    made = Fork(bench.tools, bench.seat, bench.hand, bench.control, bench.told)
     return made.start, made.stop
 
 

@@ -1,0 +1,134 @@
+"""The jobs that a worker took ahead of their turn (`--prefetch`): how many, which comes next, when they go back.
+
+They lie at the broker as this worker's own, in order. One that runs long must not hold up the others: so a batch is
+sized to what ran lately, and where a job is overdue all the same, what has not begun goes back to the front.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from taskq.records import Reservation
+from taskq.worker.seat import Seat
+
+__all__ = ["Hand"]
+
+_BATCH: Final = 0.1  # seconds of work that a batch may hold, as far as can be told; and that a job may hold it up
+
+
+class Hand:
+    """What one worker holds ahead. `look` may be called from another thread than the rest.
+
+    Attributes:
+        watch: called when somebody is to begin calling `look`, while a job may be in hand; again when that said None.
+    """
+
+    def __init__(
+        self,
+        seat: Seat,
+        *,
+        most: int = 1,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Nothing is held yet.
+
+        Args:
+            seat: the worker whose jobs they are.
+            most: how many jobs it may hold at once, the one that is performed included.
+            clock: monotonic seconds.
+        """
+        self._seat = seat
+        self._most = most
+        self._clock = clock
+        self.watch: Callable[[], None] = lambda: None
+        self._ahead: deque[Reservation] = deque()
+        self._seconds = _BATCH  # that a job takes; nothing is known yet, so one at a time
+        self._begun = 0
+        self._watched = False
+        self._seen, self._seen_at = -1, 0.0
+
+    @property
+    def limit(self) -> int:
+        """How many jobs to take now."""
+        if self._most == 1:
+            return 1
+        return max(1, min(self._most, int(_BATCH / max(self._seconds, 1e-6))))
+
+    def take(self, jobs: Sequence[Reservation]) -> Reservation:
+        """Hold what a reserve answered; the first of it begins."""
+        self._begun += 1
+        if len(jobs) > 1:
+            self._ahead.extend(jobs[1:])
+            if not self._watched:
+                self._watched = True
+                self.watch()
+        return jobs[0]
+
+    def begin(self) -> Reservation | None:
+        """The next of those held, which begins now; None where none is left, or they are not this worker's any more."""
+        if not self._ahead:
+            return None
+        with self._seat.turn:
+            if not self._ahead:  # given back this moment
+                return None
+            if not self._seat.holds():
+                self._ahead.clear()
+                return None
+            held = self._ahead.popleft()
+            self._begun += 1
+            self._seat.note(held)
+        return held
+
+    def ran(self, seconds: float) -> None:
+        """Learn how long a job took. A long one counts at once, short ones by and by."""
+        if self._most > 1:
+            self._seconds = seconds if seconds > self._seconds else 0.8 * self._seconds + 0.2 * seconds
+
+    def lost(self) -> None:
+        """Somebody else has what was held: none of it begins here."""
+        self._ahead.clear()
+
+    def give_back(self) -> None:
+        """Put what has not begun back to the front of its queues, in order.
+
+        Raises:
+            GaveUp: the worker was told to end while the broker was away; they are left to recovery.
+        """
+        with self._seat.turn:
+            jobs = tuple(self._ahead)
+            self._ahead.clear()
+            if jobs:
+                self._seat.give_back(jobs)
+
+    def look(self) -> float | None:
+        """Give back where the job in hand is overdue.
+
+        Returns:
+            In how many seconds to look again; None: when `watch` is called.
+        """
+        if not self._watched:
+            return None
+        now = self._clock()
+        if self._seen != self._begun:
+            self._seen, self._seen_at = self._begun, now
+            return _BATCH
+        if now < self._seen_at + _BATCH:
+            return self._seen_at + _BATCH - now
+        if not self._ahead:
+            self._watched = False
+            if not self._ahead:  # else `take` may not have seen that nobody watches any more
+                return None
+            self._watched = True
+        # Where the worker is at the broker just now it is not in a job; and it may be there for as long as an outage.
+        if self._seat.turn.acquire(blocking=False):
+            try:
+                jobs = tuple(self._ahead)
+                if jobs and self._seen == self._begun:
+                    self._ahead.clear()
+                    self._seat.give_back(jobs, once=True)
+            finally:
+                self._seat.turn.release()
+        return _BATCH

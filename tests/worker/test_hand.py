@@ -1,0 +1,328 @@
+"""What a worker holds ahead of its turn: taken, begun, noted, given back, lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Sequence
+
+import pytest
+
+from taskq import events
+from taskq.errors import BrokerUnavailable
+from taskq.records import Reservation, Reserved, Stats, Token
+from taskq.worker.hand import Hand
+from taskq.worker.loop import work
+from tests.support.bench import Bench, Clock, CutBroker, payload
+
+performed: list[object] = []
+
+
+@pytest.fixture(autouse=True)
+def nothing_performed_yet() -> None:
+    performed.clear()
+
+
+def note(value: object = None) -> None:
+    performed.append(value)
+
+
+def fails(value: object = None) -> None:
+    performed.append(value)
+    raise ValueError(f"bad {value}")
+
+
+class Counting(CutBroker):
+    """Remembers how many jobs each reserve asked for."""
+
+    def __init__(self) -> None:
+        super().__init__(clock=Clock())
+        self.limits: list[int] = []
+
+    def reserve(
+        self,
+        worker: str,
+        queues: Sequence[str],
+        token: Token,
+        *,
+        limit: int = 1,
+        settled: Reservation | None = None,
+    ) -> Reserved:
+        self.limits.append(limit)
+        return super().reserve(worker, queues, token, limit=limit, settled=settled)
+
+
+def works(bench: Bench) -> None:
+    with bench:
+        work(bench.worker)
+
+
+def filled(*written: object, jobs: int = 20, prefetch: int = 8, broker: CutBroker | None = None) -> Bench:
+    bench = Bench(note, *written, prefetch=prefetch, broker=broker)
+    for number in range(jobs):
+        bench.push("note", number)
+    return bench
+
+
+def waiting(bench: Bench) -> list[bytes]:
+    return list(bench.broker.peek("jobs", 0, 100))
+
+
+class TestBatches:
+    def test_performs_all_in_order_and_counts_each_once(self) -> None:
+        bench = filled()
+        works(bench)
+        assert performed == list(range(20))
+        assert bench.broker.stats() == Stats(processed=20, failed=0)
+        assert [event.settled.outcome for event in bench.told.of(events.SettledJob)] == ["done"] * 20
+        assert bench.broker.workers() == []
+
+    def test_the_first_is_taken_alone_for_nobody_knows_how_long_it_takes(self) -> None:
+        broker = Counting()
+        works(filled(broker=broker))
+        assert broker.limits[0] == 1
+        assert max(broker.limits) == 8
+
+    def test_strict_is_one_at_a_time(self) -> None:
+        broker = Counting()
+        works(filled(prefetch=1, broker=broker))
+        assert set(broker.limits) == {1}
+
+    def test_one_that_fails_in_the_middle_is_failed_and_those_before_it_are_done(self) -> None:
+        bench = filled(fails, jobs=6)
+        bench.push("fails", "x")
+        for number in range(6, 10):
+            bench.push("note", number)
+        works(bench)
+        assert performed == [0, 1, 2, 3, 4, 5, "x", 6, 7, 8, 9]
+        assert bench.broker.stats() == Stats(processed=11, failed=1)
+
+    def test_a_higher_queue_is_looked_at_with_each_batch(self) -> None:
+        def pushes_high() -> None:
+            performed.append("pushed")
+            bench.push("note", "high", queue="high")
+
+        bench = Bench(note, pushes_high, queues="high,low", prefetch=4)
+        bench.push("note", 0, queue="low")
+        bench.push("pushes_high", queue="low")
+        for number in range(1, 12):
+            bench.push("note", number, queue="low")
+        works(bench)
+        assert performed.index("high") <= performed.index("pushed") + 4
+
+
+class TestSizing:
+    def hand(self, most: int = 32) -> Hand:
+        return Hand(Bench().seat, most=most, clock=Clock())
+
+    def test_grows_to_what_may_be_held_while_jobs_are_short(self) -> None:
+        hand = self.hand()
+        limits = []
+        for _ in range(40):
+            hand.ran(0.0001)
+            limits.append(hand.limit)
+        assert limits == sorted(limits)
+        assert limits[-1] == 32
+
+    def test_holds_a_tenth_of_a_second_of_work(self) -> None:
+        hand = self.hand()
+        for _ in range(100):
+            hand.ran(0.02)
+        assert hand.limit in {4, 5}
+
+    def test_one_long_job_is_enough_to_take_one_at_a_time(self) -> None:
+        hand = self.hand()
+        for _ in range(40):
+            hand.ran(0.0001)
+        hand.ran(0.5)
+        assert hand.limit == 1
+
+
+class TestGivingBack:
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+    def test_a_worker_that_is_told_to_end_gives_back_what_has_not_begun_in_order(self, number: int) -> None:
+        def stop() -> None:
+            signal.raise_signal(number)
+
+        bench = filled(stop, jobs=10)
+        bench.push("stop")
+        for each in range(10, 20):
+            bench.push("note", each)
+        with bench:
+            work(bench.worker)
+        assert performed == list(range(10))
+        assert waiting(bench) == [payload("note", each) for each in range(10, 20)]
+        assert bench.broker.stats() == Stats(processed=11, failed=0)
+        assert bench.broker.workers() == []
+
+    def test_a_paused_worker_holds_nothing(self) -> None:
+        seen: list[list[bytes]] = []
+
+        def pause() -> None:
+            signal.raise_signal(signal.SIGUSR2)
+
+        def told(event: events.Event) -> None:
+            if isinstance(event, events.Paused):
+                seen.append(waiting(bench))
+                assert all(not info.ahead and info.job is None for info in bench.broker.workers())
+                os.kill(os.getpid(), signal.SIGCONT)
+
+        bench = Bench(note, pause, prefetch=8, tell=told)
+        for each in range(10):
+            bench.push("note", each)
+        bench.push("pause")
+        for each in range(10, 14):
+            bench.push("note", each)
+        works(bench)
+        assert seen == [[payload("note", each) for each in range(10, 14)]]
+        assert performed == list(range(14))
+
+    def test_an_overdue_job_holds_no_others_up(self) -> None:
+        given_back = threading.Event()
+
+        def waits() -> None:
+            assert given_back.wait(20)
+            performed.append(waiting(bench))
+
+        def told(event: events.Event) -> None:
+            if isinstance(event, events.GaveBack):
+                given_back.set()
+
+        bench = Bench(note, waits, prefetch=8, tell=told)
+        for each in range(10):
+            bench.push("note", each)
+        bench.push("waits")
+        for each in range(10, 14):
+            bench.push("note", each)
+        works(bench)
+        rest = [payload("note", each) for each in range(10, 14)]
+        assert performed == [*range(10), rest, *range(10, 14)]
+        assert bench.broker.stats() == Stats(processed=15, failed=0)
+
+    def test_what_nobody_answered_to_is_asked_again_before_anything_else(self) -> None:
+        bench = filled(jobs=5)
+        with bench:
+            bench.seat.register()
+            jobs = bench.seat.reserve(["jobs"], limit=4).jobs
+            bench.broker.away = 1
+            bench.seat.give_back(jobs[1:], once=True)
+            assert len(waiting(bench)) == 1
+            assert bench.seat.finish(jobs[0])
+        assert waiting(bench) == [payload("note", each) for each in range(1, 5)]
+        assert bench.broker.stats() == Stats(processed=1, failed=0)
+
+    def test_an_answer_that_was_lost_gives_back_once(self) -> None:
+        class Forgetful(CutBroker):
+            lose = False
+
+            def release(
+                self,
+                reservations: Sequence[Reservation],
+                token: Token,
+                *,
+                body: bytes | None = None,
+                front: bool = True,
+            ) -> bool:
+                answer = super().release(reservations, token, body=body, front=front)
+                if self.lose:
+                    self.lose = False
+                    raise BrokerUnavailable("memory", "cut", sent="unknown")
+                return answer
+
+        broker = Forgetful(clock=Clock())
+        bench = filled(jobs=5, broker=broker)
+        with bench:
+            bench.seat.register()
+            jobs = bench.seat.reserve(["jobs"], limit=4).jobs
+            broker.lose = True
+            bench.seat.give_back(jobs[1:], once=True)
+            assert bench.seat.finish(jobs[0])
+        assert waiting(bench) == [payload("note", each) for each in range(1, 5)]
+
+
+class TestLooking:
+    def hand(self, ahead: int) -> tuple[Bench, Hand, Clock]:
+        clock = Clock()
+        bench = filled(jobs=10)
+        hand = Hand(bench.seat, most=8, clock=clock)
+        bench.seat.register()
+        hand.take(bench.seat.reserve(["jobs"], limit=ahead + 1).jobs)
+        return bench, hand, clock
+
+    def test_nobody_is_to_look_where_nothing_is_held_ahead(self) -> None:
+        bench, hand, _ = self.hand(0)
+        assert hand.look() is None
+        assert len(waiting(bench)) == 9
+
+    def test_gives_back_once_the_job_in_hand_has_had_its_time(self) -> None:
+        bench, hand, clock = self.hand(3)
+        assert hand.look() == pytest.approx(0.1, abs=1e-5)
+        clock.passes(0.06)
+        assert hand.look() == pytest.approx(0.04, abs=1e-5)
+        assert len(waiting(bench)) == 6
+        clock.passes(0.05)
+        hand.look()
+        assert len(waiting(bench)) == 9
+        assert hand.begin() is None
+        assert hand.look() is None
+
+    def test_a_job_that_began_since_has_its_own_time(self) -> None:
+        bench, hand, clock = self.hand(3)
+        hand.look()
+        clock.passes(0.11)
+        assert hand.begin() is not None
+        assert hand.look() == pytest.approx(0.1, abs=1e-5)
+        assert len(waiting(bench)) == 6
+
+    def test_who_is_at_the_broker_is_not_in_a_job(self) -> None:
+        bench, hand, clock = self.hand(3)
+        hand.look()
+        clock.passes(0.11)
+        looked = threading.Thread(target=hand.look)
+        with bench.seat.turn:
+            looked.start()
+            looked.join(20)
+        assert not looked.is_alive()
+        assert len(waiting(bench)) == 6
+
+
+class TestLosing:
+    def test_nothing_begins_of_what_was_taken_with_the_job_that_somebody_else_settled(self) -> None:
+        def robbed() -> None:
+            [seen] = bench.broker.workers()
+            assert bench.broker.recover(seen, b"{}")
+            bench.seat.beat()  # as the heart does, which hears of it
+
+        bench = Bench(note, robbed, prefetch=8)
+        for each in range(10):
+            bench.push("note", each)
+        bench.push("robbed")
+        for each in range(10, 14):
+            bench.push("note", each)
+        works(bench)
+        assert performed == list(range(14))  # each once: the worker that registered anew took them again
+        assert [event.settled.outcome for event in bench.told.of(events.SettledJob)].count("refused") == 1
+        assert len(bench.told.of(events.Registered)) == 2
+
+    def test_who_was_silent_for_too_long_asks_before_it_begins_what_it_holds(self) -> None:
+        bench = filled(jobs=5)
+        with bench:
+            bench.seat.register()
+            bench.hand.take(bench.seat.reserve(["jobs"], limit=4).jobs)
+            [seen] = bench.broker.workers()
+            assert bench.broker.recover(seen, b"{}")
+            bench.seat._heard = float("-inf")
+            assert bench.hand.begin() is None
+            assert bench.told.of(events.Pruned) == [events.Pruned(bench.seat.id)]
+        assert len(waiting(bench)) == 4
+
+    def test_one_that_is_told_by_its_heart_begins_nothing(self) -> None:
+        bench = filled(jobs=5)
+        with bench:
+            bench.seat.register()
+            bench.hand.take(bench.seat.reserve(["jobs"], limit=4).jobs)
+            [seen] = bench.broker.workers()
+            assert bench.broker.recover(seen, b"{}")
+            bench.seat.beat()
+            assert bench.hand.begin() is None
