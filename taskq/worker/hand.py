@@ -45,7 +45,7 @@ class Hand:
         self._clock = clock
         self.watch: Callable[[], None] = lambda: None
         self._ahead: deque[Reservation] = deque()
-        self._seconds = _BATCH  # that a job takes; nothing is known yet, so one at a time
+        self._seconds: float | None = None  # that a job takes, as far as can be told
         self._begun = 0
         self._watched = False
         self._seen, self._seen_at = -1, 0.0
@@ -53,7 +53,7 @@ class Hand:
     @property
     def limit(self) -> int:
         """How many jobs to take now."""
-        if self._most == 1:
+        if self._most == 1 or self._seconds is None:
             return 1
         return max(1, min(self._most, int(_BATCH / max(self._seconds, 1e-6))))
 
@@ -85,7 +85,8 @@ class Hand:
     def ran(self, seconds: float) -> None:
         """Learn how long a job took. A long one counts at once, short ones by and by."""
         if self._most > 1:
-            self._seconds = seconds if seconds > self._seconds else 0.8 * self._seconds + 0.2 * seconds
+            known = self._seconds
+            self._seconds = seconds if known is None or seconds > known else 0.8 * known + 0.2 * seconds
 
     def lost(self) -> None:
         """Somebody else has what was held: none of it begins here."""

@@ -19,6 +19,20 @@ from tests.support.workers import RunningWorker
 LONG = bool(os.environ.get("TASKQ_TORTURE"))
 """Whether this is the long form (`make torture`)."""
 
+MODELS: dict[str, list[str]] = {
+    "fork": [],
+    "inline": ["--inline"],
+    "inline, prefetch": ["--inline", "--prefetch", "8"],
+    "fork, prefetch": ["--prefetch", "8"],
+}
+"""The ways to run jobs, by name: the options that say so. What is true of a fault is true of it in each."""
+
+
+def in_every_model(*short: str) -> pytest.MarkDecorator:
+    """Runs a test in each way to run jobs, in the short form in these; `model` is the worker's options."""
+    chosen = tuple(MODELS) if LONG else short
+    return pytest.mark.parametrize("model", [MODELS[name] for name in chosen], ids=chosen)
+
 
 @pytest.fixture
 def seed() -> int:

@@ -15,7 +15,7 @@ import pytest
 import taskq
 from taskq.broker import Broker
 from taskq.records import ProcessIdentity, Registration, Tokens
-from tests.faults.conftest import LONG, push_numbers
+from tests.faults.conftest import LONG, in_every_model, push_numbers
 from tests.support import fault_jobs
 from tests.support.journal import Journal, balance
 from tests.support.redis_server import RedisServer
@@ -29,7 +29,7 @@ KILLS = 200 if LONG else 12
 
 
 @pytest.mark.timeout(1800 if LONG else 120)
-@pytest.mark.parametrize("model", [[], ["--inline"]], ids=["fork", "inline"])
+@in_every_model("fork", "inline, prefetch")
 @pytest.mark.parametrize("queues", [["q"], ["high", "low"]], ids=["one queue", "two queues"])
 def test_kill_of_workers_and_children_at_random_moments(
     model: list[str], queues: list[str], worker: Start, app: taskq.TaskQ, journal: Journal, chance: random.Random
@@ -64,19 +64,22 @@ def test_kill_of_workers_and_children_at_random_moments(
 
 
 @pytest.mark.timeout(1800 if LONG else 120)
-def test_kill_with_equal_jobs(worker: Start, app: taskq.TaskQ, journal: Journal, chance: random.Random) -> None:
+@in_every_model("inline, prefetch")
+def test_kill_with_equal_jobs(
+    model: list[str], worker: Start, app: taskq.TaskQ, journal: Journal, chance: random.Random
+) -> None:
     """Fault 1 again with equal jobs, counted: equal records hide what numbers show."""
     count = 1000
     app.enqueue_many([fault_jobs.numbered.call(0) for _ in range(count)])
-    running = worker("--inline")
+    running = worker(*model)
     for _ in range(KILLS // 2):
         running.started()
         time.sleep(chance.uniform(0.0, 0.1))
         running.kill()
-        running = worker("--inline")
+        running = worker(*model)
     running.started()
     running.kill()
-    assert worker("--inline", "--burst").ended() == 0
+    assert worker(*model, "--burst").ended() == 0
     kept = balance(app.broker, journal, ["q"])
     assert kept.processed == count
     assert kept.stat_failed == len(kept.failed)
@@ -86,12 +89,18 @@ def test_kill_with_equal_jobs(worker: Start, app: taskq.TaskQ, journal: Journal,
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("when", ["before", "after"] if LONG else ["after"])
-@pytest.mark.parametrize("model", ["fork", "inline"])
+@in_every_model("fork", "inline, prefetch")
 def test_crash_at_every_single_command(
-    when: str, model: str, worker: Start, app: taskq.TaskQ, server: RedisServer, tmp_path: Path, chance: random.Random
+    when: str,
+    model: list[str],
+    worker: Start,
+    app: taskq.TaskQ,
+    server: RedisServer,
+    tmp_path: Path,
+    chance: random.Random,
 ) -> None:
     """Fault 3: killed before, and right after, each command of a life with a good and a bad job, in turn."""
-    arguments = ["--burst", *(["--inline"] if model == "inline" else [])]
+    arguments = ["--burst", *model]
     for command in _commands(chance):
         journal = Journal(tmp_path / f"journal-{command}")
         variables = {"TASKQ_TEST_JOURNAL": str(journal.path)}
