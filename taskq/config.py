@@ -19,10 +19,26 @@ from taskq import plugins, queue_lists, urls
 from taskq.errors import ConfigurationError, Problem, nearest
 from taskq.urls import redacted
 
-__all__ = ["DEFAULT", "Config", "for_worker", "load"]
+__all__ = ["DEFAULT", "Config", "Count", "for_worker", "load"]
 
 DEFAULT: Final = "default"
 """The source of a setting that nobody set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many workers there are: between two numbers, by what waits in their queues, or always as many."""
+
+    least: int = 1
+    most: int = 1
+
+    @property
+    def is_range(self) -> bool:
+        """Whether their number may change."""
+        return self.least != self.most
+
+    def __str__(self) -> str:
+        return f"{self.least}-{self.most}" if self.is_range else str(self.least)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +53,8 @@ class Config:
         queues: names, patterns and `!exclusions`, in order of priority (see `taskq.queue_lists.parse`); where the order
             is weighted, each may end with its weight: `mail=5`.
         order: at which queue a worker looks first: as the list has them, by their weights, at each in turn, or at any.
-        count: how many workers one supervisor runs.
+        count: how many workers one supervisor runs; given as a number, or as a text, `2-8`, between which they grow and
+            shrink by what waits.
         interval: how long a worker waits between two looks at most, beneath the wake-up.
         burst: whether a worker stops when a reserve finds nothing; an interval of 0 says the same.
         verbose: 0 quiet, 1 Resque's `*** ` lines, 2 the `** [time] pid:` ones.
@@ -75,7 +92,7 @@ class Config:
     app: tuple[str, ...] = ()
     queues: tuple[str, ...] = ("*",)
     order: Literal["strict", "weighted", "round-robin", "random"] = "strict"
-    count: int = 1
+    count: Count = Count()
     interval: float = 5.0
     burst: bool = False
     verbose: int = 0
@@ -255,6 +272,21 @@ def _whole(least: int, unit: str, most: int | None = None) -> Callable[[object, 
     return read
 
 
+def _count(value: object, text: bool) -> Count:
+    if isinstance(value, Count):
+        return value
+    if isinstance(value, str) and (ends := re.fullmatch(r"\s*([0-9]{1,18})\s*-\s*([0-9]{1,18})\s*", value)):
+        least, most = int(ends[1]), int(ends[2])
+        if not 1 <= least <= most:
+            raise _Wrong(f"must be a range from 1 or more to as many or more, such as 2-8, not {_shown(value)}.")
+        return Count(least, most)
+    try:
+        number = _whole(1, "")(value, text)
+    except _Wrong:
+        raise _Wrong(f"must be a whole number of at least 1, or a range such as 2-8, not {_shown(value)}.") from None
+    return Count(number, number)
+
+
 def _seconds(*, zero: bool) -> Callable[[object, bool], float]:
     def read(value: object, text: bool) -> float:
         number = math.nan
@@ -393,7 +425,7 @@ _SETTINGS: Final[Mapping[str, _Setting]] = {
     "app": _Setting(_apps),
     "queues": _Setting(_queue_list, option="--queue", variable=""),
     "order": _Setting(_one_of("strict", "weighted", "round-robin", "random")),
-    "count": _Setting(_whole(1, ""), variable=""),
+    "count": _Setting(_count, variable=""),
     "interval": _Setting(_seconds(zero=True), variable=""),
     "burst": _Setting(_truth),
     "verbose": _Setting(_verbosity, variable=""),

@@ -32,6 +32,7 @@ __all__ = [
     "Recovered",
     "Registered",
     "Resumed",
+    "Scaled",
     "SettledJob",
     "Starting",
     "Stopping",
@@ -199,6 +200,20 @@ class Warned:
 
 
 @dataclass(frozen=True, slots=True)
+class Scaled:
+    """A supervisor has other many workers from now on, and why. `crew` is empty where it has one kind of them.
+
+    `count` is the range that they were given.
+    """
+
+    crew: str
+    before: int
+    now: int
+    count: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Exiting:
     """The worker is gone from the broker, and the process ends."""
 
@@ -224,6 +239,7 @@ Event: TypeAlias = (
     | Pruned
     | Recovered
     | Warned
+    | Scaled
     | Exiting
 )
 

@@ -36,7 +36,11 @@ __all__ = ["worker"]
     metavar="ORDER",
     help="At which queue to look first: strict, weighted (-q mail=5), round-robin, random.  [TASKQ_ORDER; strict]",
 )
-@click.option("--count", metavar="N", help="That many workers under one supervisor.  [COUNT; 1]")
+@click.option(
+    "--count",
+    metavar="N|MIN-MAX",
+    help="So many workers under one supervisor; between two numbers, by what waits in the queues.  [COUNT; 1]",
+)
 @click.option(
     "--interval", metavar="SECONDS", help="Between two looks at most, beneath the wake-up; 0 is --burst.  [INTERVAL; 5]"
 )

@@ -81,6 +81,7 @@ class Report:
             events.Pruned: self._pruned,
             events.Recovered: self._recovered,
             events.Warned: self._warned,
+            events.Scaled: self._scaled,
         }
 
     def __call__(self, event: events.Event) -> None:
@@ -207,6 +208,12 @@ class Report:
     def _warned(self, event: events.Warned) -> None:
         for line in event.message.splitlines():
             self._always(line)
+
+    def _scaled(self, event: events.Scaled) -> None:
+        step = abs(event.now - event.before)
+        more = "more" if event.now > event.before else "fewer"
+        workers = f"{step} {more} worker{'' if step == 1 else 's'}{f' of {event.crew}' if event.crew else ''}"
+        self._always(f"{workers}, now {event.now} of {event.count}: {event.reason}.")
 
     # ---- writing
 

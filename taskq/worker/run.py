@@ -17,9 +17,10 @@ from taskq import current, events, queue_lists
 from taskq.app import TaskQ
 from taskq.broker import Capability
 from taskq.chain import Hooks, Moment
-from taskq.config import Config
+from taskq.config import Config, Count
 from taskq.errors import BrokerRefused, BrokerUnavailable, ConfigurationError, Problem
 from taskq.performing import Task
+from taskq.queue_lists import QueueList
 from taskq.worker import identity, title
 from taskq.worker.control import Control, Manners
 from taskq.worker.execution import Execution
@@ -29,13 +30,16 @@ from taskq.worker.inline import Inline
 from taskq.worker.line import Line
 from taskq.worker.lookout import Lookout
 from taskq.worker.loop import Worker, work
+from taskq.worker.offspring import Say, Work
 from taskq.worker.orders import ORDERS
 from taskq.worker.outage import GaveUp, Outage
 from taskq.worker.report import Report
+from taskq.worker.scaling import LOOK_EVERY
+from taskq.worker.scout import scout
 from taskq.worker.seat import Seat
 from taskq.worker.settle import Settling
 from taskq.worker.signals import Ear
-from taskq.worker.supervisor import supervise
+from taskq.worker.supervisor import Crew, supervise
 
 __all__ = ["run"]
 
@@ -69,11 +73,10 @@ def run(
         BrokerUnavailable: the broker is away at the start, and the worker was told not to wait for it.
         BrokerRefused: the broker will not have us.
     """
-    if config.count > 1 and supervisor is None:
+    if config.count.most > 1 and supervisor is None:
         return _supervised(app, config, out, observers)
     app.load()
-    weighted = config.order == "weighted"
-    queues = queue_lists.parse(config.queues, weighted=weighted, source=config.source("queues"))
+    queues = _queues(config)
     set_title, why_not = title.setter()
     _write_lines_at_once()
     _write_pid(config.pidfile, config.source("pidfile"))
@@ -145,11 +148,14 @@ def _supervised(app: TaskQ, config: Config, out: TextIO | None, observers: tuple
     """Several workers, each in a process of its own."""
     app.load()  # what cannot be is said once, before there are any
     set_title, _ = title.setter()
-    if set_title:
-        set_title(title.text(config.procline_prefix, f"Supervising {config.count} workers"))
+
+    def entitle(text: str) -> None:
+        if set_title:
+            set_title(title.text(config.procline_prefix, text))
+
     _write_lines_at_once()
     _write_pid(config.pidfile, config.source("pidfile"))
-    alone = dataclasses.replace(config, count=1, pidfile=None, notices=())
+    alone = dataclasses.replace(config, count=Count(), pidfile=None, notices=())
     report = Report(config.verbose, out=out, place=app.broker.address)
     for notice in config.notices:
         report(events.Warned(notice))
@@ -164,7 +170,20 @@ def _supervised(app: TaskQ, config: Config, out: TextIO | None, observers: tuple
             report(events.Warned(str(error)))
             return 69
 
-    return supervise(config.count, run_one, _manners(config), report, burst=config.burst)
+    def scouting(lists: Mapping[str, QueueList]) -> Work:
+        def look(orders: int, say: Say) -> int:
+            entitle("Looking at the queues")
+            return scout(app.broker, lists, LOOK_EVERY, orders, say)
+
+        return look
+
+    manners = _manners(config)
+    crew = Crew("", config.count, _queues(config), run_one, burst=config.burst, grace=manners.shutdown_timeout)
+    return supervise([crew], manners, report, scouting=scouting, entitle=entitle)
+
+
+def _queues(config: Config) -> QueueList:
+    return queue_lists.parse(config.queues, weighted=config.order == "weighted", source=config.source("queues"))
 
 
 def _manners(config: Config) -> Manners:

@@ -1,28 +1,31 @@
 """Several workers under one process, which restarts what dies, with a growing pause, and stops them in order.
 
 It performs nothing and talks to no broker. What it is told it hands on through a pipe of each worker's; a signal after
-it only wakes. When it dies, the pipes end, and each worker ends as by QUIT.
+it only wakes. When it dies, the pipes end, and each worker ends as by QUIT. Where the number of workers may change, a
+scout looks at the queues for it.
 """
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import os
+import itertools
 import signal
-import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final, NoReturn
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
 
 from taskq import events
+from taskq.config import Count
+from taskq.queue_lists import QueueList
 from taskq.worker import orphans
 from taskq.worker.control import Control, Manners
+from taskq.worker.offspring import Offspring, Say, Work
+from taskq.worker.scaling import Gauge
+from taskq.worker.scout import heard
 from taskq.worker.signals import Ear
 from taskq.worker.waiting import readable
 
-__all__ = ["supervise"]
+__all__ = ["Crew", "RunOne", "Scouting", "supervise"]
 
 _PAUSE_MOST: Final = 30.0  # seconds before a worker that keeps dying is started again
 _LIVED: Final = 60.0  # seconds after which a death is news, not a habit
@@ -30,8 +33,32 @@ _IN_A_ROW: Final = 3  # workers that died before they registered: they cannot st
 _LAST_GRACE: Final = 10.0  # seconds that workers have beyond their own time to end
 _LOOK: Final = 0.2  # seconds between looks for a death, where the system has no descriptor for a process
 
-RunOne = Callable[[int, Callable[[], None]], int]
+RunOne: TypeAlias = Callable[[int, Callable[[], None]], int]
 """Runs one worker in this process, given the pipe its supervisor speaks on and what to call once it is registered."""
+
+Scouting: TypeAlias = Callable[[Mapping[str, QueueList]], Work]
+"""What a scout does that looks at the queues of these crews (see `taskq.worker.scout`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """Workers of one kind.
+
+    Attributes:
+        name: what the log calls them; empty where there is one kind only.
+        count: how many.
+        queues: what they serve.
+        run_one: what each does in a process of its own; its result is the exit status.
+        burst: a worker that ends with 0 is not started again.
+        grace: the seconds that stopping gives a job in hand, so that it is known when a worker is overdue.
+    """
+
+    name: str
+    count: Count
+    queues: QueueList
+    run_one: RunOne
+    burst: bool = False
+    grace: float = 8.0
 
 
 @dataclass(slots=True)
@@ -39,223 +66,299 @@ class _Place:
     """A place for one worker, and who has it. Times by the monotonic clock."""
 
     number: int
-    pid: int = 0
-    orders: int = -1
-    news: int = -1
-    death: int | None = None
+    worker: Offspring | None = None
     began: float = 0.0
     registered: bool = False
+    leaving: bool = False
     killed: bool = False
     deaths: int = 0
-    start_at: float | None = 0.0
+    start_at: float = 0.0
 
 
-def supervise(count: int, run_one: RunOne, manners: Manners, tell: events.Tell, *, burst: bool) -> int:
-    """Keep `count` workers running until told to stop, or, with `burst`, until each has ended by itself.
+@dataclass(slots=True)
+class _Muster:
+    """A crew, and who of it is there.
+
+    Attributes:
+        crew: what was asked for.
+        wanted: how many workers there should be now.
+        gauge: what was seen of its queues.
+        places: those that are there, are about to be, or are about to go.
+        unregistered: how many in a row died before they registered.
+    """
+
+    crew: Crew
+    wanted: int
+    gauge: Gauge
+    places: list[_Place] = field(default_factory=list)
+    unregistered: int = 0
+
+    @property
+    def running(self) -> int:
+        return sum(not place.leaving for place in self.places)
+
+    def called(self, place: _Place) -> str:
+        return f"Worker {place.number}{f' of {self.crew.name}' if self.crew.name else ''}"
+
+
+def supervise(
+    crews: Sequence[Crew],
+    manners: Manners,
+    tell: events.Tell,
+    *,
+    scouting: Scouting | None = None,
+    entitle: Callable[[str], None] | None = None,
+) -> int:
+    """Keep the crews' workers running until told to stop, or, in a burst, until each has ended by itself.
 
     Args:
-        count: how many.
-        run_one: what each does in a process of its own; its result is the exit status.
-        manners: what stopping gives the jobs in hand, so that it is known when a worker is overdue.
+        crews: who is to run.
+        manners: what stopping means.
         tell: who is told.
-        burst: a worker that ends with 0 is not started again.
+        scouting: how the queues of crews are looked at whose count is a range; None where there is none.
+        entitle: sets what the process title says; None where it cannot be set.
 
     Returns:
         The exit status: 0; 128 and the number of the signal that hurried; or that of workers that could not start.
     """
-    places = [_Place(number) for number in range(1, count + 1)]
     with Ear() as ear:
-        supervisor = _Supervisor(places, run_one, tell, burst=burst, grace=manners.shutdown_timeout)
+        supervisor = _Supervisor(crews, tell, scouting, entitle)
 
         def hear(event: events.Event) -> None:
             tell(event)
             if isinstance(event, events.Heard):
                 supervisor.hand_on(event.signal)
 
-        control = Control(ear, manners, hear)
-        return supervisor.run(control)
+        return supervisor.run(Control(ear, manners, hear))
 
 
 class _Supervisor:
-    def __init__(self, places: list[_Place], run_one: RunOne, tell: events.Tell, *, burst: bool, grace: float) -> None:
-        self._places = places
-        self._run_one = run_one
+    def __init__(
+        self, crews: Sequence[Crew], tell: events.Tell, scouting: Scouting | None, entitle: Callable[[str], None] | None
+    ) -> None:
+        self._musters = [_Muster(crew, crew.count.least, Gauge(crew.count)) for crew in crews]
         self._tell = tell
-        self._burst = burst
-        self._grace = grace
-        self._unregistered_deaths = 0
+        self._scouting = scouting
+        self._entitle = entitle
+        self._scout: Offspring | None = None
+        self._scout_at = 0.0
+        self._heard = b""
         self._status = 0
         self._given_up = False
         self._gives_up_at: float | None = None  # when the others' time is over, where some cannot start
 
     def run(self, control: Control) -> int:
-        while True:
-            now = time.monotonic()
-            stopping = control.stopping or self._given_up
-            for place in self._places:
-                if not place.pid and place.start_at is not None and (stopping or now >= place.start_at):
+        self._show()
+        try:
+            while True:
+                now = time.monotonic()
+                stopping = control.stopping or self._given_up
+                for muster in self._musters:
                     if stopping:
-                        place.start_at = None
+                        muster.places = [place for place in muster.places if place.worker is not None]
                     else:
-                        self._start(place)
-            if all(not place.pid and place.start_at is None for place in self._places):
-                return control.status or self._status
-            deadline = control.deadline if self._gives_up_at is None else self._gives_up_at
-            overdue = None if deadline is None else deadline + _LAST_GRACE
-            if overdue is not None and now >= overdue:
-                self._kill()
-            self._rest(control, now, overdue)
+                        self._fill(muster, now, paused=control.paused)
+                if not any(muster.places for muster in self._musters):
+                    return control.status or self._status
+                deadline = control.deadline if self._gives_up_at is None else self._gives_up_at
+                overdue = None if deadline is None else deadline + _LAST_GRACE
+                if overdue is not None and now >= overdue:
+                    self._kill()
+                if not stopping:
+                    self._send_scout(now)
+                self._rest(control, now, overdue)
+        finally:
+            if self._scout is not None:
+                self._scout.end()
 
     def hand_on(self, number: int) -> None:
         """Tell every worker what was heard, then wake it."""
-        for place in self._places:
-            if place.pid:
-                with contextlib.suppress(OSError):
-                    os.write(place.orders, bytes([number]))
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(place.pid, signal.SIGTERM)  # under a supervisor it means nothing by itself
+        for _, place in self._manned():
+            _order(place, number)
+
+    def _manned(self) -> Iterator[tuple[_Muster, _Place]]:
+        for muster in self._musters:
+            for place in muster.places:
+                if place.worker is not None:
+                    yield muster, place
 
     # ---- waiting
 
     def _rest(self, control: Control, now: float, overdue: float | None) -> None:
         fds = list(control.fds)
         pause = 60.0
-        for place in self._places:
-            if place.pid:
-                if place.news >= 0:
-                    fds.append(place.news)
-                if place.death is None:
-                    pause = min(pause, _LOOK)
-                else:
-                    fds.append(place.death)
-            elif place.start_at is not None:
-                pause = min(pause, place.start_at - now)
+        if self._scouting is not None and self._scout is None:
+            pause = min(pause, max(self._scout_at - now, 0.0))
+        for other in self._offspring():
+            fds += other.to_wait_on
+            if other.death is None:
+                pause = min(pause, _LOOK)
+        for muster in self._musters:
+            for place in muster.places:
+                if place.worker is None:
+                    pause = min(pause, place.start_at - now)
         if overdue is not None:
             pause = min(pause, overdue - now) if overdue > now else min(pause, 1.0)
-        ready = readable(fds, max(pause, 0.0))
+        readable(fds, max(pause, 0.0))
         control.listen()
-        for place in self._places:
-            if place.news in ready:
-                self._hear_news(place)
-            if place.pid and (place.death is None or place.death in ready):
-                pid, status = os.waitpid(place.pid, os.WNOHANG)
-                if pid:
-                    self._hear_news(place)
-                    self._buried(place, os.waitstatus_to_exitcode(status), stopping=control.stopping)
-        orphans.reap(frozenset(place.pid for place in self._places))
+        for muster, place in list(self._manned()):
+            self._look_at(muster, place, stopping=control.stopping)
+        self._listen_to_scout(heed=not (control.stopping or control.paused or self._given_up))
+        orphans.reap(frozenset(other.pid for other in self._offspring()))
 
-    def _hear_news(self, place: _Place) -> None:
-        try:
-            news = os.read(place.news, 16)
-        except (BlockingIOError, OSError):
-            return
-        if news:
+    def _offspring(self) -> list[Offspring]:
+        workers = [place.worker for _, place in self._manned() if place.worker is not None]
+        return workers if self._scout is None else [*workers, self._scout]
+
+    def _look_at(self, muster: _Muster, place: _Place, *, stopping: bool) -> None:
+        worker = place.worker
+        assert worker is not None
+        code = worker.ended()
+        if worker.said():
             place.registered = True
-            self._unregistered_deaths = 0
-        else:
-            os.close(place.news)
-            place.news = -1
+            muster.unregistered = 0
+        if code is not None:
+            worker.close()
+            self._buried(muster, place, worker.pid, code, stopping=stopping)
 
     # ---- beginnings and ends
 
-    def _start(self, place: _Place) -> None:
-        orders, speak = os.pipe()
-        listen, news = os.pipe()
-        if sys.stdout is not None:
-            with contextlib.suppress(OSError, ValueError):
-                sys.stdout.flush()
+    def _fill(self, muster: _Muster, now: float, *, paused: bool) -> None:
+        """Have as many places as are wanted, never more than there may be, and a worker in each whose time has come."""
+        room = muster.crew.count.most - len(muster.places)
+        for _ in range(min(muster.wanted - muster.running, room)):
+            taken = {place.number for place in muster.places}
+            number = next(number for number in itertools.count(1) if number not in taken)
+            muster.places.append(_Place(number, start_at=now))
+        for place in muster.places:
+            if place.worker is None and now >= place.start_at:
+                self._start(muster, place)
+                if paused:
+                    _order(place, signal.SIGUSR2)
+
+    def _start(self, muster: _Muster, place: _Place) -> None:
+        run_one = muster.crew.run_one
+
+        def work(orders: int, say: Say) -> int:
+            return run_one(orders, lambda: say(b"r"))
+
+        place.began = time.monotonic()
+        place.registered = place.killed = False
         try:
-            pid = os.fork()
+            place.worker = Offspring.forked(work, beside=self._offspring())
         except OSError as error:
-            for fd in (orders, speak, listen, news):
-                os.close(fd)
-            place.start_at = time.monotonic() + _PAUSE_MOST
-            self._tell(
-                events.Warned(
-                    f"Worker {place.number} could not be forked: {error.strerror}. Again in {_PAUSE_MOST:g} s."
-                )
-            )
-            return
-        if pid == 0:
-            # A copy of another worker's pipe here would keep that worker from hearing the supervisor's end.
-            for fd in (speak, listen, *self._open_fds()):
-                os.close(fd)
-            _work(self._run_one, orders, news)
-        os.close(orders)
-        os.close(news)
-        os.set_blocking(listen, False)
-        death = None
-        if hasattr(os, "pidfd_open"):
-            with contextlib.suppress(OSError):
-                death = os.pidfd_open(pid)
-        fresh = _Place(place.number, pid, speak, listen, death, time.monotonic(), deaths=place.deaths)
-        for field in dataclasses.fields(_Place):
-            setattr(place, field.name, getattr(fresh, field.name))
+            place.start_at = place.began + _PAUSE_MOST
+            self._warn(f"{muster.called(place)} could not be forked: {error.strerror}. Again in {_PAUSE_MOST:g} s.")
 
-    def _open_fds(self) -> list[int]:
-        fds = [fd for place in self._places for fd in (place.orders, place.news, place.death)]
-        return [fd for fd in fds if fd is not None and fd >= 0]
-
-    def _buried(self, place: _Place, code: int, *, stopping: bool) -> None:
-        """A worker ended: leave its place empty, or have it filled again after a pause."""
-        pid, lived = place.pid, time.monotonic() - place.began
-        for fd in (place.orders, place.news, place.death):
-            if fd is not None and fd >= 0:
-                os.close(fd)
-        place.pid, place.orders, place.news, place.death = 0, -1, -1, None
-        if stopping or (self._burst and code == 0):
-            place.start_at = None
-            if code > 0:
+    def _buried(self, muster: _Muster, place: _Place, pid: int, code: int, *, stopping: bool) -> None:
+        """A worker ended: give up its place, or have it filled again after a pause."""
+        place.worker = None
+        who = f"{muster.called(place)} (pid {pid})"
+        end = f"was killed by {_signal(-code)}" if code < 0 else f"ended with status {code}"
+        ends_burst = muster.crew.burst and code == 0
+        if stopping or place.leaving or ends_burst:
+            muster.places.remove(place)
+            if stopping and code > 0:
                 self._status = self._status or code
+            elif place.leaving and code and not stopping:
+                self._warn(f"{who} {end} when it was to end.")
+            elif ends_burst:
+                muster.wanted -= 1
             return
         if not place.registered:
-            self._unregistered_deaths += 1
-        end = f"was killed by {_signal(-code)}" if code < 0 else f"ended with status {code}"
-        if self._unregistered_deaths >= _IN_A_ROW:
+            muster.unregistered += 1
+        if muster.unregistered >= _IN_A_ROW:
+            muster.places.remove(place)
             self._given_up = True
-            self._gives_up_at = time.monotonic() + self._grace
+            self._gives_up_at = time.monotonic() + muster.crew.grace
             self._status = code if code > 0 else 128 - code
-            place.start_at = None
-            self._tell(
-                events.Warned(
-                    f"Worker {place.number} (pid {pid}) {end}. {_IN_A_ROW} in a row ended before they registered: "
-                    "they cannot start. The supervisor ends."
-                )
+            self._warn(
+                f"{who} {end}. {_IN_A_ROW} in a row ended before they registered: they cannot start. "
+                "The supervisor ends."
             )
             self.hand_on(signal.SIGTERM)
             return
-        place.deaths = 1 if lived > _LIVED else place.deaths + 1
+        place.deaths = 1 if time.monotonic() - place.began > _LIVED else place.deaths + 1
         pause = min(2.0 ** (place.deaths - 1), _PAUSE_MOST)
         place.start_at = time.monotonic() + pause
-        self._tell(events.Warned(f"Worker {place.number} (pid {pid}) {end}; another starts in {pause:g} s."))
+        self._warn(f"{who} {end}; another starts in {pause:g} s.")
 
     def _kill(self) -> None:
-        for place in self._places:
-            if place.pid and not place.killed:
+        for muster, place in self._manned():
+            if place.worker is not None and not place.killed:
                 place.killed = True
-                self._tell(events.Warned(f"Worker {place.number} (pid {place.pid}) does not end; it is killed."))
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(place.pid, signal.SIGKILL)
+                self._warn(f"{muster.called(place)} (pid {place.worker.pid}) does not end; it is killed.")
+                place.worker.send(signal.SIGKILL)
+
+    # ---- growing and shrinking
+
+    def _send_scout(self, now: float) -> None:
+        """Have the queues of those looked at whose number may change."""
+        lists = {muster.crew.name: muster.crew.queues for muster in self._musters if muster.crew.count.is_range}
+        if self._scouting is None or not lists or self._scout is not None or now < self._scout_at:
+            return
+        self._scout_at = now + _PAUSE_MOST
+        try:
+            self._scout = Offspring.forked(self._scouting(lists), beside=self._offspring())
+        except OSError as error:
+            self._warn(f"The queues cannot be looked at: {error.strerror}. Again in {_PAUSE_MOST:g} s.")
+
+    def _listen_to_scout(self, *, heed: bool) -> None:
+        if self._scout is None:
+            return
+        code = self._scout.ended()
+        seen, self._heard = heard(self._heard + self._scout.said())
+        if code is not None:
+            self._scout.close()
+            self._scout, self._heard = None, b""
+            pause = max(self._scout_at - time.monotonic(), 0.0)
+            self._warn(f"The process that looks at the queues ended with {code}; another starts in {pause:.0f} s.")
+        for muster in self._musters:
+            waiting = None if seen is None else seen.get(muster.crew.name)
+            if waiting is not None and heed and muster.wanted:
+                self._scale(muster, waiting)
+
+    def _scale(self, muster: _Muster, waiting: Mapping[str, int]) -> None:
+        running = muster.running
+        step = muster.gauge.step(waiting, running, len(muster.places) - running, time.monotonic())
+        if step is None:
+            return
+        muster.wanted = step.target
+        for _ in range(running - step.target):
+            self._dismiss(muster)
+        self._tell(events.Scaled(muster.crew.name, running, step.target, str(muster.crew.count), step.reason))
+        self._show()
+
+    def _dismiss(self, muster: _Muster) -> None:
+        """Let one go: one that is not even there, else the last. It ends its job, if it has one, and takes no other."""
+        staying = [place for place in muster.places if not place.leaving]
+        place = next((place for place in staying if place.worker is None), max(staying, key=lambda place: place.number))
+        if place.worker is None:
+            muster.places.remove(place)
+        else:
+            place.leaving = True
+            _order(place, signal.SIGQUIT)
+
+    def _show(self) -> None:
+        if self._entitle is not None:
+            self._entitle(f"Supervising {', '.join(_counted(muster) for muster in self._musters)}")
+
+    def _warn(self, message: str) -> None:
+        self._tell(events.Warned(message))
 
 
-def _work(run_one: RunOne, orders: int, news: int) -> NoReturn:
-    """In the child: one worker, from start to end."""
-    status = 1
-    try:
-        signal.set_wakeup_fd(-1)  # the supervisor's; the worker sets its own
+def _order(place: _Place, number: int) -> None:
+    """Say it through the pipe, then wake the worker: under a supervisor the signal means nothing by itself."""
+    if place.worker is not None:
+        place.worker.tell(bytes([number]))
+        place.worker.send(signal.SIGTERM)
 
-        def registered() -> None:
-            with contextlib.suppress(OSError):
-                os.write(news, b"r")
 
-        status = run_one(orders, registered)
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, ValueError):
-                stream.flush()
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
-    finally:
-        os._exit(status)
+def _counted(muster: _Muster) -> str:
+    many = f" (of {muster.crew.count})" if muster.crew.count.is_range else ""
+    if muster.crew.name:
+        return f"{muster.crew.name}: {muster.wanted}{many}"
+    return f"{muster.wanted} worker{'' if muster.wanted == 1 else 's'}{many}"
 
 
 def _signal(number: int) -> str:

@@ -38,12 +38,13 @@ class RunningWorker:
         env: Mapping[str, str] | None = None,
         command: Sequence[str] = ("worker",),
         prefix: Sequence[str] = (),
+        module: str = "taskq",
     ) -> None:
         self.output: list[str] = []
         self._came = threading.Condition()
         quiet = {name: value for name, value in os.environ.items() if not name.startswith(("TASKQ_", "QUEUE"))}
         self.process = subprocess.Popen(
-            [*prefix, sys.executable, "-m", "taskq", *command, "--app", app, *arguments],
+            [*prefix, sys.executable, "-m", module, *command, "--app", app, *arguments],
             cwd=ROOT,
             env={**quiet, "TASKQ_BROKER": url, "PYTHONUNBUFFERED": "", **(env or {})},
             stdin=subprocess.DEVNULL,

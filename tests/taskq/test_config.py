@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from taskq import config
-from taskq.config import Config
+from taskq.config import Config, Count
 from taskq.errors import ConfigurationError, Problem
 
 SETTINGS = [each.name for each in fields(Config) if each.name not in {"notices", "sources"}]
@@ -50,7 +50,7 @@ def test_the_environment_is_the_processs_own_and_the_folder_the_working_director
     monkeypatch.chdir(folder)
     monkeypatch.setenv("TASKQ_BEAT", "2")
     found = config.load()
-    assert (found.count, found.beat) == (3, 2.0)
+    assert (found.count, found.beat) == (Count(3, 3), 2.0)
 
 
 class TestPrecedence:
@@ -91,7 +91,8 @@ VARIABLES: list[tuple[str, str, str, object]] = [
     ("TASKQ_APP", "shop.jobs, shop.main:tasks", "app", ("shop.jobs", "shop.main:tasks")),
     ("QUEUE", "mail,!low, *", "queues", ("mail", "!low", "*")),
     ("QUEUES", "b_low, a_high", "queues", ("b_low", "a_high")),
-    ("COUNT", "3", "count", 3),
+    ("COUNT", "3", "count", Count(3, 3)),
+    ("COUNT", " 2 - 8 ", "count", Count(2, 8)),
     ("INTERVAL", "0.5", "interval", 0.5),
     ("VERBOSE", "1", "verbose", 1),
     ("LOGGING", "1", "verbose", 1),
@@ -218,7 +219,7 @@ class TestMistakes:
             'pyproject.toml [tool.taskq] intervall: there is no setting "intervall". Did you mean interval?',
             "pyproject.toml [tool.taskq] max_payload: must be a whole number of bytes, of at least 1, not '1 MiB'.",
             "pyproject.toml [tool.taskq] retry: must be true or false, not 'no'.",
-            "COUNT: must be a whole number of at least 1, not 'two'.",
+            "COUNT: must be a whole number of at least 1, or a range such as 2-8, not 'two'.",
             "TASKQ_BEAT: must be a number of seconds above 0, not 'nan'.",
             'borker=...: there is no setting "borker". Did you mean broker?',
             "--host: must be a host name without colon, comma or space, being part of the worker's id; not 'a:b'.",
@@ -230,7 +231,10 @@ class TestMistakes:
         [
             ("count", 0, "of at least 1"),
             ("count", True, "a whole number"),
-            ("count", "3", "not '3'"),
+            ("count", "3", "a whole number of at least 1, or a range such as 2-8, not '3'"),
+            ("count", "8-2", "a range from 1 or more to as many or more, such as 2-8, not '8-2'"),
+            ("count", "0-2", "not '0-2'"),
+            ("count", "2-", "not '2-'"),
             ("interval", -1, "0 or more"),
             ("interval", float("inf"), "seconds"),
             ("interval", "5", "not '5'"),
@@ -334,7 +338,8 @@ def test_for_worker_keeps_what_calls_set_and_reads_the_rest_anew(folder: Path) -
     (folder / "taskq.toml").write_text("beat = 2")
     application = load(folder, {"TASKQ_HOST": "a"}, call={"namespace": "shop", "count": 2})
     found = config.for_worker(application, {"count": "4"}, environ={"QUEUE": "mail"}, start=folder)
-    assert (found.namespace, found.count, found.queues, found.beat, found.host) == ("shop", 4, ("mail",), 2, None)
+    assert (found.namespace, found.queues, found.beat, found.host) == ("shop", ("mail",), 2, None)
+    assert found.count == Count(4, 4)
     assert found.source("namespace") == "namespace=..."
     assert found.dead_after == 25
 

@@ -181,6 +181,18 @@ class TestLines:
             "*** Registered again as vm:1:jobs.",
         ]
 
+    def test_tell_each_step_of_a_number_that_changes_and_why(self) -> None:
+        steps = (
+            events.Scaled("", 1, 2, "1-8", "1 job waits in low"),
+            events.Scaled("mail", 2, 4, "1-8", "9 jobs wait in a (5), b (4)"),
+            events.Scaled("mail", 4, 3, "1-8", "nothing has waited for 30 s"),
+        )
+        assert lines_of(QUIET, *steps) == [
+            "*** 1 more worker, now 2 of 1-8: 1 job waits in low.",
+            "*** 2 more workers of mail, now 4 of 1-8: 9 jobs wait in a (5), b (4).",
+            "*** 1 fewer worker of mail, now 3 of 1-8: nothing has waited for 30 s.",
+        ]
+
     def test_tell_what_became_of_a_job_where_it_is_neither_done_nor_failed(self, tools: Tools) -> None:
         ok = task(tools, "Ok", 1)
 

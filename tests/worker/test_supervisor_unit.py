@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
-from taskq import events
-from taskq.worker import supervisor
+from taskq import events, queue_lists
+from taskq.config import Count
+from taskq.queue_lists import QueueList
+from taskq.worker import scaling, supervisor
 from taskq.worker.control import Control, Manners
+from taskq.worker.offspring import Say, Work
 from taskq.worker.signals import Ear
-from taskq.worker.supervisor import supervise
+from taskq.worker.supervisor import Crew, RunOne
+from taskq.worker.waiting import readable
 from tests.support.bench import Told
+from tests.support.workers import children_of
 
 MANNERS = Manners()
+
+
+def supervise(count: int, run_one: RunOne, manners: Manners, tell: events.Tell, *, burst: bool) -> int:
+    """One crew of always so many."""
+    queues = queue_lists.parse("*")
+    crew = Crew("", Count(count, count), queues, run_one, burst=burst, grace=manners.shutdown_timeout)
+    return supervisor.supervise([crew], manners, tell)
 
 
 class Journal:
@@ -84,6 +97,30 @@ def after(ready: Callable[[], bool], *numbers: int) -> threading.Thread:
     thread = threading.Thread(target=send)
     thread.start()
     return thread
+
+
+def write(path: Path, waiting: int) -> None:
+    """At once, for somebody reads it."""
+    fresh = path.with_suffix(".new")
+    fresh.write_text(str(waiting))
+    fresh.rename(path)
+
+
+def looked(seen: Path, times: int) -> bool:
+    """Whether a scout comes to look so many times more."""
+    looks = seen.parent / "looks"
+    before = looks.stat().st_size
+    return comes(lambda: looks.stat().st_size >= before + times)
+
+
+def comes(true: Callable[[], bool]) -> bool:
+    """Whether it comes to be so, within half a minute."""
+    ends = time.monotonic() + 30.0
+    while not true():
+        if time.monotonic() > ends:
+            return False
+        time.sleep(0.005)
+    return True
 
 
 class TestBurst:
@@ -189,12 +226,181 @@ class TestDeaths:
         assert len(os.listdir("/proc/self/fd")) == before
 
 
+class TestScaling:
+    """A crew of 1-3. What its scout sees is what the test wrote last."""
+
+    @pytest.fixture(autouse=True)
+    def quick(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(scaling, "_UP_AFTER", 0.05)
+        monkeypatch.setattr(scaling, "_DOWN_AFTER", 0.2)
+
+    @staticmethod
+    def supervise(
+        run_one: RunOne, seen: Path, told: events.Tell, *, least: int = 1, shown: list[str] | None = None
+    ) -> int:
+        (seen.parent / "looks").touch()
+
+        def scouting(lists: Mapping[str, QueueList]) -> Work:
+            assert [queues.id for queues in lists.values()] == ["mail"]
+
+            def look(orders: int, say: Say) -> int:
+                while not readable([orders], 0.02):
+                    waiting = int(seen.read_text())
+                    with (seen.parent / "looks").open("a") as looks:
+                        looks.write(".")
+                    say(json.dumps({"": {"mail": waiting} if waiting else {}}).encode() + b"\n")
+                return 0
+
+            return look
+
+        crew = Crew("", Count(least, 3), queue_lists.parse("mail"), run_one)
+        entitle = None if shown is None else shown.append
+        return supervisor.supervise([crew], MANNERS, told, scouting=scouting, entitle=entitle)
+
+    def test_grows_by_what_waits_and_shrinks_when_nothing_does(self, journal: Journal, tmp_path: Path) -> None:
+        seen, told, shown = tmp_path / "seen", Told(), list[str]()
+        write(seen, 9)
+
+        def calm() -> bool:
+            assert journal.has(3, "started")
+            write(seen, 0)
+            return journal.has(2, "SIGQUIT")
+
+        sender = after(calm, signal.SIGTERM)
+        assert self.supervise(listens(journal), seen, told, shown=shown) == 0
+        sender.join()
+        assert sorted(journal.lines()) == ["SIGQUIT"] * 2 + ["SIGTERM"] + ["started"] * 3
+        *ups, first, second = told.of(events.Scaled)
+        assert [ups[0].before, *(up.now for up in ups)] in ([1, 2, 3], [1, 3])
+        assert {(up.crew, up.count, up.reason) for up in ups} == {("", "1-3", "9 jobs wait in mail")}
+        assert [(down.before, down.now) for down in (first, second)] == [(3, 2), (2, 1)]
+        assert {first.reason, second.reason} == {"nothing has waited for 0 s"}
+        assert shown[0] == "Supervising 1 worker (of 1-3)"
+        assert shown[-3:] == [f"Supervising {what} (of 1-3)" for what in ("3 workers", "2 workers", "1 worker")]
+
+    def test_never_has_more_than_the_most_while_some_still_end_their_job(
+        self, journal: Journal, tmp_path: Path
+    ) -> None:
+        seen, told, gate = tmp_path / "seen", Told(), tmp_path / "gate"
+        write(seen, 9)
+
+        def in_a_job(control: Control) -> bool:
+            return control.deadline is not None or (control.stopping and gate.exists())
+
+        def again() -> bool:
+            assert journal.has(3, "started")
+            write(seen, 0)
+            assert journal.has(1, "SIGQUIT")
+            write(seen, 9)
+            steps = told.of(events.Scaled)
+            assert looked(seen, 10)  # at which another worker would start
+            assert journal.lines().count("started") == 3
+            assert told.of(events.Scaled) == steps
+            gate.touch()
+            os.kill(first_leaving(), signal.SIGUSR2)  # wakes it
+            return journal.has(4, "started")
+
+        def first_leaving() -> int:
+            return next(int(line.split()[1]) for line in journal.lines() if line.startswith("leaving"))
+
+        def run_one(orders: int, registered: Callable[[], None]) -> int:
+            def until(control: Control) -> bool:
+                if control.stopping and f"leaving {os.getpid()}" not in journal.lines():
+                    journal.write(f"leaving {os.getpid()}")
+                return in_a_job(control)
+
+            return listens(journal, until=until)(orders, registered)
+
+        sender = after(again, signal.SIGTERM)
+        assert self.supervise(run_one, seen, told) == 0
+        sender.join()
+
+    def test_one_that_is_not_even_there_goes_first(self, journal: Journal, tmp_path: Path) -> None:
+        seen, told = tmp_path / "seen", Told()
+        write(seen, 9)
+
+        def run_one(orders: int, registered: Callable[[], None]) -> int:
+            if journal.lines().count("started") == 2:
+                registered()
+                journal.write("died")
+                os._exit(9)
+            return listens(journal)(orders, registered)
+
+        def calm() -> bool:
+            assert journal.has(1, "died")
+            write(seen, 0)
+            return comes(lambda: any(step.now < step.before for step in told.of(events.Scaled)))
+
+        sender = after(calm, signal.SIGTERM)
+        assert self.supervise(run_one, seen, told) == 0
+        sender.join()
+        assert "SIGQUIT" not in journal.lines()
+
+    def test_does_not_grow_while_it_is_paused(self, journal: Journal, tmp_path: Path) -> None:
+        seen, told = tmp_path / "seen", Told()
+        write(seen, 0)
+
+        def paused() -> bool:
+            assert journal.has(1, "started")
+            os.kill(os.getpid(), signal.SIGUSR2)
+            assert journal.has(1, "SIGUSR2")
+            write(seen, 9)
+            assert looked(seen, 10)
+            return told.of(events.Scaled) == []
+
+        first = after(paused, signal.SIGCONT)
+        then = after(lambda: journal.has(3, "started"), signal.SIGTERM)
+        assert self.supervise(listens(journal), seen, told) == 0
+        first.join()
+        then.join()
+
+    def test_a_scout_that_dies_is_said_and_hurts_nobody(
+        self, journal: Journal, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(supervisor, "_PAUSE_MOST", 0.0)
+        told = Told()
+
+        def dies(lists: Mapping[str, QueueList]) -> Work:
+            return lambda orders, say: 7
+
+        sender = after(lambda: comes(lambda: len(told.of(events.Warned)) > 1), signal.SIGTERM)
+        crew = Crew("", Count(1, 2), queue_lists.parse("*"), listens(journal))
+        assert supervisor.supervise([crew], MANNERS, told, scouting=dies) == 0
+        sender.join()
+        assert told.of(events.Warned)[0].message.startswith(
+            "The process that looks at the queues ended with 7; another"
+        )
+
+    def test_nothing_is_left_of_it(self, journal: Journal, tmp_path: Path) -> None:
+        before = len(os.listdir("/proc/self/fd"))
+        write(tmp_path / "seen", 9)
+        sender = after(lambda: journal.has(3, "started"), signal.SIGTERM)
+        self.supervise(listens(journal), tmp_path / "seen", Told())
+        sender.join()
+        assert len(os.listdir("/proc/self/fd")) == before
+        assert children_of(os.getpid()) == []
+
+
+def test_a_worker_that_is_started_anew_in_a_pause_pauses_too(journal: Journal) -> None:
+    def program(orders: int, registered: Callable[[], None]) -> int:
+        if "started" not in journal.lines():
+            status = listens(journal, until=lambda control: control.paused)(orders, registered)
+            journal.write("died")
+            return status or 7
+        return listens(journal)(orders, registered)
+
+    first = after(lambda: journal.has(1, "started"), signal.SIGUSR2)
+    then = after(lambda: journal.has(2, "started") and journal.has(2, "SIGUSR2"), signal.SIGTERM)
+    assert supervise(1, program, MANNERS, Told(), burst=False) == 0
+    first.join()
+    then.join()
+
+
 def test_workers_end_as_by_quit_when_their_supervisor_is_killed(journal: Journal) -> None:
     program = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from tests.worker.test_supervisor_unit import Journal, listens, MANNERS\n"
-        "from taskq.worker.supervisor import supervise\n"
+        "from tests.worker.test_supervisor_unit import Journal, listens, supervise, MANNERS\n"
         "journal = Journal(Path(sys.argv[1]))\n"
         "inner = listens(journal)\n"
         "def run_one(orders, registered):\n"
