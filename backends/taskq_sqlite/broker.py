@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import groupby
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from taskq.broker import Broker, Capability, Requeued
 from taskq.errors import BrokerUnavailable, ConfigurationError, NotRegistered, Problem
@@ -37,18 +37,17 @@ __all__ = ["SQLiteBroker", "open_broker"]
 _CLAIM_AT_START: Final = 60.0  # seconds, as Resque's own lock
 _NEAR: Final = 200  # entries of a failed list that are looked at around a position, before all are
 
-_Change: TypeAlias = "Callable[[sqlite3.Connection, _Seat], tuple[bool, int, int]]"
-
 
 class _Seat:
-    """A worker as a transaction finds it, with the places of what it holds; `begun` is the one in progress."""
+    """A worker as a transaction finds it: the place of the job in its hand, if any, and all places that it holds."""
 
-    __slots__ = ("answer", "batch", "begun", "fence", "id", "last", "places")
+    __slots__ = ("answer", "batch", "fence", "hand", "id", "last", "places")
 
     def __init__(self, process: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        self.id, self.last, self.answer, self.batch = rows[0][:4]
-        self.places: list[int] = [row[4] for row in rows if row[4] is not None]
-        self.begun: int | None = next((row[4] for row in rows if row[5]), None)
+        self.id, self.last, self.answer, self.batch, self.hand, ahead = rows[0]
+        self.places: list[int] = [] if self.hand is None else [self.hand]
+        if ahead is not None:
+            self.places += [row[5] for row in rows]
         self.fence = f"{process}{self.batch:08x}"
 
     def place(self, job: Reservation) -> int | None:
@@ -59,9 +58,23 @@ class _Seat:
         number = int(place)
         return number if number in self.places else None
 
-    def before(self, place: int) -> int:
-        """How many are held before it: those ended well."""
-        return sum(held < place for held in self.places)
+    def end(self, db: sqlite3.Connection, place: int) -> int:
+        """Those up to this place ended; how many that were. Whoever calls it says so in the worker's row too."""
+        left = [held for held in self.places if held > place]
+        ended = len(self.places) - len(left)
+        in_hand = self.hand is not None and self.hand <= place
+        if ended > in_hand:
+            db.execute(SQL["end_ahead"], (self.id, place))
+        if in_hand:
+            self.hand = None
+        self.places = left
+        return ended
+
+    def said(self, db: sqlite3.Connection, token: Token, *, answer: bool, processed: int = 0, failed: int = 0) -> bool:
+        """Write down what a call with this token did; its answer."""
+        kept = self.hand is not None
+        db.execute(SQL["settled"], (token.number, answer, processed, failed, kept, self.id))
+        return answer
 
 
 class SQLiteBroker(Broker):
@@ -159,14 +172,14 @@ class SQLiteBroker(Broker):
             if settled is not None:
                 place = seat.place(settled)
                 if place is None:
-                    db.execute(SQL["turned"], (token.number, 0, seat.batch, 0, seat.id))
-                    return Reserved(settled=False)
-                ended = db.execute(SQL["settle_up_to"], (seat.id, place)).rowcount
-            if len(seat.places) > ended:
-                db.execute(SQL["turned"], (token.number, 1, seat.batch, ended, seat.id))
+                    return Reserved(settled=seat.said(db, token, answer=False))
+                ended = seat.end(db, place)
+            if seat.places:
+                seat.said(db, token, answer=True, processed=ended)
                 return _held(db, worker, seat, token)
             jobs = self._take(db, worker, seat.id, queues, token, limit)
-            db.execute(SQL["turned"], (token.number, 1, token.number, ended, seat.id))
+            first = (1, jobs[0].queue, jobs[0].run_at, jobs[0].body) if jobs else (None, None, None, None)
+            db.execute(SQL["took"], (token.number, ended, *first, seat.id))
             return Reserved(jobs)
 
     def _finds_nothing(self, worker: str, queues: Sequence[str], token: Token) -> bool:
@@ -208,7 +221,8 @@ class SQLiteBroker(Broker):
             for number, body in rows:
                 place = len(jobs) + 1
                 db.execute(SQL["take_job"], (number,))
-                db.execute(SQL["hold_job"], (seat, place, place == 1, name, run_at, body))
+                if place > 1:
+                    db.execute(SQL["hold_ahead"], (seat, place, name, run_at, body))
                 jobs.append(Reservation(worker, name, body, f"{fence}:{place:04d}", run_at, started=place == 1))
             del left[: at + 1]
         return tuple(jobs)
@@ -229,16 +243,17 @@ class SQLiteBroker(Broker):
         with contextlib.suppress(BrokerUnavailable), self._store.writing(Durable.LATER) as db:
             seat = _seat(db, reservation.worker, reservation.fence[:8])
             place = None if seat is None else seat.place(reservation)
-            if seat is not None and place is not None and place != seat.begun:
-                _begin(db, seat, place)
-                db.execute(SQL["noted"], (seat.before(place), seat.id))
+            if seat is not None and place is not None and place != seat.hand:
+                ended = seat.end(db, place - 1)
+                db.execute(SQL["begin"], (place, ended, seat.id))
+                db.execute(SQL["release_ahead"], (seat.id, place))
 
     def finish(self, reservation: Reservation, token: Token) -> bool:
-        def finish(db: sqlite3.Connection, seat: _Seat) -> tuple[bool, int, int]:
+        def finish(db: sqlite3.Connection, seat: _Seat) -> bool:
             place = seat.place(reservation)
             if place is None:
-                return False, 0, 0
-            return True, db.execute(SQL["settle_up_to"], (seat.id, place)).rowcount, 0
+                return seat.said(db, token, answer=False)
+            return seat.said(db, token, answer=True, processed=seat.end(db, place))
 
         return self._settle(reservation.worker, token, finish, Durable.SOON)
 
@@ -255,37 +270,41 @@ class SQLiteBroker(Broker):
         if not reservations:
             return True
 
-        def release(db: sqlite3.Connection, seat: _Seat) -> tuple[bool, int, int]:
-            places = [seat.place(job) for job in reservations]
-            if None in places or len(set(places)) < len(places):
-                return False, 0, 0
-            ended = 0
-            if reservations[0].started and places[0] is not None:
-                ended = db.execute(SQL["settle_up_to"], (seat.id, places[0] - 1)).rowcount
+        def release(db: sqlite3.Connection, seat: _Seat) -> bool:
+            places = [place for job in reservations if (place := seat.place(job)) is not None]
+            if len(set(places)) < len(reservations):
+                return seat.said(db, token, answer=False)
+            ended = seat.end(db, places[0] - 1) if reservations[0].started else 0
             for place in places:
-                db.execute(SQL["settle_one"], (seat.id, place))
+                if place == seat.hand:
+                    seat.hand = None
+                else:
+                    db.execute(SQL["release_ahead"], (seat.id, place))
             _put_back(db, [(job.queue, job.body if body is None else body) for job in reservations], front=front)
-            return True, ended, 0
+            return seat.said(db, token, answer=True, processed=ended)
 
         released = self._settle(reservations[0].worker, token, release)
         self._wakeup.ring()
         return released
 
     def fail(self, reservation: Reservation, token: Token, entry: bytes, *, by_queue: bool = False) -> bool:
-        def fail(db: sqlite3.Connection, seat: _Seat) -> tuple[bool, int, int]:
+        def fail(db: sqlite3.Connection, seat: _Seat) -> bool:
             place = seat.place(reservation)
             if place is None:
-                return False, 0, 0
+                return seat.said(db, token, answer=False)
             self._add_failure(db, reservation.queue if by_queue else None, entry)
-            return True, db.execute(SQL["settle_up_to"], (seat.id, place)).rowcount, 1
+            return seat.said(db, token, answer=True, processed=seat.end(db, place), failed=1)
 
         return self._settle(reservation.worker, token, fail)
 
-    def _settle(self, worker: str, token: Token, change: _Change, durable: Durable = Durable.NOW) -> bool:
-        """Make a change under the rules of tokens: the same again is answered again, a late one changes nothing.
-
-        The change says whether it was made, how many jobs it ended, and how many of those failed.
-        """
+    def _settle(
+        self,
+        worker: str,
+        token: Token,
+        change: Callable[[sqlite3.Connection, _Seat], bool],
+        durable: Durable = Durable.NOW,
+    ) -> bool:
+        """Make a change under the rules of tokens: the same again is answered again, a late one changes nothing."""
         with self._store.writing(durable) as db:
             seat = _seat(db, worker, token.process)
             if seat is None:
@@ -293,9 +312,7 @@ class SQLiteBroker(Broker):
             last = self._last(worker, seat, token)
             if token.number <= last:
                 return token.number == last and bool(seat.answer)
-            done, processed, failed = change(db, seat)
-            db.execute(SQL["settled"], (token.number, done, processed, failed, seat.id))
-            return done
+            return change(db, seat)
 
     def _add_failure(self, db: sqlite3.Connection, queue: str | None, entry: bytes) -> None:
         db.execute(SQL["add_failure"], (queue, entry))
@@ -363,7 +380,7 @@ class SQLiteBroker(Broker):
                 self._add_failure(db, seen.job.queue if by_queue else None, entry)
                 db.execute(SQL["count_lost"], row)
             _put_back(db, jobs, front=True)
-            db.execute(SQL["drop_held"], row)
+            db.execute(SQL["drop_ahead"], row)
             _forget(db, row[0])
         self._wakeup.ring()
         return True
@@ -473,12 +490,6 @@ def _seat(db: sqlite3.Connection, worker: str, process: str) -> _Seat | None:
     return _Seat(process, rows) if rows else None
 
 
-def _begin(db: sqlite3.Connection, seat: _Seat, place: int) -> None:
-    """Those before a job ended well, and it begins."""
-    db.execute(SQL["settle_up_to"], (seat.id, place - 1))
-    db.execute(SQL["begin"], (seat.id, place))
-
-
 def _held(db: sqlite3.Connection, worker: str, seat: _Seat, token: Token) -> Reserved:
     """What a worker holds, as the answer to a call with this token: `held`, unless that very call took it."""
     jobs = tuple(
@@ -490,6 +501,9 @@ def _held(db: sqlite3.Connection, worker: str, seat: _Seat, token: Token) -> Res
 
 def _next_job(db: sqlite3.Connection, queues: Sequence[str]) -> tuple[int, int, int, int, bytes] | None:
     """The first job of the first queue that has one: the queue's place in the list and id, the job's id, pos, body."""
+    if len(queues) == 1:
+        found: tuple[int, int, int, int, bytes] | None = db.execute(SQL["next_job_of"], queues).fetchone()
+        return found
     for start in range(0, len(queues), MOST_WANTED):
         wanted = queues[start : start + MOST_WANTED]
         row = db.execute(over("next_job", len(wanted)), _wanted(wanted)).fetchone()
@@ -519,19 +533,18 @@ def _forget(db: sqlite3.Connection, worker: int) -> None:
 
 
 def _info(rows: Sequence[tuple[Any, ...]]) -> WorkerInfo:
-    name, process, registration, started, beat, batch, changes, processed, failed = rows[0][:9]
-    held = [
-        Reservation(name, queue, body, f"{process}{batch:08x}:{place:04d}", run_at, bool(begun))
-        for *_, place, begun, queue, run_at, body in rows
-        if place is not None
-    ]
+    name, process, registration, started, beat, batch, changes, processed, failed, *hand = rows[0][:13]
+
+    def job(place: int, queue: str, run_at: float, body: bytes, *, begun: bool) -> Reservation:
+        return Reservation(name, queue, body, f"{process}{batch:08x}:{place:04d}", run_at, begun)
+
     return WorkerInfo(
         id=name,
         registered=True,
         heartbeat=beat,
         started=started,
-        job=next((job for job in held if job.started), None),
-        ahead=tuple(job for job in held if not job.started),
+        job=None if hand[0] is None else job(*hand, begun=True),
+        ahead=tuple(job(*row[13:], begun=False) for row in rows if row[13] is not None),
         processed=processed,
         failed=failed,
         registration=_registration(registration),

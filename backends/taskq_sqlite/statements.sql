@@ -41,10 +41,20 @@ DELETE FROM taskq_queues WHERE name = ?;
 -- ---- reserving
 
 -- name: seat
--- A worker under its process part with what it holds, first first; one row with no place where it holds nothing.
-SELECT w.id, w.last, w.answer, w.batch, f.place, f.started
-FROM taskq_workers AS w LEFT JOIN taskq_in_flight AS f ON f.worker = w.id
-WHERE w.name = ? AND w.process = ? ORDER BY f.place;
+-- A worker under its process part, with the places of what it holds ahead; one row where that is nothing.
+SELECT w.id, w.last, w.answer, w.batch, w.hand, a.place
+FROM taskq_workers AS w LEFT JOIN taskq_ahead AS a ON a.worker = w.id
+WHERE w.name = ? AND w.process = ? ORDER BY a.place;
+
+-- name: next_job_of
+-- The first job of a queue that is not paused. For one queue this takes half of what the next one does.
+SELECT 0, queue, id, pos, body FROM taskq_jobs
+WHERE queue = (
+  SELECT id FROM taskq_queues
+  WHERE name = ?1 AND NOT EXISTS (SELECT 1 FROM taskq_paused WHERE queue = ?1)
+)
+AND NOT EXISTS (SELECT 1 FROM taskq_meta WHERE key = 'all paused')
+ORDER BY pos LIMIT 1;
 
 -- name: next_job
 -- The first job of the first queue that has one and is not paused. The inner min(pos) is one step in the index for each
@@ -64,11 +74,14 @@ SELECT id, body FROM taskq_jobs WHERE queue = ? AND pos > ? ORDER BY pos LIMIT ?
 -- name: take_job
 DELETE FROM taskq_jobs WHERE id = ?;
 
--- name: hold_job
-INSERT INTO taskq_in_flight (worker, place, started, queue, run_at, body) VALUES (?, ?, ?, ?, ?, ?);
+-- name: hold_ahead
+INSERT INTO taskq_ahead (worker, place, queue, run_at, body) VALUES (?, ?, ?, ?, ?);
 
 -- name: held
-SELECT place, started, queue, run_at, body FROM taskq_in_flight WHERE worker = ? ORDER BY place;
+SELECT hand AS place, 1, queue, run_at, body FROM taskq_workers WHERE id = ?1 AND hand IS NOT NULL
+UNION ALL
+SELECT place, 0, queue, run_at, body FROM taskq_ahead WHERE worker = ?1
+ORDER BY place;
 
 -- name: ready
 -- Whether there is work in one of the queues.
@@ -86,30 +99,37 @@ SELECT EXISTS (
   AND NOT EXISTS (SELECT 1 FROM taskq_paused WHERE queue = q.name)
 ) AND NOT EXISTS (SELECT 1 FROM taskq_meta WHERE key = 'all paused');
 
--- name: turned
--- A reserve's token and answer, what it settled, and under which token it took anything.
+-- name: took
+-- A reserve that took what there was, a job into the hand if any: its token, and how many jobs it ended.
 UPDATE taskq_workers
-SET last = ?, answer = ?, batch = ?, processed = processed + ?, changes = changes + 1
-WHERE id = ?;
+SET last = ?1, answer = 1, batch = ?1, processed = processed + ?2, changes = changes + 1,
+  hand = ?3, queue = ?4, run_at = ?5, body = ?6
+WHERE id = ?7;
 
 -- ---- settling
 
--- name: settle_up_to
--- A job and those held before it.
-DELETE FROM taskq_in_flight WHERE worker = ? AND place <= ?;
+-- name: settled
+-- Any other call: its token and answer, how many jobs it ended, how many of those failed, whether the hand is kept.
+UPDATE taskq_workers
+SET last = ?1, answer = ?2, processed = processed + ?3, failed = failed + ?4, changes = changes + 1,
+  hand = CASE WHEN ?5 THEN hand END, queue = CASE WHEN ?5 THEN queue END,
+  run_at = CASE WHEN ?5 THEN run_at END, body = CASE WHEN ?5 THEN body END
+WHERE id = ?6;
 
--- name: settle_one
-DELETE FROM taskq_in_flight WHERE worker = ? AND place = ?;
+-- name: end_ahead
+-- Those up to a place.
+DELETE FROM taskq_ahead WHERE worker = ? AND place <= ?;
+
+-- name: release_ahead
+DELETE FROM taskq_ahead WHERE worker = ? AND place = ?;
 
 -- name: begin
-UPDATE taskq_in_flight SET started = 1 WHERE worker = ? AND place = ?;
-
--- name: noted
-UPDATE taskq_workers SET processed = processed + ?, changes = changes + 1 WHERE id = ?;
-
--- name: settled
+-- The job at a place comes into the hand; how many ended before it.
 UPDATE taskq_workers
-SET last = ?, answer = ?, processed = processed + ?, failed = failed + ?, changes = changes + 1
+SET (hand, queue, run_at, body) = (
+    SELECT place, queue, run_at, body FROM taskq_ahead WHERE worker = taskq_workers.id AND place = ?
+  ),
+  processed = processed + ?, changes = changes + 1
 WHERE id = ?;
 
 -- name: add_failure
@@ -134,7 +154,7 @@ UPDATE taskq_workers SET beat = ?, changes = changes + 1 WHERE name = ? AND proc
 
 -- name: idle_worker
 SELECT id FROM taskq_workers AS w
-WHERE name = ? AND process = ? AND NOT EXISTS (SELECT 1 FROM taskq_in_flight WHERE worker = w.id);
+WHERE name = ? AND process = ? AND hand IS NULL AND NOT EXISTS (SELECT 1 FROM taskq_ahead WHERE worker = w.id);
 
 -- name: fold_stats
 -- What a worker counted, kept beyond its end.
@@ -148,15 +168,15 @@ DELETE FROM taskq_workers WHERE id = ?;
 -- name: workers
 -- One statement, so that it is one picture: a job is in nobody's hands twice.
 SELECT w.name, w.process, w.registration, w.started, w.beat, w.batch, w.changes, w.processed, w.failed,
-  f.place, f.started, f.queue, f.run_at, f.body
-FROM taskq_workers AS w LEFT JOIN taskq_in_flight AS f ON f.worker = w.id
-ORDER BY w.name, f.place;
+  w.hand, w.queue, w.run_at, w.body, a.place, a.queue, a.run_at, a.body
+FROM taskq_workers AS w LEFT JOIN taskq_ahead AS a ON a.worker = w.id
+ORDER BY w.name, a.place;
 
 -- name: worker
 SELECT w.name, w.process, w.registration, w.started, w.beat, w.batch, w.changes, w.processed, w.failed,
-  f.place, f.started, f.queue, f.run_at, f.body
-FROM taskq_workers AS w LEFT JOIN taskq_in_flight AS f ON f.worker = w.id
-WHERE w.name = ? ORDER BY f.place;
+  w.hand, w.queue, w.run_at, w.body, a.place, a.queue, a.run_at, a.body
+FROM taskq_workers AS w LEFT JOIN taskq_ahead AS a ON a.worker = w.id
+WHERE w.name = ? ORDER BY a.place;
 
 -- name: claim
 -- One that lies in the future is of a clock that was set back, and holds nobody up.
@@ -172,8 +192,8 @@ SELECT id FROM taskq_workers WHERE name = ? AND process = ? AND changes = ?;
 -- name: count_lost
 UPDATE taskq_workers SET processed = processed + 1, failed = failed + 1 WHERE id = ?;
 
--- name: drop_held
-DELETE FROM taskq_in_flight WHERE worker = ?;
+-- name: drop_ahead
+DELETE FROM taskq_ahead WHERE worker = ?;
 
 -- ---- pause
 

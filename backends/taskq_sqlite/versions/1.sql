@@ -27,11 +27,12 @@ CREATE TABLE taskq_jobs (
 );
 CREATE UNIQUE INDEX taskq_jobs_in_order ON taskq_jobs (queue, pos);
 
--- Registered workers. `last` is the number of the last call's token and `answer` what it was answered; `batch` is the
--- token that took what it holds. `changes` counts every write about it: what recovery is fenced by.
+-- Registered workers, each with the job that it has in hand: in one row, for a turn of the loop then writes three pages
+-- and not four. `last` is the number of the last call's token and `answer` what it was answered; `batch` is the number of
+-- the token that took what it holds. `changes` counts every write about it: what recovery is fenced by.
 CREATE TABLE taskq_workers (
   id INTEGER PRIMARY KEY,
-  name TEXT NOT NULL UNIQUE,
+  name TEXT NOT NULL UNIQUE CHECK (typeof(name) = 'text'),
   process TEXT NOT NULL CHECK (length(process) = 8),
   registration TEXT NOT NULL,
   started REAL NOT NULL,
@@ -41,15 +42,17 @@ CREATE TABLE taskq_workers (
   batch INTEGER NOT NULL DEFAULT 0,
   changes INTEGER NOT NULL DEFAULT 0,
   processed INTEGER NOT NULL DEFAULT 0,
-  failed INTEGER NOT NULL DEFAULT 0 CHECK (failed <= processed)
+  failed INTEGER NOT NULL DEFAULT 0 CHECK (failed <= processed),
+  hand INTEGER, -- the place in its batch of the job that is in progress; NULL where none is
+  queue TEXT,
+  run_at REAL,
+  body BLOB CHECK ((hand IS NULL) = (body IS NULL))
 );
 
--- Jobs that a worker holds. Place 1 of a batch begins started; at most one of a worker's is in progress (an index that
--- says so costs a page more a turn).
-CREATE TABLE taskq_in_flight (
+-- Jobs that a worker holds beside that one: reserved ahead, not begun.
+CREATE TABLE taskq_ahead (
   worker INTEGER NOT NULL,
   place INTEGER NOT NULL CHECK (place > 0),
-  started INTEGER NOT NULL CHECK (started IN (0, 1)),
   queue TEXT NOT NULL,
   run_at REAL NOT NULL,
   body BLOB NOT NULL CHECK (typeof(body) = 'blob'),
