@@ -118,7 +118,10 @@ class Store:
             connection.execute("PRAGMA busy_timeout = 200")
             try:
                 connection.execute("BEGIN IMMEDIATE")
-                connection.execute("ROLLBACK")
+                try:
+                    connection.execute(SQL["touch"])  # a read-only file lets one begin
+                finally:
+                    connection.execute("ROLLBACK")
             except sqlite3.OperationalError as error:
                 if not is_busy(error):
                     raise
