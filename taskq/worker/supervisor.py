@@ -187,7 +187,7 @@ class _Supervisor:
     def _rest(self, control: Control, now: float, overdue: float | None) -> None:
         fds = list(control.fds)
         pause = 60.0
-        if self._scouting is not None and self._scout is None:
+        if self._scouting is not None and self._scout is None and self._to_look_at():
             pause = min(pause, max(self._scout_at - now, 0.0))
         for other in self._offspring():
             fds += other.to_wait_on
@@ -292,9 +292,12 @@ class _Supervisor:
 
     # ---- growing and shrinking
 
+    def _to_look_at(self) -> Mapping[str, QueueList]:
+        return {muster.crew.name: muster.crew.queues for muster in self._musters if muster.crew.count.is_range}
+
     def _send_scout(self, now: float) -> None:
         """Have the queues of those looked at whose number may change."""
-        lists = {muster.crew.name: muster.crew.queues for muster in self._musters if muster.crew.count.is_range}
+        lists = self._to_look_at()
         if self._scouting is None or not lists or self._scout is not None or now < self._scout_at:
             return
         self._scout_at = now + _PAUSE_MOST

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -186,6 +186,32 @@ class TestStopping:
         first.join()
         hurry.join()
         assert journal.lines() == ["started", "SIGTERM", "SIGINT"]
+
+
+@pytest.mark.parametrize("count", [Count(2, 2), Count(2, 3)], ids=str)
+def test_a_supervisor_rests_while_there_is_nothing_to_do(
+    count: Count, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+
+    def recorded(fds: Sequence[int], seconds: float) -> set[int]:
+        pauses.append(seconds)
+        return readable(fds, seconds)
+
+    monkeypatch.setattr(supervisor, "readable", recorded)
+    sender = after(lambda: journal.has(2, "started"), signal.SIGTERM)
+    crew = Crew("", count, queue_lists.parse("*"), listens(journal))
+    assert supervisor.supervise([crew], MANNERS, Told(), scouting=lambda lists: silent) == 0
+    sender.join()
+    assert pauses[0] > 30.0
+    assert len(pauses) < 20
+
+
+def silent(orders: int, say: Say) -> int:
+    """A scout that sees nothing."""
+    while not readable([orders], 30.0):
+        pass
+    return 0
 
 
 class TestDeaths:
