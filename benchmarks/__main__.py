@@ -15,7 +15,9 @@ from pathlib import Path
 
 from benchmarks.drain import fork, inline
 from benchmarks.enqueue import enqueue
+from benchmarks.failed import failed
 from benchmarks.figures import Figure, line
+from benchmarks.growth import growth
 from benchmarks.idle import crowd, start
 from benchmarks.imports import imports
 from benchmarks.processes import Bench
@@ -28,6 +30,8 @@ ROWS: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "crowd": crowd,
     "import": imports,
     "enqueue": enqueue,
+    "growth": growth,
+    "failed": failed,
 }
 
 

@@ -9,7 +9,7 @@ from benchmarks.figures import Figure, beside
 from benchmarks.processes import Bench
 from taskq.app import TaskQ
 
-__all__ = ["fork", "inline"]
+__all__ = ["drained", "fork", "inline"]
 
 _INLINE, _FORK = 8_000, 500  # jobs
 
@@ -18,7 +18,7 @@ def inline(bench: Bench) -> Iterator[Figure]:
     """In the worker's own process."""
     yield beside(
         "inline", "inline worker's rate, beside one bare EVALSHA a job",
-        lambda: _drained(bench, _INLINE, "--inline"),
+        lambda: drained(bench, _INLINE, "--inline"),
         lambda: _bare(bench, "loop", _INLINE),
         rounds=bench.rounds, goal=0.9, best="most", unit="/s",
     )  # fmt: skip
@@ -28,13 +28,13 @@ def fork(bench: Bench) -> Iterator[Figure]:
     """In a child each."""
     yield beside(
         "fork", "fork per job's rate, beside a bare EVALSHA, fork, call and wait",
-        lambda: _drained(bench, _FORK),
+        lambda: drained(bench, _FORK),
         lambda: _bare(bench, "fork", _FORK),
         rounds=bench.rounds, goal=0.8, best="most", unit="/s",
     )  # fmt: skip
     yield beside(
         "fork-empty", "the same, beside forks that do nothing",
-        lambda: _drained(bench, _FORK),
+        lambda: drained(bench, _FORK),
         lambda: _bare(bench, "empty-fork", _FORK),
         rounds=bench.rounds, goal=None, best="most", unit="/s",
     )  # fmt: skip
@@ -46,7 +46,7 @@ def _fill(bench: Bench, count: int) -> None:
         app.enqueue_many([jobs.nothing.call(number, count - 1) for number in range(count)])
 
 
-def _drained(bench: Bench, count: int, *arguments: str) -> float:
+def drained(bench: Bench, count: int, *arguments: str) -> float:
     """Jobs a second, from the first to the last, as they noted it themselves."""
     _fill(bench, count)
     bench.run("taskq", "worker", "--app", "benchmarks.jobs", "--queue", "bench", "--burst", *arguments)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-__all__ = ["Figure", "beside", "line", "percentile"]
+__all__ = ["Figure", "beside", "line", "percentile", "shown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def beside(
             measured.append((mine, bare()))
     ratios = sorted(mine / theirs for mine, theirs in measured)
     mine, theirs = (statistics.median(side) for side in zip(*measured, strict=True))
-    told = f"{_number(mine)} {unit} beside {_number(theirs)}; {rounds} rounds, {ratios[0]:.2f} to {ratios[-1]:.2f}"
+    told = f"{shown(mine)} {unit} beside {shown(theirs)}; {rounds} rounds, {ratios[0]:.2f} to {ratios[-1]:.2f}"
     return Figure(
         row, what, statistics.median(ratios), "x", goal, best, told,
         {"unit": unit, "taskq": [one for one, _ in measured], "bare": [one for _, one in measured], "ratios": ratios},
@@ -93,9 +93,10 @@ def line(figure: Figure) -> str:
     sign = ">=" if figure.best == "most" else "<="
     goal = "" if figure.goal is None else f"{sign} {figure.goal:g}"
     verdict = {True: "yes", False: "NO", None: ""}[figure.reached]
-    value = f"{figure.value:.2f}" if figure.unit in ("x", "ms") else _number(figure.value)
+    value = f"{figure.value:.2f}" if figure.unit in ("x", "ms") else shown(figure.value)
     return f"{figure.what:<58} {value:>8} {figure.unit:<3} {goal:<9} {verdict:<4} {figure.told}"
 
 
-def _number(value: float) -> str:
+def shown(value: float) -> str:
+    """A number as people read it: three digits, or all of those before the point."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -74,9 +74,17 @@ if in_hand + ahead > 0 then
 end
 
 local answer, place, limit, name_at = { 1 }, 0, tonumber(ARGV[2]), tonumber(ARGV[3])
-for i = 1, pause and 0 or queues do
-  local queue = KEYS[FIXED + i]
-  if not (some_paused and call('SISMEMBER', KEYS[6], sub(queue, name_at)) == 1) then
+-- Behind the first queue, which has a job as a rule, 16 are looked at in one: 0.15 us for an empty one instead of 0.3.
+local i, looked_at = 1, 1
+while i <= queues and place < limit and not pause do
+  local queue, all_empty = KEYS[FIXED + i], false
+  if i > looked_at then
+    looked_at = math.min(i + 15, queues)
+    all_empty = call('EXISTS', unpack(KEYS, FIXED + i, FIXED + looked_at)) == 0
+  end
+  if all_empty then
+    i = looked_at
+  elseif not (some_paused and call('SISMEMBER', KEYS[6], sub(queue, name_at)) == 1) then
     while place < limit do
       local body = try('LINDEX', queue, '0')
       if type(body) ~= 'string' then
@@ -97,9 +105,7 @@ for i = 1, pause and 0 or queues do
       answer[#answer + 1], answer[#answer + 2] = i, body
     end
   end
-  if place >= limit then
-    break
-  end
+  i = i + 1
 end
 if place == 0 then
   answer[#answer + 1] = call('SCARD', KEYS[4])
