@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from taskq.failure_handler import Decision, Discard, Fail, Quarantine, Retry
 from taskq.records import Crash, ErrorRecord
 
-__all__ = ["Crashed", "Done", "Failed", "Outcome", "dump", "load"]
+__all__ = ["Crashed", "Done", "Failed", "NotBegun", "Outcome", "dump", "load"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,18 @@ class Crashed:
     seconds: float
 
 
-Outcome: TypeAlias = Done | Failed | Crashed
+@dataclass(frozen=True, slots=True)
+class NotBegun:
+    """Nothing of it ran, for there was no process to run it: it goes back to where it was.
+
+    Attributes:
+        reason: why; a sentence's end.
+    """
+
+    reason: str
+
+
+Outcome: TypeAlias = Done | Failed | Crashed | NotBegun
 
 _DECISIONS: dict[str, type[Decision]] = {kind.__name__: kind for kind in (Retry, Discard, Fail, Quarantine)}
 

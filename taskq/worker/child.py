@@ -8,7 +8,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import ctypes
-import json
 import os
 import signal
 import sys
@@ -21,9 +20,9 @@ from taskq import outcome as outcomes
 from taskq import performing
 from taskq.errors import TermException
 from taskq.performing import Task, Tools
-from taskq.records import Reservation
+from taskq.worker import handover
 
-__all__ = ["order", "prepare_tie", "run"]
+__all__ = ["prepare_tie", "run"]
 
 _PR_SET_PDEATHSIG = 1
 
@@ -31,7 +30,7 @@ Tie = Callable[[], None]
 
 
 def run(
-    task: Task | int | None,
+    task: Task | int,
     tools: Tools,
     pipe: int,
     *,
@@ -45,7 +44,7 @@ def run(
     Args:
         task: the job; or where to read the order that says which, until which this process stands by.
         tools: what performing needs.
-        pipe: where the outcome is written.
+        pipe: where the order is answered, and the outcome is written.
         tie: see to it that this process does not outlive its parent.
         entitle: set the title of a process that stands by (None), and of one that performs this task.
         term_child: whether TERM, INT and QUIT mean something to this child (Resque's TERM_CHILD).
@@ -56,16 +55,19 @@ def run(
         tie()
         with contextlib.suppress(OSError):
             os.setpgid(0, 0)  # its own group: what it starts is killed with it, and a Ctrl-C does not reach it
-        _answer_signals(term_child=term_child)
+        signal.set_wakeup_fd(-1)  # the parent's own pipe
         if not isinstance(task, Task):
-            assert task is not None
             entitle(None)
-            ordered = _ordered(task)
+            ordered = handover.read(task)
             if ordered is None:
                 status = 0
                 return  # type: ignore[misc]  # into `finally`
+            os.close(task)
+            _write(pipe, handover.TAKEN)  # before: another child performs it. After: nobody else does.
             task = performing.prepare(ordered, tools)
             entitle(task)
+        if term_child:
+            _heed_term()
         outcome = _perform(task, tools)
         if os.getpid() != me:  # the job forked, and its copy came back too: only one of them speaks for the job
             return  # type: ignore[misc]  # into `finally`
@@ -80,25 +82,6 @@ def run(
             _flush()
     finally:
         os._exit(status)
-
-
-def order(reservation: Reservation) -> bytes:
-    """What a child that stands by is handed: a line of JSON."""
-    held = reservation
-    return json.dumps([held.worker, held.queue, held.body.decode("latin-1"), held.fence, held.run_at]).encode() + b"\n"
-
-
-def _ordered(orders: int) -> Reservation | None:
-    """Wait for the order; None where there will be none."""
-    said = b""
-    while not said.endswith(b"\n"):
-        chunk = os.read(orders, 65536)
-        if not chunk:
-            return None
-        said += chunk
-    os.close(orders)
-    worker, queue, body, fence, run_at = json.loads(said)
-    return Reservation(worker, queue, body.encode("latin-1"), fence, run_at)
 
 
 def _flush() -> None:
@@ -146,17 +129,15 @@ def _die_with(reader: int) -> None:
     os._exit(1)
 
 
-def _answer_signals(*, term_child: bool) -> None:
-    """As Resque's child does (WIRE.md section 13): without TERM_CHILD nothing but KILL and HUP touches the job.
+def _heed_term() -> None:
+    """As Resque's child does by TERM_CHILD (WIRE.md section 13). Without it nothing but KILL and HUP touches the job.
 
-    They are not ignored, for what a job starts would inherit that: the parent's handlers stay, and remember signals
-    that nobody asks for. To set others takes 0.2 ms of memory that is touched for the first time.
+    Other signals are not ignored, for what a job starts would inherit that: the parent's handlers stay, and remember
+    signals that nobody asks for. To set others takes 0.2 ms of memory that is touched for the first time.
     """
-    signal.set_wakeup_fd(-1)  # the parent's own pipe
-    if term_child:
-        signal.signal(signal.SIGTERM, _term)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, _term)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 def _term(number: int, frame: FrameType | None) -> None:

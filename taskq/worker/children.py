@@ -18,7 +18,7 @@ from taskq import events
 from taskq import outcome as outcomes
 from taskq.outcome import Done, Failed
 from taskq.records import Crash
-from taskq.worker import orphans
+from taskq.worker import handover, orphans
 from taskq.worker.control import Control
 from taskq.worker.hand import Hand
 from taskq.worker.seat import Seat
@@ -26,6 +26,7 @@ from taskq.worker.waiting import readable
 
 __all__ = ["LOOK", "Child", "Children"]
 
+_NOTHING: Final = memoryview(b"")
 LOOK: Final = 0.02  # seconds between looks for a child's death, where nobody waits for its descriptor
 
 
@@ -38,6 +39,8 @@ class Child:
         pipe: where it says how its job ended; None once that was read, or its end.
         death: readable once it is dead; None where the system has no such thing.
         orders: where it is told what to do; None where it will not be told any more.
+        taken: whether it has its job: it was made with it, or said that it has it.
+        unsent: what it is still to be told.
         said: what was read so far.
         reason: why we ended it, if we did.
         warned: whether it was said that it is given time to end.
@@ -49,11 +52,30 @@ class Child:
     pipe: int | None
     death: int | None
     orders: int | None
+    taken: bool
+    unsent: memoryview = _NOTHING
     said: bytearray = field(default_factory=bytearray)
     reason: str = ""
     warned: bool = False
     termed: bool = False
     dead: bool = False
+
+    def hand(self, order: bytes) -> None:
+        """Tell it its one job, as far as its pipe takes that at once; `tell_more` has the rest."""
+        self.unsent = memoryview(order)
+        self.tell_more()
+
+    def tell_more(self) -> None:
+        """Tell it what its pipe takes now. One that is dead is told nothing more."""
+        while self.unsent and self.orders is not None:
+            try:
+                self.unsent = self.unsent[os.write(self.orders, self.unsent) :]
+            except BlockingIOError:
+                return
+            except BrokenPipeError:
+                break
+        self.unsent = _NOTHING
+        self.dismiss()
 
     def dismiss(self) -> None:
         """Give it no more orders: without any it ends."""
@@ -68,8 +90,11 @@ class Child:
         try:
             while chunk := os.read(self.pipe, 65536):
                 self.said += chunk
+                if not self.taken and self.said.startswith(handover.TAKEN):
+                    self.taken = True
+                    del self.said[: len(handover.TAKEN)]
                 # One line, and only the right one: a job may have written there itself.
-                if chunk.endswith(b"\n") and (said := outcomes.load(bytes(self.said))) is not None:
+                if self.said.endswith(b"\n") and (said := outcomes.load(bytes(self.said))) is not None:
                     self._hang_up()
                     return said
         except BlockingIOError:
@@ -115,15 +140,23 @@ class Children:
         self._living: dict[int, Child] = {}
 
     def adopt(self, pid: int, pipe: int, orders: int | None = None) -> Child:
-        """Take charge of a process that was just made, and of our ends of its pipes."""
+        """Take charge of a process that was just made, and of our ends of its pipes.
+
+        Args:
+            pid: its id.
+            pipe: where it says how its job ended.
+            orders: where it is told which one that is, and answers that it has it; None where it has it already.
+        """
         os.set_blocking(pipe, False)
+        if orders is not None:
+            os.set_blocking(orders, False)
         with contextlib.suppress(OSError):
             os.setpgid(pid, pid)  # whoever comes first, it or its parent: before anyone signals the group
         death = None
         if hasattr(os, "pidfd_open"):
             with contextlib.suppress(OSError):
                 death = os.pidfd_open(pid)
-        child = self._living[pid] = Child(pid, pipe, death, orders)
+        child = self._living[pid] = Child(pid, pipe, death, orders, taken=orders is None)
         return child
 
     def look_after(self) -> None:
@@ -137,7 +170,7 @@ class Children:
         """Beat, listen and read until the child says its outcome or, where it did before or never will, is dead.
 
         Returns:
-            What it said, or how it died.
+            What it said, or how it died. One that died without having `taken` its job began nothing of it.
         """
         control = self._control
         while True:
@@ -153,7 +186,11 @@ class Children:
                 pause = min(pause, LOOK)
             else:
                 fds.append(child.death)
-            ready = readable(fds, pause)
+            if child.unsent and child.orders is not None:
+                ready = readable(fds, pause, writing=(child.orders,))
+                child.tell_more()
+            else:
+                ready = readable(fds, pause)
             if child.pipe in ready and (said := child.read()) is not None:
                 return said
             if child.death is None or child.death in ready:

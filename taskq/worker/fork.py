@@ -7,7 +7,8 @@ reserving the next one; so these go on meanwhile. The next child is forked only 
 
 While the worker is idle a child stands by, forked before its job is there: it starts one in 1.5 ms, not in 6. With jobs
 waiting there is none: its fork would only take the processor from the broker's answer. Nor is there one where a hook
-listens to `before_fork`, which comes before the fork and knows the job.
+listens to `before_fork`, which comes before the fork and knows the job. Until it has answered that it has its job, it
+has none: where it dies before, another child performs it.
 """
 
 from __future__ import annotations
@@ -18,24 +19,18 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from typing import Final
 
 from taskq import events, performing
-from taskq.errors import TaskqError
-from taskq.outcome import Outcome
+from taskq.outcome import NotBegun, Outcome
 from taskq.performing import Task, Tools
 from taskq.records import Crash
-from taskq.worker import child
+from taskq.worker import child, handover
 from taskq.worker.children import LOOK, Child, Children
 from taskq.worker.control import Control
 from taskq.worker.hand import Hand
 from taskq.worker.seat import Seat
 
 __all__ = ["Fork"]
-
-_HANDED: Final = (
-    32768  # bytes of a job that a child standing by is handed: a pipe takes them at once, or somebody waits
-)
 
 
 class Fork:
@@ -94,19 +89,16 @@ class Fork:
                 self._tools.hooks.tell("before_fork", task.context())
         except (Exception, SystemExit) as error:  # a hook's `sys.exit()` ends the job, not the worker
             return performing.failed(task, error, self._tools, 0.0)
-        began = time.monotonic()
+        standby = self._hand_over(task)
+        if standby is not None:
+            outcome = self._see_through(task, standby)
+            if not isinstance(outcome, NotBegun) or self._control.deadline is not None:
+                return outcome
         try:
-            at_work = self._at_work = self._hand_over(task) or self._fork(task)
+            made = self._fork(task)
         except OSError as error:
-            failure = TaskqError(f"No child could be forked for the job: {error.strerror}.")
-            return performing.failed(task, failure, self._tools, 0.0)
-        self._tell(events.Forked(at_work.pid))
-        ended = self._children.watch(at_work)
-        if not isinstance(ended, Crash):
-            return ended
-        with contextlib.suppress(OSError):
-            os.killpg(at_work.pid, signal.SIGKILL)  # what a dead child left running
-        return performing.crashed(task, ended, self._tools, time.monotonic() - began)
+            return NotBegun(f"no process could be forked for it ({error.strerror})")
+        return self._see_through(task, made)
 
     def between(self) -> float | None:
         """Beat, and have a child stand by."""
@@ -137,41 +129,45 @@ class Fork:
                 self._standby = self._fork(None)
 
     def _hand_over(self, task: Task) -> Child | None:
-        """Give the task to the child that stands by; None where there is none who could take it."""
-        standby = self._standby
-        if standby is None or standby.dead or standby.orders is None:
+        """Tell the child that stands by which job is its own; None where there is none."""
+        standby, self._standby = self._standby, None
+        if standby is None or standby.dead or self._children.bury(standby) is not None:
             return None
-        order = child.order(task.reservation)
-        if len(order) > _HANDED or self._children.bury(standby) is not None:
-            return None
-        try:
-            os.write(standby.orders, order)
-        except BrokenPipeError:
-            return None  # it died this very moment
-        standby.dismiss()
-        self._standby = None
+        standby.hand(handover.order(task.reservation))
         return standby
+
+    def _see_through(self, task: Task, at_work: Child) -> Outcome:
+        """Watch until the job's end, or the child's."""
+        self._at_work = at_work
+        began = time.monotonic()
+        self._tell(events.Forked(at_work.pid))
+        ended = self._children.watch(at_work)
+        if not isinstance(ended, Crash):
+            return ended
+        with contextlib.suppress(OSError):
+            os.killpg(at_work.pid, signal.SIGKILL)  # what a dead child left running
+        if not at_work.taken:
+            return NotBegun("the process that was to perform it ended before it had it")
+        return performing.crashed(task, ended, self._tools, time.monotonic() - began)
 
     def _fork(self, task: Task | None) -> Child:
         """Fork a child for the task, or one that stands by."""
         self._warn_of_threads()
         reader, writer = os.pipe()
-        orders: tuple[int, int] | tuple[None, None] = (None, None)
+        told: tuple[int, ...] = ()
         try:
             if task is None:
-                orders = os.pipe()
+                told = os.pipe()
             pid = os.fork()
         except OSError:
-            for fd in (reader, writer, *orders):
-                if fd is not None:
-                    os.close(fd)
+            for fd in (reader, writer, *told):
+                os.close(fd)
             raise
         if pid == 0:
-            os.close(reader)
-            if orders[1] is not None:
-                os.close(orders[1])
+            for fd in (reader, *told[1:]):
+                os.close(fd)
             child.run(
-                task if orders[0] is None else orders[0],
+                told[0] if task is None else task,
                 self._tools,
                 writer,
                 tie=self._tie,
@@ -179,10 +175,9 @@ class Fork:
                 term_child=self._term_child,
                 run_at_exit=self._run_at_exit,
             )
-        os.close(writer)
-        if orders[0] is not None:
-            os.close(orders[0])
-        return self._children.adopt(pid, reader, orders[1])
+        for fd in (writer, *told[:1]):
+            os.close(fd)
+        return self._children.adopt(pid, reader, *told[1:])
 
     def _see_out(self) -> None:
         """Return when the last child that performed is dead."""

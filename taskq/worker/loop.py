@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from taskq import events
 from taskq.broker import Broker
 from taskq.errors import BrokerUnavailable
+from taskq.outcome import NotBegun
 from taskq.performing import Task, Tools, prepare
 from taskq.records import Reservation
 from taskq.worker.control import Control
@@ -23,6 +26,8 @@ from taskq.worker.seat import Seat
 from taskq.worker.settle import Settling
 
 __all__ = ["Worker", "work"]
+
+_BREATH: Final = 1.0  # seconds before another job is taken, where one could not be begun
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,8 @@ def work(worker: Worker) -> None:
                 outcome = worker.execution.perform(task)  # a crash here too
                 worker.tell(events.Performed(task, outcome))
                 worker.settling.settle(task, outcome, worker.broker.now)  # and here, where it is not settled yet
+                if isinstance(outcome, NotBegun):
+                    _rest(worker, _BREATH)  # for the system to recover, and others to take it
             elif worker.burst:
                 _tell_paused(worker)
                 break
@@ -155,13 +162,25 @@ def _pause(worker: Worker, alive: Callable[[], None]) -> None:
     worker.settling.finish()
     worker.tell(events.Paused())
     while worker.control.paused and not worker.control.stopping:
-        beat_in = worker.execution.between()
-        look_in = worker.lookout.next_look - time.monotonic()
-        worker.control.rest(look_in if beat_in is None else min(look_in, beat_in), worker.lookout.fds)
-        _look_out(worker)
+        _be_idle(worker)
         if worker.seat.outage.since is None:
             alive()
     worker.tell(events.Resumed())
+
+
+def _rest(worker: Worker, seconds: float) -> None:
+    """Take nothing for so long."""
+    ends = time.monotonic() + seconds
+    while not worker.control.stopping and time.monotonic() < ends:
+        _be_idle(worker, ends)
+
+
+def _be_idle(worker: Worker, ends: float = math.inf) -> None:
+    """Until something is said, or something else than a job is due: see to it."""
+    beat_in = worker.execution.between()
+    due = min(ends, worker.lookout.next_look) - time.monotonic()
+    worker.control.rest(due if beat_in is None else min(due, beat_in), worker.lookout.fds)
+    _look_out(worker)
 
 
 def _look_out(worker: Worker, *, at_start: bool = False) -> None:

@@ -15,7 +15,7 @@ from typing import Final, TextIO
 
 from taskq import envelope, events
 from taskq.failed_entry import last_words
-from taskq.outcome import Crashed, Done, Failed
+from taskq.outcome import Crashed, Done, Failed, NotBegun
 from taskq.performing import Task
 from taskq.worker import title
 
@@ -154,6 +154,8 @@ class Report:
 
     def _performed(self, event: events.Performed) -> None:
         self._in_hand = False
+        if isinstance(event.outcome, NotBegun):
+            self._always(f"{_job(event.task)} was not begun and goes back: {event.outcome.reason}.")
         if self._verbosity < VERBOSE:
             return
         match event.outcome:

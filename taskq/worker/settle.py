@@ -12,7 +12,7 @@ from typing import Literal, assert_never
 from taskq import events, failed_entry
 from taskq.failure_handler import Decision, Discard, Fail, Failure, Quarantine, Retry
 from taskq.hook import Settled
-from taskq.outcome import Crashed, Done, Failed, Outcome
+from taskq.outcome import Crashed, Done, Failed, NotBegun, Outcome
 from taskq.performing import Task
 from taskq.records import Crash, ErrorRecord, Reserved
 from taskq.worker.hand import Hand
@@ -49,6 +49,9 @@ class Settling:
                 self._carry_out(task, error, decision, seconds, now())
             case Crashed(crash, decision, seconds):
                 self._carry_out(task, crash, decision, seconds, now())
+            case NotBegun():
+                self._put_back(task)
+                return
             case _:
                 assert_never(outcome)
         self._hand.ran(seconds)
@@ -101,6 +104,12 @@ class Settling:
         if not settled:
             self._hand.lost()
         self._say(task, became if settled else "refused", cause=cause, decision=decision, seconds=seconds)
+
+    def _put_back(self, task: Task) -> None:
+        """Put what could not be begun to the front of its queue, ahead of what this worker took behind it."""
+        self._hand.give_back()
+        self._seat.release(task.reservation, body=None, front=True)
+        self._say_done(True)
 
     def _say_done(self, settled: bool) -> None:
         """All but the last were noted as done when the one behind them began."""

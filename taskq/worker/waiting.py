@@ -9,11 +9,17 @@ from collections.abc import Sequence
 __all__ = ["readable"]
 
 
-def readable(fds: Sequence[int], seconds: float) -> set[int]:
-    """Those of the descriptors that can be read (or are at their end), waiting up to `seconds` for the first."""
+def readable(fds: Sequence[int], seconds: float, *, writing: Sequence[int] = ()) -> set[int]:
+    """Those of the descriptors that can be read (or are at their end), waiting up to `seconds` for the first.
+
+    With `writing`, also those of them that take something (or whose reader is gone).
+    """
     if not hasattr(select, "poll"):
-        return set(select.select(fds, [], [], max(seconds, 0.0))[0])
+        read, write, _ = select.select(fds, writing, [], max(seconds, 0.0))
+        return {*read, *write}
     poll = select.poll()
     for fd in fds:
         poll.register(fd, select.POLLIN)
+    for fd in writing:
+        poll.register(fd, select.POLLOUT)
     return {fd for fd, _ in poll.poll(max(0, math.ceil(seconds * 1000)))}

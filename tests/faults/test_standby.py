@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import taskq
+from taskq.broker import Broker
 from taskq.hook import Hook, PerformContext
 from tests.support import fault_jobs
 from tests.support.journal import Journal, balance
@@ -81,16 +83,62 @@ def test_one_that_was_killed_costs_no_job(worker: Start, app: taskq.TaskQ, journ
     assert app.failures.count() == 0
 
 
-def test_a_job_too_long_to_be_handed_over_gets_a_child_of_its_own(
-    worker: Start, app: taskq.TaskQ, journal: Journal
+def test_one_that_was_killed_before_it_answered_costs_no_job(
+    worker: Start, app: taskq.TaskQ, broker: Broker, journal: Journal
+) -> None:
+    """The order lies in its pipe: it has no job until it says so."""
+    running = worker("-vv")
+    ready = standby(running)
+    os.kill(ready, signal.SIGSTOP)
+    fault_jobs.numbered.enqueue(1)
+    running.line(f"Forked {ready}")
+    os.kill(ready, signal.SIGKILL)
+    assert performed_by(journal, 1) != ready
+    wait_until(lambda: app.info()["processed"] == 1)
+    balance(app.broker, journal, ["q"]).assert_kept([1])
+    assert app.failures.count() == 0
+
+
+@pytest.mark.parametrize("length", [10, 500_000], ids=["a short one", "one longer than a pipe holds"])
+def test_one_that_was_killed_after_it_answered_fails_its_job(
+    length: int, worker: Start, app: taskq.TaskQ, journal: Journal, tmp_path: Path
 ) -> None:
     running = worker()
     ready = standby(running)
-    fault_jobs.raises.enqueue(1, "é" * 50_000)
+    fault_jobs.until.enqueue(1, f"{tmp_path}/{'/' * length}gate")
+    wait_until(lambda: journal.counts("start")[1])
+    os.kill(ready, signal.SIGKILL)
+    wait_until(lambda: app.failures.count() == 1)
+    [failure] = app.failures.list(0, 9)
+    assert f"pid {ready} SIGKILL" in failure.error
+    balance(app.broker, journal, ["q"]).assert_kept([1])
+
+
+def test_a_worker_that_must_end_while_its_child_has_not_answered_gives_the_job_back(
+    worker: Start, app: taskq.TaskQ, journal: Journal
+) -> None:
+    running = worker("-vv", "--shutdown-timeout", "0.1")
+    ready = standby(running)
+    os.kill(ready, signal.SIGSTOP)
+    fault_jobs.numbered.enqueue(1)
+    fault_jobs.numbered.enqueue(2)
+    running.line(f"Forked {ready}")
+    running.send(signal.SIGTERM)
+    assert running.ended() == 0
+    kept = balance(app.broker, journal, ["q"])
+    kept.assert_kept([1, 2])
+    assert (kept.queued, kept.failed) == ([1, 2], [])
+
+
+def test_a_long_job_is_handed_over_whole(worker: Start, app: taskq.TaskQ, journal: Journal) -> None:
+    running = worker()
+    ready = standby(running)
+    fault_jobs.raises.enqueue(1, "é" * 300_000)
     wait_until(lambda: app.info()["failed"] == 1)
     [(_, _, pid)] = [line.split() for line in journal.path.read_text().splitlines()]
-    assert int(pid) != ready
-    assert standby(running) == ready
+    assert int(pid) == ready
+    [failure] = app.failures.list(0, 9)
+    assert json.loads(failure.entry)["payload"]["args"] == [1, "é" * 300_000]
 
 
 def test_it_ends_with_its_worker(worker: Start) -> None:
@@ -109,13 +157,27 @@ def test_it_does_not_outlive_a_worker_that_is_killed(worker: Start) -> None:
     wait_until(lambda: not is_alive(ready))
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGQUIT", "SIGUSR1"])
-def test_a_signal_to_it_is_about_nothing(worker: Start, app: taskq.TaskQ, journal: Journal, name: str) -> None:
-    running = worker()
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGQUIT", "SIGUSR1", "SIGUSR2"])
+@pytest.mark.parametrize("term_child", [False, True])
+def test_a_signal_to_it_is_about_nothing(
+    worker: Start, app: taskq.TaskQ, journal: Journal, name: str, term_child: bool
+) -> None:
+    running = worker(env={"TERM_CHILD": "1"} if term_child else {})
     ready = standby(running)
     os.kill(ready, getattr(signal, name))
     fault_jobs.numbered.enqueue(1)
     assert performed_by(journal, 1) == ready
+    wait_until(lambda: app.info()["processed"] == 1)
+
+
+def test_usr1_to_the_worker_leaves_it_alone(worker: Start, app: taskq.TaskQ, journal: Journal) -> None:
+    running = worker("-vv")
+    ready = standby(running)
+    running.send(signal.SIGUSR1)
+    fault_jobs.numbered.enqueue(1)
+    assert performed_by(journal, 1) == ready
+    wait_until(lambda: app.info()["processed"] == 1)
+    assert app.failures.count() == 0
 
 
 def test_there_is_none_where_a_hook_wants_to_know_the_job_before_the_fork(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -14,7 +15,7 @@ import pytest
 
 from taskq import events
 from taskq.hook import Hook, PerformContext
-from taskq.outcome import Crashed, Done, Failed, Outcome
+from taskq.outcome import Crashed, Done, Failed, NotBegun, Outcome
 from taskq.worker.control import Manners
 from taskq.worker.fork import Fork
 from tests.support.bench import Bench, task_of
@@ -33,7 +34,8 @@ class Forking(Bench):
         manners: Manners | None = None,
         **more: Any,
     ) -> None:
-        super().__init__(*written, hooks=hooks, manners=manners or Manners(), beat=0.05)
+        super().__init__(*written, hooks=hooks, manners=manners or Manners(), beat=0.05, tell=self._told_of)
+        self.on_forked: Callable[[int], object] = lambda pid: None
         self.fork = Fork(self.tools, self.seat, self.hand, self.control, self.worker.tell, **more)
 
     def __enter__(self) -> Self:
@@ -45,6 +47,10 @@ class Forking(Bench):
     def __exit__(self, *error: object) -> None:
         self.fork.stop()
         super().__exit__(*error)
+
+    def _told_of(self, event: events.Event) -> None:
+        if isinstance(event, events.Forked):
+            self.on_forked(event.pid)
 
     def perform(self, job: str = "job", *args: object) -> Outcome:
         return self.fork.perform(task_of(self.tools, job, *args))
@@ -139,6 +145,22 @@ class TestPerform:
             assert isinstance(outcome, Failed)
             assert outcome.error.type == "taskq.errors.UnknownJob"
             assert bench.forked == []
+
+    def test_where_no_process_can_be_had_it_is_not_begun(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def job() -> None: ...
+
+        def fork() -> int:
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+        with Forking(job) as bench:
+            descriptors = set(os.listdir("/proc/self/fd"))
+            with monkeypatch.context() as patch:
+                patch.setattr(os, "fork", fork)
+                outcome = bench.perform()
+            assert isinstance(outcome, NotBegun)
+            assert "Resource temporarily unavailable" in outcome.reason
+            assert set(os.listdir("/proc/self/fd")) == descriptors
+            assert isinstance(bench.perform(), Done)
 
     def test_a_thread_that_was_there_before_is_named_once(self) -> None:
         def job() -> None: ...
@@ -264,6 +286,38 @@ class TestStandby:
             wait_until(lambda: not is_alive(ready))
             assert isinstance(bench.perform(), Done)
             assert ready not in bench.forked
+
+    def test_one_that_dies_before_it_has_its_job_leaves_it_to_another(self) -> None:
+        def job() -> None: ...
+
+        with Forking(job) as bench:
+            ready = bench.standby()
+            os.kill(ready, signal.SIGSTOP)
+            bench.on_forked = lambda pid: os.kill(pid, signal.SIGKILL) if pid == ready else None
+            assert isinstance(bench.perform(), Done)
+            assert bench.forked[0] == ready != bench.forked[1]
+
+    def test_one_that_must_end_before_it_has_its_job_gives_it_back(self) -> None:
+        def job() -> None: ...
+
+        with Forking(job, manners=Manners(shutdown_timeout=0.0)) as bench:
+            ready = bench.standby()
+            os.kill(ready, signal.SIGSTOP)
+            bench.on_forked = lambda pid: signal.raise_signal(signal.SIGTERM)
+            assert isinstance(bench.perform(), NotBegun)
+            assert bench.forked == [ready]
+
+    @pytest.mark.parametrize("length", [10, 70_000, 3_000_000])
+    def test_a_job_of_any_length_is_handed_over(self, length: int) -> None:
+        def job(text: str) -> None:
+            raise ValueError(len(text))
+
+        with Forking(job) as bench:
+            ready = bench.standby()
+            outcome = bench.perform("job", "é" * length)
+            assert isinstance(outcome, Failed)
+            assert outcome.error.message == str(length)
+            assert bench.forked == [ready]
 
     def test_one_that_died_is_replaced_while_nothing_happens(self) -> None:
         with Forking() as bench:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import threading
@@ -14,8 +15,10 @@ import pytest
 from taskq import events
 from taskq.failure_handler import Retry
 from taskq.hook import Hook, Settled
-from taskq.outcome import Done, Outcome
+from taskq.outcome import Done, NotBegun, Outcome
 from taskq.performing import Task
+from taskq.worker import loop
+from taskq.worker.inline import Inline
 from taskq.worker.loop import work
 from tests.support.bench import Bench, CutBroker, failed_jobs, payload, stranger
 
@@ -514,3 +517,46 @@ def test_a_cut_broker_is_the_real_one() -> None:
     with pytest.raises(Exception, match="connection refused"):
         broker.size("jobs")
     assert broker.size("jobs") == 1
+
+
+class Reluctant(Inline):
+    """Cannot begin the first jobs that it is given."""
+
+    times = 2
+
+    def perform(self, task: Task) -> Outcome:
+        if self.times:
+            self.times -= 1
+            return NotBegun("it is too early")
+        return super().perform(task)
+
+
+class TestNotBegun:
+    def test_it_is_the_next_job_again_after_a_while(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(loop, "_BREATH", 0.05)
+        bench = Bench(note)
+        bench.push("note", 1)
+        bench.push("note", 2)
+        began = time.monotonic()
+        reluctant = Reluctant(bench.tools, bench.seat, bench.hand, bench.control, bench.ear)
+        with bench:
+            work(dataclasses.replace(bench.worker, execution=reluctant))
+        assert performed == [1, 2]
+        assert time.monotonic() - began >= 0.1
+        assert bench.broker.stats().processed == 2
+
+    def test_a_worker_that_is_told_to_stop_does_not_wait_for_it(self) -> None:
+        bench = Bench(note)
+        bench.push("note", 1)
+        reluctant = Reluctant(bench.tools, bench.seat, bench.hand, bench.control, bench.ear)
+
+        def tell(event: events.Event) -> None:
+            bench.worker.tell(event)
+            if isinstance(event, events.Performed):
+                signal.raise_signal(signal.SIGTERM)
+                bench.control.listen()
+
+        with bench:
+            work(dataclasses.replace(bench.worker, execution=reluctant, tell=tell))
+        assert performed == []
+        assert bench.broker.size("jobs") == 1

@@ -12,7 +12,7 @@ import pytest
 from taskq import events
 from taskq.failure_handler import Discard, Fail, Retry
 from taskq.hook import Settled
-from taskq.outcome import Crashed, Done, Failed
+from taskq.outcome import Crashed, Done, Failed, NotBegun
 from taskq.performing import Task, Tools, prepare
 from taskq.records import Crash, ErrorRecord
 from taskq.worker.report import QUIET, VERBOSE, VERY_VERBOSE, Report
@@ -311,6 +311,13 @@ class TestTitles:
         assert titles_of(events.Found(task(tools, "Nope::Missing"), ("jobs",))) == [
             "resque-3.0.0: Processing jobs since UNIXTIME [Nope::Missing]"
         ]
+
+
+def test_a_job_that_could_not_be_begun_is_told_whatever_the_verbosity(tools: Tools) -> None:
+    told = events.Performed(task(tools, "Ok"), NotBegun("no process could be forked for it (no memory)"))
+    assert lines_of(QUIET, told) == [
+        "*** (Job{jobs} | Ok | []) was not begun and goes back: no process could be forked for it (no memory)."
+    ]
 
 
 def test_decisions_need_no_line_of_their_own_at_verbose(tools: Tools) -> None:

@@ -9,7 +9,7 @@ import pytest
 from taskq import events
 from taskq.failure_handler import Decision, Discard, Fail, Quarantine, Retry
 from taskq.hook import Settled
-from taskq.outcome import Crashed, Done, Failed
+from taskq.outcome import Crashed, Done, Failed, NotBegun
 from taskq.performing import Task, prepare
 from taskq.records import Crash, ErrorRecord
 from taskq.worker.settle import entry_for
@@ -128,6 +128,33 @@ class TestFailed:
                 assert [settled.outcome for settled in settled_of(bench)] == ["refused"]
                 assert bench.broker.failure_count() == 1
                 assert bench.broker.size("jobs") == 0
+
+
+class TestNotBegun:
+    def test_goes_back_to_the_front_uncounted_and_untold(self) -> None:
+        with Bench() as bench:
+            task = taken(bench, 1)
+            bench.push("job", 2)
+            bench.settling.settle(task, NotBegun("no process"), bench.broker.now)
+            assert bench.broker.peek("jobs", 0, 9) == [payload("job", 1), payload("job", 2)]
+            assert (bench.broker.stats().processed, bench.broker.stats().failed) == (0, 0)
+            assert settled_of(bench) == []
+
+    def test_goes_back_ahead_of_what_was_taken_behind_it_and_behind_what_is_done(self) -> None:
+        with Bench(prefetch=8) as bench:
+            bench.seat.register()
+            bench.hand.ran(0.001)
+            for number in range(4):
+                bench.push("job", number)
+            done = prepare(bench.hand.take(bench.settling.reserve(("jobs",)).jobs), bench.tools)
+            bench.settling.settle(done, Done(0.001), bench.broker.now)
+            held = bench.hand.begin()
+            assert held is not None
+            bench.settling.settle(prepare(held, bench.tools), NotBegun("no process"), bench.broker.now)
+            assert bench.broker.peek("jobs", 0, 9) == [payload("job", number) for number in (1, 2, 3)]
+            assert bench.broker.stats().processed == 1
+            assert settled_of(bench) == [Settled(done.reservation, "done", seconds=0.001)]
+            assert bench.hand.begin() is None
 
 
 class TestEntryFor:

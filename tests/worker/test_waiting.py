@@ -33,6 +33,19 @@ class TestReadable:
         os.close(pipes[2][1])
         assert readable([reader for reader, _ in pipes], 60.0) == {pipes[2][0]}
 
+    def test_has_one_that_takes_something_where_it_is_asked(self, pipes: list[tuple[int, int]]) -> None:
+        (reader, writer), (_, full), _ = pipes
+        os.set_blocking(full, False)
+        with pytest.raises(BlockingIOError):
+            while True:
+                os.write(full, bytes(4096))
+        assert readable([reader], 60.0, writing=[writer, full]) == {writer}
+
+    def test_has_one_whose_reader_is_gone(self, pipes: list[tuple[int, int]]) -> None:
+        reader, writer = pipes[0]
+        os.close(reader)
+        assert readable([], 60.0, writing=[writer]) == {writer}
+
     @pytest.mark.parametrize("seconds", [0.0, -1.0])
     def test_looks_only_where_there_is_no_time(self, pipes: list[tuple[int, int]], seconds: float) -> None:
         assert readable([pipes[0][0]], seconds) == set()
