@@ -32,6 +32,13 @@ MODULES: Final = (
     ("taskq.plugins", "what is installed, and `override` for tests"),
     ("taskq.records", "what travels, is held, has failed"),
     ("taskq.errors", "every exception"),
+    ("taskq.testing.swap", "the test kit: another backend for a test"),
+    ("taskq.testing.queue", "the queues of an application under test"),
+    ("taskq.testing.assertions", "what a test asks and asserts"),
+    ("taskq.testing.jobs", "what a test looks at"),
+    ("taskq.testing.clock", "the clock of a test"),
+    ("taskq.testing.case", "the test kit in unittest"),
+    ("taskq.testing.stores", "stores for tests, by backend"),
 )
 # Of modules that hold more than their users need.
 ONLY: Final[dict[str, Sequence[str]]] = {
@@ -40,6 +47,9 @@ ONLY: Final[dict[str, Sequence[str]]] = {
     "taskq.registry": ("Registry",),
     "taskq.config": ("Config", "load"),
     "taskq.plugins": ("override", "names", "catalogue", "PluginInfo", "PluginProblem"),
+    "taskq.testing.assertions": ("Assertions",),
+    "taskq.testing.jobs": ("EnqueuedJob", "PerformedJob"),
+    "taskq.testing.stores": ("NoStore", "Stores"),
 }
 LONG: Final = 90
 SECTIONS: Final = ("Args", "Attributes", "Returns", "Raises")

@@ -35,6 +35,7 @@ __all__ = [
     "HOOKS",
     "NAMESPACES",
     "SERIALIZERS",
+    "TEST_STORES",
     "PluginInfo",
     "PluginProblem",
     "catalogue",
@@ -58,6 +59,8 @@ HOOKS: Final = "taskq.hooks"
 """Each names what, called without arguments, gives a hook (see `taskq.hook.Hook`)."""
 COMMANDS: Final = "taskq.commands"
 """Each names a further command of the `taskq` program."""
+TEST_STORES: Final = "taskq.test_stores"
+"""Each names what makes stores of a backend for tests, see `taskq.testing.stores.Stores`."""
 
 NAMESPACES: Final[Mapping[str, str]] = {
     BACKENDS: "backend",
@@ -65,6 +68,7 @@ NAMESPACES: Final[Mapping[str, str]] = {
     FAILURE_HANDLERS: "failure handler",
     HOOKS: "hook",
     COMMANDS: "command",
+    TEST_STORES: "test store",
 }
 """Every namespace of entry points that taskq reads, with the word for one plugin of it."""
 

@@ -170,13 +170,44 @@ class Signature:
     def names(self, args: tuple[object, ...]) -> tuple[str, ...]:
         """A name for each element of a list that travels: the parameter's, or `args[3]` where there is none."""
         count = len(args)
-        if count <= len(self._positional):
-            names = self._positional[:count]
-        else:
-            star = self._var_positional or "args"
-            first = len(self._positional) if self._var_positional else 0
-            names = self._positional + tuple(f"{star}[{i - first}]" for i in range(len(self._positional), count))
+        names = self._places(count)
         return (*names[:-1], KEYWORDS) if args and _keywords(args[-1]) is not None else names
+
+    def _places(self, count: int) -> tuple[str, ...]:
+        if count <= len(self._positional):
+            return self._positional[:count]
+        star = self._var_positional or "args"
+        first = len(self._positional) if self._var_positional else 0
+        return self._positional + tuple(f"{star}[{i - first}]" for i in range(len(self._positional), count))
+
+    def named(self, args: tuple[object, ...]) -> dict[str, object]:
+        """What a list that travelled gives each parameter, by name, and what it leaves out to a default.
+
+        An element that has no parameter here is called as `names` calls it.
+        """
+        keywords = _keywords(args[-1]) if args else None
+        placed = args if keywords is None else args[:-1]
+        given = {**dict(zip(self._places(len(placed)), placed, strict=True)), **(keywords or {})}
+        defaults = {p.name: p.default for p in self._signature.parameters.values() if p.default is not p.empty}
+        ordered = [name for name in self._signature.parameters if name in given or name in defaults]
+        return {name: given[name] if name in given else defaults[name] for name in dict.fromkeys([*ordered, *given])}
+
+    def said(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> dict[str, object]:
+        """What a call says of each parameter, by name as in `named`; it need not be whole.
+
+        Raises:
+            WrongCall: no call can say that.
+        """
+        names = self._places(len(args))
+        twice = [name for name in names if name in kwargs]
+        unknown = [] if self._var_keyword is not None else [name for name in kwargs if name not in self._by_keyword]
+        if len(args) > self._most:
+            raise WrongCall(self._job, f"takes {_counted(self._most)}, and was given {len(args)}", str(self))
+        if twice:
+            raise WrongCall(self._job, f'was given "{twice[0]}" twice, by position and by keyword', str(self))
+        if unknown:
+            raise WrongCall(self._job, self._unknown(unknown[0]), str(self))
+        return {**dict(zip(names, args, strict=True)), **kwargs}
 
     def unknown(self, names: Iterable[str]) -> list[str]:
         """Those of the names that are no parameter of this signature."""

@@ -125,6 +125,7 @@ def _orders(config: Config) -> Mapping[str, Mapping[str, int | None]]:
         installed.FAILURE_HANDLERS: {_name(plugin): place for place, plugin in enumerate(config.failure_handlers, 1)},
         installed.HOOKS: {_name(plugin): place for place, plugin in enumerate(config.hooks, 1)},
         installed.COMMANDS: {},
+        installed.TEST_STORES: {},
     }
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from taskq import events
-from taskq.worker.signals import MEANINGS, Ear, Order
+from taskq.worker.signals import MEANINGS, Hearing, Order
 from taskq.worker.waiting import readable
 
 __all__ = ["Control", "Manners"]
@@ -54,7 +54,7 @@ class Control:
 
     def __init__(
         self,
-        ear: Ear,
+        ear: Hearing,
         manners: Manners,
         tell: events.Tell,
         *,

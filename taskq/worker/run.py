@@ -16,7 +16,6 @@ from typing import Final, TextIO
 from taskq import current, events, queue_lists
 from taskq.app import TaskQ
 from taskq.broker import Capability
-from taskq.chain import Hooks, Moment
 from taskq.config import Config, Count
 from taskq.errors import BrokerRefused, BrokerUnavailable, ConfigurationError, Problem
 from taskq.performing import Task
@@ -30,6 +29,7 @@ from taskq.worker.inline import Inline
 from taskq.worker.line import Line
 from taskq.worker.lookout import Lookout
 from taskq.worker.loop import Worker, work
+from taskq.worker.moments import moments
 from taskq.worker.offspring import Say, Work
 from taskq.worker.orders import ORDERS
 from taskq.worker.outage import GaveUp, Outage
@@ -83,7 +83,7 @@ def run(
     report = Report(
         config.verbose, out=out, set_title=set_title, prefix=config.procline_prefix, place=app.broker.address
     )
-    heard: list[events.Tell] = [report, _moments(app.hooks, lambda: seat.id), *observers]
+    heard: list[events.Tell] = [report, moments(app.hooks, lambda: seat.id), *observers]
 
     def tell(event: events.Event) -> None:
         for listener in heard:
@@ -259,41 +259,6 @@ def _execution(
         term_child=config.term_child,
         run_at_exit=config.run_at_exit_hooks,
     )
-
-
-def _moments(hooks: Hooks, worker: Callable[[], str]) -> events.Tell:
-    """Tells hooks the moments of the worker's life: only those that any of them listens to."""
-    busy = True
-
-    def found(event: events.Found) -> None:
-        nonlocal busy
-        busy = True
-
-    def empty(event: events.Empty) -> None:
-        nonlocal busy
-        if busy:
-            busy = False
-            hooks.tell_quietly("queue_empty", worker())
-
-    def stopping(event: events.Stopping) -> None:
-        if not event.again:
-            hooks.tell_quietly("shutdown", worker())
-
-    moments: Mapping[Moment, Mapping[type, Callable[..., None]]] = {
-        "settled": {events.SettledJob: lambda event: hooks.tell_quietly("settled", event.settled)},
-        "queue_empty": {events.Found: found, events.Empty: empty},
-        "shutdown": {events.Stopping: stopping},
-        "before_pause": {events.Paused: lambda _: hooks.tell_quietly("before_pause", worker())},
-        "after_pause": {events.Resumed: lambda _: hooks.tell_quietly("after_pause", worker())},
-    }
-    told = {event: tell for moment, tells in moments.items() if hooks.listens(moment) for event, tell in tells.items()}
-
-    def tell(event: events.Event) -> None:
-        listener = told.get(type(event))
-        if listener is not None:
-            listener(event)
-
-    return tell
 
 
 def _write_lines_at_once() -> None:

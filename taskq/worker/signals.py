@@ -13,9 +13,9 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from types import FrameType, TracebackType
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
-__all__ = ["MEANINGS", "Ear", "Order"]
+__all__ = ["MEANINGS", "Ear", "Hearing", "Order"]
 
 
 class Order(enum.Enum):
@@ -51,6 +51,21 @@ _POKE: Final = getattr(signal, "SIGURG", None)
 
 # What `signal.getsignal` asks, without its try to make an enum of the answer: 0.05 us instead of 4, at each job.
 _handler_of: Final[Callable[[int], object]] = getattr(signal, "_signal", signal).getsignal
+
+
+class Hearing(Protocol):
+    """Where a worker hears what it is told."""
+
+    @property
+    def fd(self) -> int:
+        """Readable when something was heard."""
+
+    @property
+    def pending(self) -> bool:
+        """Whether `heard` has something to say. Costs next to nothing."""
+
+    def heard(self) -> list[int]:
+        """The signals since the last look, in order. Quiets `fd`."""
 
 
 class Ear:

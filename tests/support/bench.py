@@ -29,6 +29,7 @@ from taskq.worker.inline import Inline
 from taskq.worker.line import Line
 from taskq.worker.lookout import Lookout
 from taskq.worker.loop import Worker
+from taskq.worker.moments import moments
 from taskq.worker.outage import Outage
 from taskq.worker.report import Report
 from taskq.worker.seat import Seat
@@ -172,7 +173,6 @@ class Bench:
         tell: events.Tell = lambda event: None,
     ) -> None:
         from taskq import queue_lists
-        from taskq.worker.run import _moments
 
         self.clock = Clock()
         self.broker = CutBroker(clock=self.clock) if broker is None else broker
@@ -181,10 +181,10 @@ class Bench:
         self.out = io.StringIO()
         self.titles: list[str] = []
         self.report = Report(verbosity, out=self.out, set_title=self.titles.append, place="The broker")
-        moments = _moments(self.tools.hooks, lambda: self.seat.id)
+        told_moments = moments(self.tools.hooks, lambda: self.seat.id)
 
         def tell_all(event: events.Event) -> None:
-            for listener in (self.report, moments, self.told, tell):
+            for listener in (self.report, told_moments, self.told, tell):
                 listener(event)
 
         self.ear = Ear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import taskq
+import taskq.testing
 
 
 @taskq.job(queue="emails")
@@ -92,3 +93,27 @@ with taskq.using("memory://") as app:
     app.enqueue(send_email, "a@b", "Hi")
     app.enqueue(AsyncOfInstance, 1)
     app.options(queue="vip").enqueue(Static, "a@b", "Hi")
+
+
+def assert_the_kit(queue: taskq.testing.Queue) -> list[taskq.testing.PerformedJob]:
+    waiting: list[taskq.testing.EnqueuedJob] = queue.assert_enqueued(send_email, "a@b", subject="Hi")
+    waiting += queue.options(count=2, within=1.0, queue="emails").assert_enqueued(Static, "a@b")
+    queue.assert_enqueued("Ruby::Job", 1)
+    queue.assert_not_enqueued()
+    with queue.worker(), queue.outage():
+        queue.wait_until_done(within=1.0)
+    app: taskq.TaskQ = queue.app
+    app.enqueue(send_email, "a@b", "Hi")
+    performed: list[taskq.testing.PerformedJob] = queue.perform_all(only=[fetch, OfClass, "Ruby::Job"], queue="emails")
+    performed += queue.perform_all(only=fetch, collect=True)
+    performed += queue.performed(OfInstance, 1)
+    return [*performed, queue.crash(Static, lost="child", at="start")]
+
+
+with taskq.testing.swapped(mode="inline", backend="sqlite", leftover="error") as queue:
+    assert_the_kit(queue)
+
+
+class MailTest(taskq.testing.QueueTestCase):
+    def test_one(self) -> None:
+        assert_the_kit(self.queue)

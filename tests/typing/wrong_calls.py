@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import taskq
+import taskq.testing
 
 
 @taskq.job(queue="emails")
@@ -92,3 +93,14 @@ send_email.options(front=True).call(1)  # error
 taskq.call(Static, 1)  # error
 taskq.options(queue="vip").call(OfClass, 1, 2)  # error
 taskq.enqueue_many([("send_email", 1)])  # error
+
+
+def test_the_kit(queue: taskq.testing.Queue) -> None:
+    queue.assert_enqueued(3)  # error
+    queue.assert_enqueued()  # error
+    queue.options(within="1")  # error
+    queue.crash(send_email, lost="host")  # error
+    queue.perfrom_all()  # error
+
+
+taskq.testing.swapped(mode="inlined")  # error

@@ -1,0 +1,211 @@
+"""What a test asks about jobs, and asserts of them. The keywords are the job's own; the rest is said by `options`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from taskq.app import TaskQ
+from taskq.testing.brokers import News
+from taskq.testing.expectation import Expectation, Found, GivenJob, expectation, listed, unlike
+from taskq.testing.jobs import EnqueuedJob, PerformedJob, enqueued_job
+from taskq.testing.ledger import Ledger
+
+__all__ = ["Asked", "Assertions", "Options"]
+
+J = TypeVar("J", EnqueuedJob, PerformedJob)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What concerns a question and not the job's arguments.
+
+    Attributes:
+        queue: where the job is expected; None for anywhere.
+        count: how many are expected, exactly; None for one at least.
+        within: seconds that it may take.
+    """
+
+    queue: str | None = None
+    count: int | None = None
+    within: float = 0.0
+
+
+_AT_ONCE: Final = Asked()
+
+
+class Assertions:
+    """What a test asks about jobs. `Queue` has these, and so has what its `options(...)` gives.
+
+    Arguments are compared by parameter, however the call said them: `"ada"` by position is `to="ada"`. What the test
+    does not say may be anything, so `assert_enqueued(send_email, subject="Hi")` is about any mail with that subject. A
+    value may be a matcher, which is equal to whatever it matches: `unittest.mock.ANY`, `pytest.approx(3)`, your own.
+    """
+
+    __slots__ = ("_app", "_ledger", "_news")
+
+    def __init__(self, app: TaskQ, ledger: Ledger, news: News) -> None:
+        self._app = app
+        self._ledger = ledger
+        self._news = news
+
+    def _asked(self) -> Asked:
+        return _AT_ONCE
+
+    def options(self, *, queue: str | None = None, count: int | None = None, within: float = 0.0) -> Options:
+        """What concerns the next question: `queue.options(count=2).assert_enqueued(send_email)`.
+
+        Args:
+            queue: where the job is expected; None for anywhere.
+            count: how many are expected, exactly; None for one at least.
+            within: seconds that it may take another thread to bring it about. What another process enqueues is seen
+                when they are over.
+        """
+        return Options(self._app, self._ledger, self._news, Asked(queue, count, within))
+
+    # ---- what waits in the queues now
+
+    def enqueued(self, job: GivenJob | None = None, /, *args: object, **kwargs: object) -> list[EnqueuedJob]:
+        """The jobs that wait, queue by queue in the order in which they would be performed.
+
+        Args:
+            job: only this one; None for all of them.
+            args: its arguments by position, as far as they matter.
+            kwargs: its arguments by keyword, likewise.
+
+        Raises:
+            TypeError: no call of the job can say these arguments.
+        """
+        expected = self._expected(job, args, kwargs)
+        return [one for one in self._waiting() if expected.is_met_by(one)]
+
+    def assert_enqueued(self, job: GivenJob, /, *args: object, **kwargs: object) -> list[EnqueuedJob]:
+        """Assert that such a job waits, and give those that do.
+
+        Raises:
+            AssertionError: none does, or not as many as `options(count=...)` said. It shows what waits, nearest first.
+            TypeError: no call of the job can say these arguments.
+        """
+        __tracebackhide__ = True
+        expected = self._expected(job, args, kwargs)
+        waiting = self._until(self._waiting, expected, self._asked().count)
+        found = [one for one in waiting if expected.is_met_by(one)]
+        if not _enough(found, self._asked().count):
+            performed = [one for one in self._ledger.performed if expected.is_met_by(one)]
+            raise AssertionError(
+                _message("enqueued", "waits", self._asked(), expected, found, waiting)
+                + (f"\nPerformed already:\n{listed(performed)}" if performed else "")
+            )
+        return found
+
+    def assert_not_enqueued(self, job: GivenJob | None = None, /, *args: object, **kwargs: object) -> None:
+        """Assert that no such job waits; without a job, that none waits at all.
+
+        Raises:
+            AssertionError: one does. It shows which.
+            TypeError: no call of the job can say these arguments.
+        """
+        __tracebackhide__ = True
+        expected = self._expected(job, args, kwargs)
+        found = [one for one in self._until(self._waiting, expected, None) if expected.is_met_by(one)]
+        if found:
+            raise AssertionError(f"No {expected} was to be enqueued. There waits:\n{listed(found)}")
+
+    # ---- what was performed during the test
+
+    def performed(self, job: GivenJob | None = None, /, *args: object, **kwargs: object) -> list[PerformedJob]:
+        """The jobs that were performed so far, in the order in which they ended. Arguments as in `enqueued`."""
+        expected = self._expected(job, args, kwargs)
+        return [one for one in self._done() if expected.is_met_by(one)]
+
+    def assert_performed(self, job: GivenJob, /, *args: object, **kwargs: object) -> list[PerformedJob]:
+        """Assert that such a job was performed, whatever became of it, and give those that were.
+
+        Raises:
+            AssertionError: none was, or not as many as `options(count=...)` said. It shows what was, nearest first.
+            TypeError: no call of the job can say these arguments.
+        """
+        __tracebackhide__ = True
+        expected = self._expected(job, args, kwargs)
+        done = self._until(self._done, expected, self._asked().count)
+        found = [one for one in done if expected.is_met_by(one)]
+        if not _enough(found, self._asked().count):
+            waiting = [one for one in self._waiting() if expected.is_met_by(one)]
+            raise AssertionError(
+                _message("performed", "was performed", self._asked(), expected, found, done)
+                + (f"\nStill waiting:\n{listed(waiting)}" if waiting else "")
+            )
+        return found
+
+    def assert_not_performed(self, job: GivenJob | None = None, /, *args: object, **kwargs: object) -> None:
+        """Assert that no such job was performed; without a job, that none was at all.
+
+        Raises:
+            AssertionError: one was. It shows which.
+            TypeError: no call of the job can say these arguments.
+        """
+        __tracebackhide__ = True
+        expected = self._expected(job, args, kwargs)
+        found = [one for one in self._until(self._done, expected, None) if expected.is_met_by(one)]
+        if found:
+            raise AssertionError(f"No {expected} was to be performed. There was:\n{listed(found)}")
+
+    # ---- what these are made of
+
+    def _expected(self, job: GivenJob | None, args: tuple[object, ...], kwargs: Mapping[str, object]) -> Expectation:
+        return expectation(self._app.registry, job, args, kwargs, queue=self._asked().queue)
+
+    def _waiting(self) -> list[EnqueuedJob]:
+        broker = self._app.broker
+        return [
+            enqueued_job(self._app, queue, body)
+            for queue in broker.queues()
+            for body in broker.peek(queue, 0, broker.size(queue))
+        ]
+
+    def _done(self) -> list[PerformedJob]:
+        return list(self._ledger.performed)
+
+    def _until(self, look: Callable[[], list[J]], expected: Expectation, count: int | None) -> list[J]:
+        """What there is once it is enough, or the time is over."""
+
+        def enough(jobs: Sequence[J]) -> bool:
+            return _enough([one for one in jobs if expected.is_met_by(one)], count)
+
+        return self._news.until(look, enough, self._asked().within)
+
+
+class Options(Assertions):
+    """What concerns a question, said ahead of it."""
+
+    __slots__ = ("_said",)
+
+    def __init__(self, app: TaskQ, ledger: Ledger, news: News, said: Asked) -> None:
+        super().__init__(app, ledger, news)
+        self._said = said
+
+    def _asked(self) -> Asked:
+        return self._said
+
+
+def _enough(found: Sequence[Found], count: int | None) -> bool:
+    return bool(found) if count is None else len(found) == count
+
+
+def _message(
+    done: str, there: str, asked: Asked, expected: Expectation, found: Sequence[Found], seen: Sequence[Found]
+) -> str:
+    """Why an assertion failed: what was expected, and what there is, nearest first."""
+    within = f" within {asked.within:g} s" if asked.within else ""
+    if found:
+        said = f"{expected} was {done} {_times(len(found))}{within}, and {_times(asked.count or 0)} was expected"
+    else:
+        said = f"{expected} was not {done}{within}"
+    if not seen:
+        return f"{said}. Nothing {there}."
+    return f"{said}. What {there}, nearest first:\n{unlike(expected, seen)}"
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
