@@ -20,7 +20,7 @@ from taskq import outcome as outcomes
 from taskq import performing
 from taskq.errors import TermException
 from taskq.performing import Task, Tools
-from taskq.worker import handover
+from taskq.worker import adapters, handover
 
 __all__ = ["prepare_tie", "run"]
 
@@ -56,6 +56,7 @@ def run(
         with contextlib.suppress(OSError):
             os.setpgid(0, 0)  # its own group: what it starts is killed with it, and a Ctrl-C does not reach it
         signal.set_wakeup_fd(-1)  # the parent's own pipe
+        adapters.after_fork()
         if not isinstance(task, Task):
             entitle(None)
             ordered = handover.read(task)

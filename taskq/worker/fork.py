@@ -24,7 +24,7 @@ from taskq import events, performing
 from taskq.outcome import NotBegun, Outcome
 from taskq.performing import Task, Tools
 from taskq.records import Crash
-from taskq.worker import child, handover
+from taskq.worker import adapters, child, handover
 from taskq.worker.children import LOOK, Child, Children
 from taskq.worker.control import Control
 from taskq.worker.hand import Hand
@@ -153,6 +153,7 @@ class Fork:
     def _fork(self, task: Task | None) -> Child:
         """Fork a child for the task, or one that stands by."""
         self._warn_of_threads()
+        adapters.before_fork()
         reader, writer = os.pipe()
         told: tuple[int, ...] = ()
         try:
