@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         UnknownOption,
         UnserializableArgument,
         WrongCall,
+        WrongConnection,
     )
     from taskq.hook import Accepted, Deferred, Enqueued, Vetoed
     from taskq.jobs import Call, Job, job
@@ -91,6 +92,7 @@ __all__ = [
     "UnserializableArgument",
     "Vetoed",
     "WrongCall",
+    "WrongConnection",
     "call",
     "configure",
     "current_app",
@@ -144,6 +146,7 @@ _HOMES: Final = {
         "UnknownOption",
         "UnserializableArgument",
         "WrongCall",
+        "WrongConnection",
     ),
     "hook": (
         "Accepted",

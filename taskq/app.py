@@ -77,7 +77,7 @@ class _Run:
     job: str
     queue: str
     front: bool
-    wrapped: bool
+    alone: bool
     bodies: list[bytes]
 
 
@@ -259,18 +259,18 @@ class TaskQ(Verbs):
         wrapped = self._sender(call.definition)
         if wrapped is None:
             body = self._encoder(call.definition, call.job)(call.args, _NOTHING)
-            self.broker.push(call.queue, (body,), front=call.front)
+            self._push(call.queue, body, front=call.front, connection=call.connection)
             return Accepted(call.job, call.queue, body)
         said = call.definition.options if call.definition is not None else _NOTHING
         options = {**said, **call.declared} if call.declared else said
-        return wrapped(EnqueueRequest(call.job, call.args, call.queue, call.front, _NOTHING, options))
+        return wrapped(EnqueueRequest(call.job, call.args, call.queue, call.front, _NOTHING, options, call.connection))
 
     def enqueue_many(self, calls: Iterable[Call]) -> list[Enqueued]:
         """Enqueue many calls, made by `call(...)`, with one round trip a queue.
 
         All of them are checked and encoded before the first is sent. Those that something wraps (a hook, or methods of
         the job's own class) go one by one, so that what wraps sees what becomes of each; the order within a queue is
-        kept all the same.
+        kept all the same. So do those that are a part of a transaction.
 
         Returns:
             What `enqueue` would have given for each, in their order.
@@ -298,17 +298,18 @@ class TaskQ(Verbs):
         return cast("list[Enqueued]", answers)
 
     def _planned(self, calls: Sequence[Call]) -> tuple[list[Enqueued | None], list[_Push | int]]:
-        """What each call will be answered, None where something wraps it; and what is to be done, in order.
+        """What each call will be answered, None where it goes alone; and what is to be done, in order.
 
         All are checked and encoded: it raises as `enqueue` would. To be done are pushes, and the places of calls that
-        something wraps. What is to follow such a call into its queue is no part of a push that goes before it.
+        go alone: something wraps them, or they are a part of a transaction. What is to follow such a call into its
+        queue is no part of a push that goes before it.
         """
         answers: list[Enqueued | None] = []
         steps: list[_Push | int] = []
         open_pushes: dict[tuple[str, bool], _Push] = {}
         for run in self._runs(calls):
             job, queue, count = run.job, run.queue, len(run.bodies)
-            if run.wrapped:
+            if run.alone:
                 open_pushes.pop((queue, False), None)
                 open_pushes.pop((queue, True), None)
                 steps += range(len(answers), len(answers) + count)
@@ -326,14 +327,15 @@ class TaskQ(Verbs):
         """The calls, checked and encoded, in their order."""
         runs: list[_Run] = []
         extra = _NOTHING
-        of, name, to, ahead = None, "", "", False  # no job has an empty name: the first call begins a run
+        of, name, to, ahead, within = None, "", "", False, None  # no job has an empty name: the first begins a run
         bodies: list[bytes] = []
-        for definition, job, args, queue, front, declared in calls:
-            if definition is not of or queue is not to or front is not ahead or job is not name:
-                of, name, to, ahead = definition, job, queue, front
+        for definition, job, args, queue, front, declared, whose in calls:
+            if definition is not of or queue is not to or front is not ahead or job is not name or whose is not within:
+                of, name, to, ahead, within = definition, job, queue, front, whose
                 encoded = self._encoder(definition, job)
                 bodies = []
-                runs.append(_Run(job, queue, front, self._sender(definition) is not None, bodies))
+                alone = self._sender(definition) is not None or whose is not None
+                runs.append(_Run(job, queue, front, alone, bodies))
             if declared:
                 self._options_known().check(declared, f"options(...) of {job}")
             bodies.append(encoded(args, extra))
@@ -382,8 +384,14 @@ class TaskQ(Verbs):
         if self.config.inline:
             self._perform(body, request.queue)
         else:
-            self.broker.push(request.queue, (body,), front=request.front)
+            self._push(request.queue, body, front=request.front, connection=request.connection)
         return Accepted(request.job, request.queue, body)
+
+    def _push(self, queue: str, body: bytes, *, front: bool, connection: object | None) -> None:
+        if connection is None:
+            self.broker.push(queue, (body,), front=front)
+        else:
+            self.broker.push_within(connection, queue, (body,), front=front)
 
     def _perform(self, body: bytes, queue: str) -> None:
         from taskq.performing import Tools, perform_inline

@@ -14,6 +14,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from taskq.errors import NotSupported
 from taskq.records import (
     Paused,
     Registration,
@@ -32,6 +33,7 @@ class Capability(enum.Enum):
     """What a backend may or may not have; what it has not raises `NotSupported`."""
 
     SHARED = "a store that other processes see"
+    IN_TRANSACTION = "enqueueing in a transaction of the application's own"
 
 
 class Requeued(enum.Enum):
@@ -83,6 +85,22 @@ class Broker(Protocol):
         They are durable when it returns, as far as the backend is durable. One round trip, all or nothing. Where it
         raises `BrokerUnavailable`, `sent` says whether the jobs may be there all the same; it is never repeated here.
         """
+
+    def push_within(self, connection: object, queue: str, bodies: Sequence[bytes], *, front: bool = False) -> None:
+        """Capability IN_TRANSACTION: `push` as a part of the transaction that is open on an application's connection.
+
+        They are there for others when it commits, and never if it does not; how durable they are then is its matter.
+        Nothing is begun, committed or rolled back on the connection, and what raises leaves it as it was.
+
+        Raises:
+            WrongConnection: it is none to this database, or no transaction is open on it.
+            NotSupported: the backend has no transactions that an application could share.
+        """
+        raise NotSupported(
+            self.name,
+            Capability.IN_TRANSACTION.value,
+            "options(connection=...) needs a broker in the database that the application itself writes to.",
+        )
 
     @abstractmethod
     def size(self, queue: str) -> int:

@@ -10,7 +10,8 @@
     │   ├── NotAJob                 what was given is no job
     │   ├── WrongCall               the arguments do not fit the job's signature
     │   ├── UnserializableArgument  an argument would not come back as it was sent
-    │   └── PayloadTooLarge         over the limit `max_payload`
+    │   ├── PayloadTooLarge         over the limit `max_payload`
+    │   └── WrongConnection         `options(connection=...)` was given one that cannot be had
     ├── InvalidPayload              bytes in a queue that are no payload
     ├── UnknownJob                  a payload names a job that is not registered here
     ├── BrokerError
@@ -59,6 +60,7 @@ __all__ = [
     "UnknownOption",
     "UnserializableArgument",
     "WrongCall",
+    "WrongConnection",
     "nearest",
 ]
 
@@ -194,6 +196,14 @@ class PayloadTooLarge(EnqueueError):
             f"The payload of {job} has {size:,} bytes; the limit is {limit:,} (max_payload). "
             "Store the data elsewhere and pass its key. Nothing was enqueued."
         )
+
+
+class WrongConnection(EnqueueError):
+    """A connection that `options(connection=...)` was given cannot enqueue in its transaction."""
+
+    def __init__(self, reason: str, advice: str) -> None:
+        self.reason = reason
+        super().__init__(f"options(connection=...): {reason}. {advice} Nothing was enqueued.")
 
 
 class InvalidPayload(TaskqError):

@@ -36,6 +36,8 @@ class EnqueueRequest:
         front: whether it goes ahead of what is there.
         extra: further keys for the payload. Ruby may drop them at any time; see the design.
         options: what hooks declared and the job or the call said, by option name.
+        connection: whose transaction it is to be a part of; None for a push of its own. Change a request by
+            `dataclasses.replace`, so that this stays.
     """
 
     job: str
@@ -44,6 +46,7 @@ class EnqueueRequest:
     front: bool = False
     extra: Mapping[str, object] = field(default_factory=dict)
     options: Mapping[str, object] = field(default_factory=dict)
+    connection: object | None = None
 
 
 class Accepted(NamedTuple):  # made for every enqueue, in half the time of a frozen dataclass

@@ -15,7 +15,7 @@ from taskq.errors import ConfigurationError, JobDefinitionError, Problem, Unknow
 
 __all__ = ["CallOptions", "KnownOptions", "check_queue"]
 
-OF_A_CALL: Final = ("front", "queue")
+OF_A_CALL: Final = ("connection", "front", "queue")
 _OF_A_JOB: Final = ("aliases", "name", "queue", "registry", "secret")
 
 
@@ -27,11 +27,13 @@ class CallOptions:
         queue: where it goes; None for the job's own queue.
         front: whether it goes ahead of what waits there.
         declared: values for options that hooks declare, by name.
+        connection: whose transaction it is to be a part of; None for a push of its own.
     """
 
     queue: str | None = None
     front: bool = False
     declared: Mapping[str, object] = field(default_factory=dict)
+    connection: object | None = None
 
     def __post_init__(self) -> None:
         if self.queue is not None:

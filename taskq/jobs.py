@@ -63,6 +63,7 @@ class Call(NamedTuple):  # made for every enqueue, in a third of the time of a f
         queue: where it goes.
         front: whether it goes ahead of what waits there.
         declared: what the call itself said for options that hooks declare.
+        connection: whose transaction it is to be a part of; None for a push of its own.
     """
 
     definition: JobDefinition | None
@@ -71,6 +72,7 @@ class Call(NamedTuple):  # made for every enqueue, in a third of the time of a f
     queue: str
     front: bool
     declared: Mapping[str, object]
+    connection: object | None = None
 
 
 class Job(Generic[P, R_co]):
@@ -119,17 +121,21 @@ class Job(Generic[P, R_co]):
         """The call, bound and not yet enqueued, for `enqueue_many`."""
         definition = self.definition  # what `_bound` does, without its call: of this there are thousands at a time
         bound = definition.signature.bind(args, kwargs)
-        return _record(Call, (definition, definition.name, bound, definition.queue, False, _NO_OPTIONS.declared))
+        return _record(Call, (definition, definition.name, bound, definition.queue, False, _NO_OPTIONS.declared, None))
 
-    def options(self, *, queue: str | None = None, front: bool = False, **declared: object) -> JobWithOptions[P]:
+    def options(
+        self, *, queue: str | None = None, front: bool = False, connection: object | None = None, **declared: object
+    ) -> JobWithOptions[P]:
         """The job with what concerns a call said: `send_email.options(queue="vip").enqueue(...)`.
 
         Args:
             queue: where it goes; None for its own queue.
             front: whether it goes ahead of what waits there.
+            connection: the application's own connection to the broker's database, with a transaction open: the job is
+                enqueued when that commits, and never if it does not. Where the backend has transactions (SQLite).
             declared: options that enabled hooks declare.
         """
-        return JobWithOptions(self.definition, CallOptions(queue, front, declared))
+        return JobWithOptions(self.definition, CallOptions(queue, front, declared, connection))
 
 
 class JobWithOptions(Generic[P]):
@@ -236,15 +242,19 @@ class Verbs:
         """
         return self._application().take_back(job, args, kwargs, self._call_options().queue)
 
-    def options(self, *, queue: str | None = None, front: bool = False, **declared: object) -> Options:
+    def options(
+        self, *, queue: str | None = None, front: bool = False, connection: object | None = None, **declared: object
+    ) -> Options:
         """What concerns the next calls: `taskq.options(queue="vip").enqueue(Emailer, ...)`.
 
         Args:
             queue: where they go; None for the job's own queue.
             front: whether they go ahead of what waits there.
+            connection: the application's own connection to the broker's database, with a transaction open: the jobs are
+                enqueued when that commits, and never if it does not. Where the backend has transactions (SQLite).
             declared: options that enabled hooks declare.
         """
-        return Options(CallOptions(queue, front, declared), self._application)
+        return Options(CallOptions(queue, front, declared, connection), self._application)
 
 
 class Options(Verbs):
@@ -420,7 +430,7 @@ def make_call(
     if kwargs:
         reason = f'was given "{next(iter(kwargs))}" by keyword, but its signature is not known here: pass a dict last'
         raise WrongCall(job, reason, "(*args)")
-    return Call(None, job, args, options.queue, options.front, options.declared)
+    return Call(None, job, args, options.queue, options.front, options.declared, options.connection)
 
 
 def _bound(
@@ -428,7 +438,8 @@ def _bound(
 ) -> Call:
     queue = definition.queue if options.queue is None else options.queue
     bound = definition.signature.bind(args, kwargs)
-    return _record(Call, (definition, definition.name, bound, queue, options.front, options.declared))
+    said = options.front, options.declared, options.connection
+    return _record(Call, (definition, definition.name, bound, queue, *said))
 
 
 def _names(names: Sequence[str]) -> tuple[str, ...]:

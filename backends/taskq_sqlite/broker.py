@@ -31,6 +31,7 @@ from taskq_sqlite.address import Address, parse
 from taskq_sqlite.statements import MOST_WANTED, SQL, over
 from taskq_sqlite.store import Durable, Store
 from taskq_sqlite.wakeup import Wakeup
+from taskq_sqlite.within import savepoint
 
 __all__ = ["SQLiteBroker", "open_broker"]
 
@@ -81,7 +82,7 @@ class SQLiteBroker(Broker):
     """A database that the processes of one machine share. Safe in threads and across forks."""
 
     name = "sqlite"
-    capabilities = frozenset({Capability.SHARED})
+    capabilities = frozenset({Capability.SHARED, Capability.IN_TRANSACTION})
 
     def __init__(
         self, address: Address, *, failed_max: int | None = None, clock: Callable[[], float] = time.time
@@ -121,6 +122,10 @@ class SQLiteBroker(Broker):
         with self._store.writing() as db:
             _add(db, queue, bodies, front=front)
         self._wakeup.ring()
+
+    def push_within(self, connection: object, queue: str, bodies: Sequence[bytes], *, front: bool = False) -> None:
+        with savepoint(connection, self._path) as db:
+            _add(db, queue, bodies, front=front)
 
     def size(self, queue: str) -> int:
         return int(self._one(SQL["size"], queue))
@@ -467,7 +472,7 @@ class SQLiteBroker(Broker):
 # ---- steps within a transaction
 
 
-def _add(db: sqlite3.Connection, queue: str, bodies: Sequence[bytes], *, front: bool) -> None:
+def _add(db: sqlite3.Connection | sqlite3.Cursor, queue: str, bodies: Sequence[bytes], *, front: bool) -> None:
     """Add jobs behind what is there or ahead of it, in their own order."""
     row = db.execute(SQL["queue_id"], (queue,)).fetchone()
     number = db.execute(SQL["add_queue"], (queue,)).lastrowid if row is None else row[0]

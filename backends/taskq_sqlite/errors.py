@@ -18,6 +18,7 @@ BUSY: Final = 5.0
 
 # By the first words of SQLite's names; a longer one (SQLITE_IOERR_WRITE) says more of the same.
 _AWAY: Final = {
+    "SQLITE_BUSY_SNAPSHOT": "somebody else wrote after this transaction had read",
     "SQLITE_BUSY": f"somebody held its lock for more than {BUSY:.0f} s",
     "SQLITE_LOCKED": "somebody in this process holds its lock",
     "SQLITE_FULL": "the disk is full",
@@ -76,6 +77,8 @@ def _name(error: sqlite3.Error) -> str:
 def _advice(known: str) -> str:
     if known == "SQLITE_FULL":
         return "Make room there: what is to be settled is kept and asked again."
+    if known == "SQLITE_BUSY_SNAPSHOT":
+        return "Begin it by BEGIN IMMEDIATE, which waits for its turn."
     if known == "SQLITE_BUSY":
         return "Keep transactions on this file short."
     return ""

@@ -8,12 +8,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from taskq.errors import BrokerRefused
 from taskq_sqlite.statements import SQL
 
-__all__ = ["NEWEST", "is_newest", "migrate", "version_of"]
+__all__ = ["NEWEST", "is_newest", "migrate", "upgrade"]
+
+Database: TypeAlias = "sqlite3.Connection | sqlite3.Cursor"
 
 _STEPS: Final = Path(__file__).with_name("versions")
 
@@ -21,17 +23,9 @@ NEWEST: Final = max(int(path.stem) for path in _STEPS.glob("*.sql"))
 """The newest version. Each file in `versions/` leads to the version of its name from the one before."""
 
 
-def version_of(connection: sqlite3.Connection) -> int:
-    """The version of the schema in the file; 0 where there is none."""
-    if not connection.execute(SQL["has_schema"]).fetchone()[0]:
-        return 0
-    row = connection.execute(SQL["schema_version"]).fetchone()
-    return int(row[0]) if row is not None else 0
-
-
-def is_newest(connection: sqlite3.Connection) -> bool:
+def is_newest(db: Database) -> bool:
     """Whether there is nothing to do."""
-    return version_of(connection) == NEWEST
+    return _version_of(db) == NEWEST
 
 
 def migrate(connection: sqlite3.Connection, address: str) -> None:
@@ -42,22 +36,39 @@ def migrate(connection: sqlite3.Connection, address: str) -> None:
     """
     connection.execute("BEGIN IMMEDIATE")
     try:
-        version = version_of(connection)
-        if version > NEWEST:
-            raise BrokerRefused(
-                address,
-                f"its schema is of version {version}, and this taskq knows none above {NEWEST}",
-                advice="Upgrade taskq here as well.",
-            )
-        for step in range(version + 1, NEWEST + 1):
-            for statement in _statements(step):
-                connection.execute(statement)
-        connection.execute(SQL["set_schema_version"], (str(NEWEST),))
+        upgrade(connection, address)
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def upgrade(db: Database, address: str) -> None:
+    """Do it within the transaction that is open.
+
+    Raises:
+        BrokerRefused: a newer taskq made it.
+    """
+    version = _version_of(db)
+    if version > NEWEST:
+        raise BrokerRefused(
+            address,
+            f"its schema is of version {version}, and this taskq knows none above {NEWEST}",
+            advice="Upgrade taskq here as well.",
+        )
+    for step in range(version + 1, NEWEST + 1):
+        for statement in _statements(step):
+            db.execute(statement)
+    db.execute(SQL["set_schema_version"], (str(NEWEST),))
+
+
+def _version_of(db: Database) -> int:
+    """The version of the schema in the file; 0 where there is none."""
+    if not db.execute(SQL["has_schema"]).fetchone()[0]:
+        return 0
+    row = db.execute(SQL["schema_version"]).fetchone()
+    return int(row[0]) if row is not None else 0
 
 
 def _statements(version: int) -> Sequence[str]:

@@ -261,11 +261,15 @@ SELECT
 
 -- ---- the file
 
+-- name: databases
+-- As bytes, for what a connection's text_factory makes of texts may be anything.
+SELECT CAST(name AS BLOB), CAST(file AS BLOB) FROM pragma_database_list;
+
 -- name: has_schema
 SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'taskq_meta');
 
 -- name: schema_version
-SELECT value FROM taskq_meta WHERE key = 'schema';
+SELECT CAST(value AS INTEGER) FROM taskq_meta WHERE key = 'schema';
 
 -- name: set_schema_version
 INSERT OR REPLACE INTO taskq_meta (key, value) VALUES ('schema', ?);

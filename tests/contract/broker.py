@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from taskq.broker import Broker, Capability, Requeued
-from taskq.errors import NotRegistered
+from taskq.errors import NotRegistered, NotSupported, WrongConnection
 from taskq.records import (
     Paused,
     ProcessIdentity,
@@ -196,6 +196,20 @@ class BrokerContract:
         assert holder.release(taken)
         assert broker.remove_queue(queue) == 1
         assert list(broker.queues()) == []
+
+    def test_push_within_is_refused_where_there_are_no_transactions(self, broker: Broker) -> None:
+        if Capability.IN_TRANSACTION in broker.capabilities:
+            pytest.skip("this backend has them")
+        with pytest.raises(NotSupported, match=f"The backend {broker.name} does not support enqueueing in a trans"):
+            broker.push_within(object(), "q", [ONE])
+        assert broker.size("q") == 0
+
+    def test_push_within_refuses_what_is_no_connection(self, broker: Broker) -> None:
+        if Capability.IN_TRANSACTION not in broker.capabilities:
+            pytest.skip("this backend has no transactions")
+        with pytest.raises(WrongConnection):
+            broker.push_within(object(), "q", [ONE])
+        assert broker.size("q") == 0
 
     def test_size_of_no_queue_is_zero(self, broker: Broker) -> None:
         assert broker.size("none") == 0

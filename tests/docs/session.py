@@ -88,6 +88,9 @@ class Session:
             path = self.here / block.facts["title"]
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
+            if path.name == "taskq.toml" and "broker" in text:  # which a variable of ours would hide
+                os.environ.pop("TASKQ_BROKER", None)
+                self.env.pop("TASKQ_BROKER", None)
         elif block.language == "python":
             code = compile("\n" * (block.line - 1) + text, str(block.page), "exec", dont_inherit=True)
             exec(code, self.names)
