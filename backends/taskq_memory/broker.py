@@ -93,7 +93,7 @@ class MemoryBroker(Broker):
     def _held(self) -> Iterator[None]:
         if os.getpid() != self._pid:
             raise NotSupported(
-                "memory",
+                self.name,
                 "use in another process (this one was forked)",
                 "Jobs are seen only where they were enqueued; use sqlite:///path.db or redis:// for several processes.",
             )

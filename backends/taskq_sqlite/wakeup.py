@@ -74,6 +74,7 @@ class Wakeup:
         self._waiters: set[_Waiter] = set()
         self._watch: inotify.Watch | None = None
         self._tried = False
+        self.closed = False
         _everywhere.add(self)
 
     def wait(self, ready: Callable[[], bool], timeout: float, interrupts: Sequence[int]) -> bool:
@@ -99,7 +100,8 @@ class Wakeup:
                     waiter.ring()
 
     def close(self) -> None:
-        """Wake whoever waits."""
+        """Wake whoever waits, and let nobody wait again."""
+        self.closed = True
         self.ring()
         self._stop_watching()
 
@@ -169,6 +171,8 @@ class _Wait:
                 fds.append(wakeup.watch.fd)
             readable = _readable(fds, min(self._look_at, self._deadline) - now)
             if not readable.isdisjoint(self._interrupts):
+                return False
+            if wakeup.closed:
                 return False
             rang = waiter.ear in readable and waiter.take()
             written = wakeup.heard()

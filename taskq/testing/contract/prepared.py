@@ -15,5 +15,5 @@ except ModuleNotFoundError as missing:
 __all__: list[str] = []
 
 # pytest rewrites the asserts of test modules only, and of those that it hears of before they are imported.
-for _module in ("alongside", "failure_handler", "hook", "serializer"):
+for _module in ("alongside", "broker", "failure_handler", "hook", "serializer"):
     pytest.register_assert_rewrite(f"taskq.testing.contract.{_module}")

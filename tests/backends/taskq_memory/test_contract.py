@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from taskq.broker import Broker
+from taskq.testing.contract import BrokerContract
 from taskq_memory import MemoryBroker
-from tests.contract.broker import BrokerContract
 
 
 class TestMemory(BrokerContract):

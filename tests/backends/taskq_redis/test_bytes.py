@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from taskq.records import StoredFailure
+from taskq.testing.contract.broker.holder import ONE, TWO, Holder
 from taskq_redis import RedisBroker, open_broker
-from tests.contract.broker import ONE, TWO, Holder
 from tests.support.redis_server import RedisServer
 from tests.support.vectors import returned
 

@@ -8,8 +8,8 @@ import fakeredis
 import pytest
 
 from taskq.broker import Broker
+from taskq.testing.contract import BrokerContract
 from taskq_redis import open_broker
-from tests.contract.broker import BrokerContract
 from tests.support.redis_server import RedisServer, bundled
 
 
@@ -42,6 +42,8 @@ class TestOnTheOldestRedis(BrokerContract):
 
 
 class TestOnFakeredis(BrokerContract):
+    in_this_process = True
+
     @pytest.fixture(autouse=True)
     def _on(self) -> None:
         self.server = fakeredis.FakeServer()

@@ -11,8 +11,8 @@ from collections.abc import Callable
 import pytest
 import redis
 
+from taskq.testing.contract.broker.holder import ONE, TWO, Holder
 from taskq_redis import RedisBroker
-from tests.contract.broker import ONE, TWO, Holder
 
 pytestmark = [pytest.mark.redis, pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")]
 

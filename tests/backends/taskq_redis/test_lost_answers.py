@@ -10,8 +10,8 @@ import redis
 
 from taskq.errors import BrokerUnavailable
 from taskq.records import Reservation, Stats, Token
+from taskq.testing.contract.broker.holder import ONE, THREE, TWO, Holder
 from taskq_redis import RedisBroker
-from tests.contract.broker import ONE, THREE, TWO, Holder
 from tests.support.proxy import Proxy
 
 pytestmark = pytest.mark.redis

@@ -10,8 +10,8 @@ import redis
 
 from taskq.errors import BrokerUnavailable
 from taskq.records import Reservation, Stats
+from taskq.testing.contract.broker.holder import Holder
 from taskq_redis import RedisBroker, open_broker
-from tests.contract.broker import Holder
 from tests.support.redis_server import RedisServer
 
 ID = "host:1:q"

@@ -17,9 +17,9 @@ import redis
 
 from taskq.errors import BrokerUnavailable
 from taskq.records import Reservation, Stats
+from taskq.testing.contract.broker.holder import ONE, Holder, job
 from taskq_redis import RedisBroker, open_broker
 from taskq_redis.link import pack
-from tests.contract.broker import ONE, Holder, job
 from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
 

@@ -10,8 +10,8 @@ import redis
 from taskq.broker import Requeued
 from taskq.errors import BrokerError, BrokerRefused, BrokerUnavailable
 from taskq.records import Stats, StoredFailure
+from taskq.testing.contract.broker.holder import ONE, TWO, Holder
 from taskq_redis import RedisBroker, open_broker
-from tests.contract.broker import ONE, TWO, Holder
 from tests.support.redis_server import RedisServer
 
 pytestmark = pytest.mark.redis

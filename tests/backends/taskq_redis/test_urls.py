@@ -16,8 +16,8 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from taskq.errors import BrokerRefused, BrokerUnavailable, ConfigurationError
+from taskq.testing.contract.broker.holder import ONE
 from taskq_redis import open_broker
-from tests.contract.broker import ONE
 from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
 from tests.support.vectors import vector

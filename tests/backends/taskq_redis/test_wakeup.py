@@ -13,8 +13,8 @@ import pytest
 import redis
 
 from taskq.records import Reservation
+from taskq.testing.contract.broker.holder import ONE, Holder
 from taskq_redis import RedisBroker, open_broker
-from tests.contract.broker import ONE, Holder
 from tests.support.proxy import Proxy
 from tests.support.redis_server import RedisServer
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import pytest
 
 from taskq.broker import Broker
+from taskq.testing.contract import BrokerContract
 from taskq_sqlite import open_broker
-from tests.contract.broker import BrokerContract
 
 
 class TestOnSQLite(BrokerContract):
@@ -18,6 +19,11 @@ class TestOnSQLite(BrokerContract):
 
     def make_broker(self) -> Broker:
         return open_broker(f"sqlite:///{self.path}")
+
+    def make_connection(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, isolation_level=None)
+        connection.execute("BEGIN IMMEDIATE")
+        return connection
 
 
 class TestWithoutInotify(TestOnSQLite):

@@ -15,8 +15,8 @@ from types import FrameType
 import pytest
 
 from taskq.errors import BrokerRefused
+from taskq.testing.contract.broker.holder import ONE, job
 from taskq_sqlite import SQLiteBroker
-from tests.contract.broker import ONE, job
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
 # Python 3.12 and later warn of a fork beside threads, which is what some of these are about.

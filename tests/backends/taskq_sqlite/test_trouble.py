@@ -16,8 +16,8 @@ import pytest
 
 from taskq.errors import BrokerInTrouble, BrokerRefused, BrokerUnavailable
 from taskq.records import Stats
+from taskq.testing.contract.broker.holder import ONE, TWO, Holder
 from taskq_sqlite import SQLiteBroker
-from tests.contract.broker import ONE, TWO, Holder
 
 Make = Callable[..., SQLiteBroker]
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from taskq.testing.contract.broker.holder import ONE, Holder
 from taskq_sqlite import SQLiteBroker, inotify
-from tests.contract.broker import ONE, Holder
 
 Make = Callable[..., SQLiteBroker]
 

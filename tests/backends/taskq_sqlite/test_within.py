@@ -15,8 +15,8 @@ from taskq.broker import Capability
 from taskq.errors import BrokerRefused, BrokerUnavailable, NotSupported, WrongConnection
 from taskq.hook import Enqueued, EnqueueRequest, Hook
 from taskq.registry import Registry
+from taskq.testing.contract.broker.holder import ONE, THREE, TWO
 from taskq_sqlite import SQLiteBroker
-from tests.contract.broker import ONE, THREE, TWO
 
 Make = Callable[..., SQLiteBroker]
 

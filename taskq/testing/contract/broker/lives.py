@@ -1,0 +1,341 @@
+"""A state machine that lives the lives of several workers beside a model, and compares after every step.
+
+The model is lists in this process: what waits, what each worker holds, what failed, what was counted. It knows no
+locks, no tokens and no time; those are what the broker has to get right to look like it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from taskq.broker import Broker, Requeued
+from taskq.records import Reservation, StoredFailure, Token
+from taskq.testing.contract.broker.holder import Holder, job
+
+__all__ = ["Lives"]
+
+T = TypeVar("T")
+
+_MOST_WORKERS = 3
+_PLACES = st.integers(0, 99)
+_LIMITS = st.integers(1, 3)
+_TIMES = st.sampled_from([1, 1, 2, 3])
+_RELEASES = st.sampled_from(["front", "back", "another body"])
+
+
+@dataclass
+class _Worker:
+    """What the model knows of a worker: what it holds, and whether the first of it has begun."""
+
+    holder: Holder
+    held: list[Reservation] = field(default_factory=list)
+    begun: bool = False
+    processed: int = 0
+    failed: int = 0
+
+
+class Lives(RuleBasedStateMachine):
+    """One life of a store; the names in it are of this life only."""
+
+    def __init__(self, broker: Broker, other: Broker, number: int) -> None:
+        super().__init__()
+        self.brokers = (broker, other)
+        self.broker = broker
+        self.number = number
+        self.names = [f"{number}:a", f"{number}:b"]
+        self.queues: dict[str, list[bytes]] = {name: [] for name in self.names}
+        self.paused: set[str] = set()
+        self.workers: list[_Worker] = []
+        self.failures: list[bytes] = []
+        self.body_of: dict[bytes, bytes] = {}
+        self.jobs = 0
+        self.hired = 0
+        self.before = broker.stats()
+        self.processed = 0
+        self.failed = 0
+
+    def teardown(self) -> None:
+        """Leave the store as it was found."""
+        for info in self.broker.workers():
+            self.broker.recover(info, None)
+        for name in self.names:
+            self.broker.remove_queue(name)
+        self.broker.clear_failures()
+        self.broker.unpause()
+
+    # ---- queues
+
+    @rule(queue=_PLACES, count=st.integers(1, 4), front=st.booleans(), by=_PLACES)
+    def push(self, queue: int, count: int, front: bool, by: int) -> None:
+        """Some jobs, at the end or the front."""
+        name = self.names[queue % 2]
+        bodies = [job(1000 * self.number + self.jobs + place) for place in range(count)]
+        self.jobs += count
+        self.brokers[by % 2].push(name, bodies, front=front)
+        self.put(name, bodies, front=front)
+
+    @rule(queue=_PLACES, pause=st.booleans())
+    def pause_or_go_on(self, queue: int, pause: bool) -> None:
+        """One queue."""
+        name = self.names[queue % 2]
+        if pause:
+            self.broker.pause(name)
+            self.paused.add(name)
+        else:
+            self.broker.unpause(name)
+            self.paused.discard(name)
+
+    @precondition(lambda self: any(self.queues.values()))
+    @rule(place=_PLACES)
+    def remove(self, place: int) -> None:
+        """A job that waits."""
+        name = next(name for name in self.names if self.queues[name])
+        body = self.queues[name][place % len(self.queues[name])]
+        assert self.broker.remove(name, body) == self.queues[name].count(body)
+        self.queues[name] = [other for other in self.queues[name] if other != body]
+
+    # ---- a worker's life
+
+    @precondition(lambda self: len(self.workers) < _MOST_WORKERS)
+    @rule(by=_PLACES, times=_TIMES)
+    def register(self, by: int, times: int) -> None:
+        """One more worker."""
+        self.hired += 1
+        holder = Holder(self.brokers[by % 2], f"host:{self.number}.{self.hired}:q")
+        assert [holder.register() for _ in range(times)] == [True] * times
+        self.workers.append(_Worker(holder))
+
+    @precondition(lambda self: self.workers)
+    @rule(who=_PLACES, limit=_LIMITS, backwards=st.booleans(), settled=st.booleans(), at=_PLACES, times=_TIMES)
+    def reserve(self, who: int, limit: int, backwards: bool, settled: bool, at: int, times: int) -> None:
+        """What is next; with `settled` what was held up to there is done."""
+        worker = self.who(who)
+        names = self.names[::-1] if backwards else self.names
+        last = worker.held[at % len(worker.held)] if settled and worker.held else None
+        token = worker.holder.tokens.next()
+        answers = [
+            worker.holder.broker.reserve(worker.holder.id, names, token, limit=limit, settled=last)
+            for _ in range(times)
+        ]
+        if last is not None:
+            self.done_up_to(worker, last)
+        if worker.held:
+            expected = [held.fence for held in worker.held]
+            assert all([held.fence for held in answer.jobs] == expected for answer in answers)
+            assert all(answer.held and answer.settled for answer in answers)
+            return
+        taken: list[tuple[str, bytes]] = []
+        for name in names:
+            while self.queues[name] and len(taken) < limit and name not in self.paused:
+                taken.append((name, self.queues[name].pop(0)))
+        for answer in answers:
+            assert [(held.queue, held.body) for held in answer.jobs] == taken
+            assert answer.jobs == answers[0].jobs
+            assert answer.settled
+            assert not answer.held
+        worker.held = list(answers[0].jobs)
+        worker.begun = bool(taken)
+
+    @precondition(lambda self: any(worker.held for worker in self.workers))
+    @rule(who=_PLACES, at=_PLACES, times=_TIMES)
+    def note(self, who: int, at: int, times: int) -> None:
+        """One that was held ahead begins."""
+        worker, held = self.one_held(who, at)
+        for _ in range(times):
+            worker.holder.broker.note(held)
+        self.begins(worker, held)
+
+    @precondition(lambda self: any(worker.held for worker in self.workers))
+    @rule(who=_PLACES, at=_PLACES, times=_TIMES)
+    def finish(self, who: int, at: int, times: int) -> None:
+        """Up to there all is done."""
+        worker, held = self.one_held(who, at)
+        self.agree(worker, lambda token: worker.holder.broker.finish(held, token), times)
+        self.done_up_to(worker, held)
+
+    @precondition(lambda self: any(worker.held for worker in self.workers))
+    @rule(who=_PLACES, at=_PLACES, times=_TIMES)
+    def fail(self, who: int, at: int, times: int) -> None:
+        """It failed; those before it are done."""
+        worker, held = self.one_held(who, at)
+        entry = self.entry_of(held)
+        self.agree(worker, lambda token: worker.holder.broker.fail(held, token, entry), times)
+        self.begins(worker, held)
+        worker.held.pop(0)
+        worker.begun = False
+        self.fails(entry)
+        worker.processed += 1
+        worker.failed += 1
+
+    @precondition(lambda self: any(worker.held for worker in self.workers))
+    @rule(who=_PLACES, at=_PLACES, started=st.booleans(), how=_RELEASES, times=_TIMES)
+    def release(self, who: int, at: int, started: bool, how: str, times: int) -> None:
+        """It and those behind it go back; or it alone, with another body."""
+        worker, held = self.one_held(who, at)
+        place = worker.held.index(held)
+        started = started or (place == 0 and worker.begun)
+        back = [replace(held, started=started), *worker.held[place + 1 :]]
+        if how == "another body":
+            del back[1:]
+        body = held.body[:-1] + b',"again":1}' if how == "another body" else None
+        self.agree(
+            worker,
+            lambda token: worker.holder.broker.release(back, token, body=body, front=how != "back"),
+            times,
+        )
+        if started:
+            self.begins(worker, held)
+        gone = {one.fence for one in back}
+        worker.begun = worker.begun and worker.held[0].fence not in gone
+        worker.held = [one for one in worker.held if one.fence not in gone]
+        for name in self.names:
+            bodies = [body or one.body for one in back if one.queue == name]
+            self.put(name, bodies, front=how != "back")
+
+    @precondition(lambda self: self.workers)
+    @rule(who=_PLACES, at=_PLACES)
+    def late(self, who: int, at: int) -> None:
+        """Calls under a token that is older than the last one change nothing."""
+        worker = self.who(who)
+        late = Token(worker.holder.tokens.process, 0)
+        if worker.held:
+            held = worker.held[at % len(worker.held)]
+            assert not worker.holder.broker.finish(held, late)
+            assert not worker.holder.broker.fail(held, late, b"{}")
+            assert not worker.holder.broker.release([held], late)
+
+    @precondition(lambda self: self.workers)
+    @rule(who=_PLACES)
+    def unregister(self, who: int) -> None:
+        """Who holds nothing may leave."""
+        worker = self.who(who)
+        assert worker.holder.unregister() is not bool(worker.held)
+        if not worker.held:
+            self.workers.remove(worker)
+
+    @precondition(lambda self: self.workers)
+    @rule(who=_PLACES, entry=st.booleans(), by=_PLACES)
+    def die(self, who: int, entry: bool, by: int) -> None:
+        """Another one finds it dead: in hand is failed or requeued, held ahead goes back; twice is once."""
+        worker = self.who(who)
+        seen, broker = worker.holder.seen(), self.brokers[by % 2]
+        in_hand = worker.held[0] if worker.begun else None
+        written = None if not entry else b"{}" if in_hand is None else self.entry_of(in_hand)
+        assert broker.recover(seen, written)
+        assert not broker.recover(seen, written)
+        for held in worker.held:
+            assert not worker.holder.finish(held)
+            worker.holder.broker.note(held)
+        if in_hand is not None and written is not None:
+            self.fails(written)
+            del worker.held[0]
+        for name in self.names:
+            self.put(name, [held.body for held in worker.held if held.queue == name], front=True)
+        self.workers.remove(worker)
+
+    # ---- failures
+
+    @precondition(lambda self: self.failures)
+    @rule(at=_PLACES, seen_at=st.integers(-2, 2), times=_TIMES)
+    def requeue_failure(self, at: int, seen_at: int, times: int) -> None:
+        """An entry that may have moved since it was seen; a second time it was retried already."""
+        place = at % len(self.failures)
+        entry = self.failures[place]
+        failure = StoredFailure(max(0, place + seen_at), entry)
+        marked = entry[:-1] + b',"retried_at":"now"}'
+        name = self.names[at % 2]
+        answers = [
+            self.broker.requeue_failure(failure, queue=name, body=self.body_of[entry], replacement=marked)
+            for _ in range(times)
+        ]
+        assert answers == [Requeued.DONE, *[Requeued.ALREADY] * (times - 1)]
+        self.failures[place] = marked
+        self.body_of[marked] = self.body_of[entry]
+        self.put(name, [self.body_of[entry]], front=False)
+
+    @precondition(lambda self: self.failures)
+    @rule(at=_PLACES, seen_at=st.integers(-2, 2))
+    def remove_failure(self, at: int, seen_at: int) -> None:
+        """An entry that may have moved."""
+        place = at % len(self.failures)
+        entry = self.failures.pop(place)
+        failure = StoredFailure(max(0, place + seen_at), entry)
+        assert self.broker.remove_failure(failure)
+        assert not self.broker.remove_failure(failure)
+
+    # ---- what must be so after every step
+
+    @invariant()
+    def every_job_is_where_the_model_has_it(self) -> None:
+        """Waiting, in hand, held ahead, failed, counted."""
+        for name in self.names:
+            assert list(self.broker.peek(name, 0, 999)) == self.queues[name], name
+        assert [failure.entry for failure in self.broker.failures(0, 999)] == self.failures
+        stats = self.broker.stats()
+        assert stats.processed - self.before.processed == self.processed
+        assert stats.failed - self.before.failed == self.failed
+        assert self.broker.paused().queues == frozenset(self.paused)
+        infos = {info.id: info for info in self.broker.workers()}
+        assert sorted(infos) == sorted(worker.holder.id for worker in self.workers)
+        for worker in self.workers:
+            info = infos[worker.holder.id]
+            ahead = worker.held[1:] if worker.begun else worker.held
+            assert (info.job.fence if info.job else None) == (worker.held[0].fence if worker.begun else None)
+            assert [(held.fence, held.body) for held in info.ahead] == [(held.fence, held.body) for held in ahead]
+            assert (info.processed, info.failed) == (worker.processed, worker.failed)
+
+    # ---- the model
+
+    def who(self, number: int) -> _Worker:
+        """One of the workers."""
+        return self.workers[number % len(self.workers)]
+
+    def one_held(self, who: int, at: int) -> tuple[_Worker, Reservation]:
+        """A worker that holds something, and one of its jobs."""
+        holding = [worker for worker in self.workers if worker.held]
+        worker = holding[who % len(holding)]
+        return worker, worker.held[at % len(worker.held)]
+
+    def agree(self, worker: _Worker, ask: Callable[[Token], bool], times: int) -> None:
+        """Ask under one token, perhaps again and again: True each time."""
+        token = worker.holder.tokens.next()
+        assert [ask(token) for _ in range(times)] == [True] * times
+
+    def put(self, name: str, bodies: Sequence[bytes], *, front: bool) -> None:
+        """Into a queue of the model."""
+        self.queues[name] = [*bodies, *self.queues[name]] if front else [*self.queues[name], *bodies]
+
+    def begins(self, worker: _Worker, held: Reservation) -> None:
+        """A job of a worker begins: those before it are done."""
+        while worker.held[0] is not held:
+            self.done(worker)
+        worker.begun = True
+
+    def done_up_to(self, worker: _Worker, held: Reservation) -> None:
+        """A job of a worker is done, and those before it."""
+        self.begins(worker, held)
+        self.done(worker)
+
+    def done(self, worker: _Worker) -> None:
+        """The first that a worker holds is done."""
+        worker.held.pop(0)
+        worker.begun = False
+        worker.processed += 1
+        self.processed += 1
+
+    def entry_of(self, held: Reservation) -> bytes:
+        """An entry for the failed list that is like no other: a job may fail again and again."""
+        entry = held.body[:-1] + b',"failure":%d}' % len(self.body_of)
+        self.body_of[entry] = held.body
+        return entry
+
+    def fails(self, entry: bytes) -> None:
+        """An entry in the failed list."""
+        self.failures.append(entry)
+        self.processed += 1
+        self.failed += 1

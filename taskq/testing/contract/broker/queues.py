@@ -1,0 +1,83 @@
+"""Queues: pushing, counting, removing."""
+
+from __future__ import annotations
+
+from taskq.broker import Broker
+from taskq.records import Paused
+from taskq.testing.contract.broker.holder import ONE, TWO, Holder
+from taskq.testing.contract.broker.stage import OnABroker
+
+__all__ = ["Queues"]
+
+
+class Queues(OnABroker):
+    """Queues: pushing, counting, removing."""
+
+    def test_push_is_seen_by_others(self, broker: Broker, other: Broker) -> None:
+        """A job is there for everybody when `push` returns."""
+        broker.push("q", [ONE])
+        assert list(other.peek("q", 0, 10)) == [ONE]
+
+    def test_push_of_nothing_pushes_nothing(self, broker: Broker) -> None:
+        """An empty list is no job."""
+        broker.push("q", [])
+        assert broker.size("q") == 0
+
+    def test_size_of_no_queue_is_zero(self, broker: Broker) -> None:
+        """A queue that is not there has no jobs, and looking makes none."""
+        assert broker.size("none") == 0
+        assert list(broker.queues()) == []
+
+    def test_sizes_come_in_the_order_given(self, broker: Broker) -> None:
+        """One number for each queue that was asked about, 0 for one that is not there."""
+        broker.push("a", [ONE])
+        broker.push("b", [ONE, TWO])
+        assert list(broker.sizes(["b", "none", "a"]).items()) == [("b", 2), ("none", 0), ("a", 1)]
+
+    def test_sizes_of_nothing(self, broker: Broker) -> None:
+        """Asked about none, it answers none."""
+        assert dict(broker.sizes([])) == {}
+
+    def test_queues_are_sorted_by_their_bytes(self, broker: Broker) -> None:
+        """Bytewise, by their UTF-8 form."""
+        for queue in ["b", "ü", "a", "B"]:
+            broker.push(queue, [ONE])
+        assert list(broker.queues()) == ["B", "a", "b", "ü"]
+
+    def test_queues_keep_an_empty_one(self, broker: Broker, holder: Holder) -> None:
+        """A queue that was pushed to is there until it is removed, jobs or not."""
+        broker.push("q", [ONE])
+        holder.finish(holder.take("q"))
+        assert list(broker.queues()) == ["q"]
+
+    def test_remove_takes_every_equal_one_and_no_other(self, broker: Broker) -> None:
+        """Equal is equal in every byte; the answer is how many there were."""
+        broker.push("q", [ONE, TWO, ONE, b'{"class":"Job","args":[1] }'])
+        assert broker.remove("q", ONE) == 2
+        assert list(broker.peek("q", 0, 9)) == [TWO, b'{"class":"Job","args":[1] }']
+        assert broker.remove("q", ONE) == 0
+        assert broker.remove("none", ONE) == 0
+
+    def test_remove_leaves_what_is_in_hand(self, broker: Broker, holder: Holder) -> None:
+        """Only jobs that wait are removed."""
+        broker.push("q", [ONE, ONE])
+        taken = holder.take("q")
+        assert broker.remove("q", ONE) == 1
+        assert holder.finish(taken)
+
+    def test_remove_queue_takes_its_jobs_and_its_pause(self, broker: Broker) -> None:
+        """Nothing of it is left; the answer is how many jobs went with it."""
+        broker.push("q", [ONE, TWO])
+        broker.pause("q")
+        assert broker.remove_queue("q") == 2
+        assert list(broker.queues()) == []
+        assert broker.paused() == Paused()
+        assert broker.remove_queue("q") == 0
+
+    def test_remove_queue_leaves_the_others(self, broker: Broker) -> None:
+        """Only that one, also where another's name begins like it."""
+        for queue in ("q", "q2", "qq", "*"):
+            broker.push(queue, [ONE])
+        assert broker.remove_queue("*") == 1
+        assert broker.remove_queue("q") == 1
+        assert dict(broker.sizes(["q2", "qq"])) == {"q2": 1, "qq": 1}

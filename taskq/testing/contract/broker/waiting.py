@@ -1,0 +1,130 @@
+"""Waiting: it wakes, early if it likes, and never removes anything."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable
+from concurrent import futures
+from concurrent.futures import ThreadPoolExecutor
+
+from taskq.broker import Broker
+from taskq.errors import BrokerError
+from taskq.testing.contract.broker.holder import ONE, Holder
+from taskq.testing.contract.broker.stage import OnABroker
+
+__all__ = ["Waiting"]
+
+
+class Waiting(OnABroker):
+    """Waiting: it wakes, early if it likes, and never removes anything."""
+
+    def woken(self, wait: Callable[[float], object], look: Callable[[], bytes | None]) -> bytes:
+        """Look and wait in turn, as a worker does, and what was found. Waits twice as long as the test has patience.
+
+        So a wait that is not woken is told from one that is.
+        """
+        while True:
+            found = look()
+            if found is not None:
+                return found
+            wait(2 * self.patience)
+
+    def test_wait_wakes_on_a_push_by_another(self, broker: Broker, other: Broker, holder: Holder) -> None:
+        """A push that comes between a `reserve` that found nothing and the wait is not missed either."""
+
+        def look() -> bytes | None:
+            return next((taken.body for taken in holder.reserve("q").jobs), None)
+
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(self.woken, lambda seconds: broker.wait(["q"], seconds), look)
+            other.push("q", [ONE])
+            assert waiting.result(timeout=self.patience) == ONE
+
+    def test_wait_for_any_queue_wakes_on_a_new_one(self, broker: Broker, other: Broker, holder: Holder) -> None:
+        """With None it wakes for queues that nobody had heard of."""
+
+        def look() -> bytes | None:
+            return next((taken.body for taken in holder.reserve(*broker.queues()).jobs), None)
+
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(self.woken, lambda seconds: broker.wait(None, seconds), look)
+            other.push("never seen before", [ONE])
+            assert waiting.result(timeout=self.patience) == ONE
+
+    def test_wait_wakes_when_a_pause_is_over(self, broker: Broker, other: Broker, holder: Holder) -> None:
+        """Within the time that a worker waits at most, jobs that a pause held back are found."""
+        broker.push("q", [ONE])
+        broker.pause("q")
+
+        def look() -> bytes | None:
+            return next((taken.body for taken in holder.reserve("q").jobs), None)
+
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(self.woken, lambda seconds: broker.wait(["q"], min(seconds, 1.0)), look)
+            other.unpause("q")
+            assert waiting.result(timeout=self.patience) == ONE
+
+    def test_wait_returns_at_once_where_work_is_there(self, broker: Broker) -> None:
+        """It answers True, for a queue that has a job."""
+        broker.push("q", [ONE])
+        began = time.monotonic()
+        assert broker.wait(["none", "q"], self.patience)
+        assert time.monotonic() - began < self.patience / 2
+
+    def test_wait_removes_nothing(self, broker: Broker) -> None:
+        """Whoever is woken reserves, and may find nothing: speed is kept apart from safety."""
+        broker.push("q", [ONE])
+        broker.wait(["q"], 0.01)
+        assert list(broker.peek("q", 0, 9)) == [ONE]
+
+    def test_wait_ends_at_its_timeout(self, broker: Broker) -> None:
+        """It may end before, and not much later."""
+        began = time.monotonic()
+        deadline = began + 0.2
+        while (left := deadline - time.monotonic()) > 0:
+            broker.wait(["q"], left)
+        assert time.monotonic() - began < self.patience / 2
+
+    def test_wait_ends_when_an_interrupt_is_readable(self, broker: Broker) -> None:
+        """Each time, as long as it is: a worker that is told to stop does not wait."""
+        ear, bell = os.pipe()
+        try:
+            os.write(bell, b"!")
+            began = time.monotonic()
+            broker.wait(["q"], self.patience, [ear])
+            broker.wait(["q"], self.patience, [ear])
+            assert time.monotonic() - began < self.patience / 2
+        finally:
+            os.close(ear)
+            os.close(bell)
+
+    def test_wait_does_not_spin_on_paused_jobs(self, broker: Broker, holder: Holder) -> None:
+        """Jobs that nobody may take are no work: else each worker would ask all the time."""
+        broker.push("q", [ONE])
+        broker.pause("q")
+        deadline = time.monotonic() + 0.5
+        wakes = 0
+        while (left := deadline - time.monotonic()) > 0:
+            broker.wait(["q"], left)
+            assert holder.reserve("q").jobs == ()
+            wakes += 1
+        assert wakes < 20
+
+    def test_close_wakes_whoever_waits(self) -> None:
+        """A broker that is given back leaves nobody behind."""
+        broker = self.make_broker()
+
+        def wait() -> None:
+            with contextlib.suppress(BrokerError):  # it may say that it is closed
+                broker.wait(["q"], 2 * self.patience)
+
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(wait)
+            deadline = time.monotonic() + self.patience
+            while not waiting.done():  # the first may come before the other thread began
+                assert time.monotonic() < deadline
+                broker.close()
+                futures.wait([waiting], timeout=0.05)
+            waiting.result()
