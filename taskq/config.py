@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -19,10 +19,18 @@ from taskq import plugins, queue_lists, urls
 from taskq.errors import ConfigurationError, Problem, nearest
 from taskq.urls import redacted
 
-__all__ = ["DEFAULT", "Config", "Count", "for_worker", "load"]
+__all__ = ["DEFAULT", "ONE_FOR_ALL", "Config", "Count", "Table", "for_worker", "load", "parse_toml"]
 
 DEFAULT: Final = "default"
 """The source of a setting that nobody set."""
+
+ONE_FOR_ALL: Final = frozenset(
+    {
+        "broker", "namespace", "app", "serializer", "accept", "hooks", "failure_handlers", "max_payload", "failed_max",
+        "inline", "debug", "pidfile", "graceful_term",
+    }
+)  # fmt: skip
+"""What concerns the application, or the process that supervises: all groups of a pool have it in common."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +47,14 @@ class Count:
 
     def __str__(self) -> str:
         return f"{self.least}-{self.most}" if self.is_range else str(self.least)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What a pool's file says of one group, and the place where it does: `pool.toml [group.mail]`."""
+
+    place: str
+    settings: Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +148,7 @@ def load(
     call: Mapping[str, object] | None = None,
     options: Mapping[str, object] | None = None,
     worker: bool = False,
+    group: Table | None = None,
     environ: Mapping[str, str] | None = None,
     start: Path | None = None,
 ) -> Config:
@@ -143,6 +160,8 @@ def load(
             empty tuple too counts as not given, a False does not.
         worker: whether to read Resque's variables of a worker (QUEUE, COUNT, VERBOSE, ...). Only a worker does: other
             programs have a COUNT of their own.
+        group: what a pool's file says of the group that the worker is of; it wins over all others, and its queues and
+            their number come from there alone.
         environ: the environment; None is the process's.
         start: the folder from which a file is looked for, upwards; None is the working directory.
 
@@ -156,6 +175,8 @@ def load(
     _read_environment(reading, environ, worker=worker)
     _read_given(reading, call or {}, lambda name: f"{name}=...", options=False)
     _read_given(reading, options or {}, _option, options=True)
+    if group is not None:
+        _read_group(reading, group)
     values = _completed(reading)
     if reading.problems:
         _check_broker(reading)
@@ -168,6 +189,7 @@ def for_worker(
     config: Config,
     options: Mapping[str, object] | None = None,
     *,
+    group: Table | None = None,
     environ: Mapping[str, str] | None = None,
     start: Path | None = None,
 ) -> Config:
@@ -182,7 +204,7 @@ def for_worker(
         default = Config()
         said = [name for name in _SETTINGS if getattr(config, name) != getattr(default, name)]
     call = {name: getattr(config, name) for name in said}
-    return load(call=call, options=options, worker=True, environ=environ, start=start)
+    return load(call=call, options=options, worker=True, group=group, environ=environ, start=start)
 
 
 class _Wrong(Exception):
@@ -222,10 +244,11 @@ class _Reading:
             self.values.pop(name, None)
         self.sources[name] = source
 
-    def unknown(self, name: str, source: str) -> None:
-        near = nearest(name, _SETTINGS)
+    def unknown(self, name: str, source: str, among: Collection[str] | None = None) -> None:
+        among = _SETTINGS if among is None else among
+        near = nearest(name, among)
         meant = f" Did you mean {near}?" if near else ""
-        known = "" if near else f" Known: {', '.join(sorted(_SETTINGS))}."
+        known = "" if near else f" Known: {', '.join(sorted(among))}."
         self.problems.append(Problem(name, source, f'there is no setting "{name}".{meant}{known}'))
 
 
@@ -497,6 +520,27 @@ def _read_given(reading: _Reading, given: Mapping[str, object], place: Callable[
             reading.take(name, value, place(name), text=options)
 
 
+def _read_group(reading: _Reading, group: Table) -> None:
+    for name in ("queues", "count"):
+        reading.values.pop(name, None)
+        reading.sources.pop(name, None)
+    for key, value in group.settings.items():
+        name, source = key.replace("-", "_"), f"{group.place} {key}"
+        if name == "inline":
+            better = 'A worker that performs in its own process: execution = "inline".'
+            reading.problems.append(Problem(name, source, f"is about enqueue, not about workers. {better}"))
+        elif name in ONE_FOR_ALL:
+            message = "all groups have it in common. Say it by the command, the environment, or in taskq.toml."
+            reading.problems.append(Problem(name, source, message))
+        elif name not in _SETTINGS:
+            reading.unknown(name, source, _SETTINGS.keys() - ONE_FOR_ALL)
+        else:
+            reading.take(name, value, source, text=False)
+    if "queues" not in {key.replace("-", "_") for key in group.settings}:
+        message = 'a group says which queues it serves: queues = ["mail", "*"].'
+        reading.problems.append(Problem("queues", group.place, message))
+
+
 def _read_environment(reading: _Reading, environ: Mapping[str, str], *, worker: bool) -> None:
     """An empty variable is one that is not set, but for those that count as set whatever they hold."""
     if environ.get("REDIS_URL"):
@@ -587,13 +631,25 @@ def _toml(reading: _Reading, path: Path, start: Path) -> dict[str, Any] | None:
         return None
     if path.name == "pyproject.toml" and b"taskq" not in data:
         return None  # spares most projects a parse, and us their mistakes
+    try:
+        return parse_toml(data, _place(path, start))
+    except ConfigurationError as error:
+        reading.problems += error.problems
+        return None
+
+
+def parse_toml(data: bytes, place: str) -> dict[str, Any]:
+    """What a file of TOML says.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
     import tomllib
 
     try:
         return tomllib.loads(data.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        reading.problems.append(Problem("", _place(path, start), f"is no TOML: {error}."))
-        return None
+        raise ConfigurationError([Problem("", place, f"is no TOML: {error}.")]) from None
 
 
 def _place(path: Path, start: Path) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from taskq.errors import ConfigurationError
 from taskq.hook import Settled
 from taskq.outcome import Outcome
 from taskq.performing import Task
@@ -28,6 +29,8 @@ __all__ = [
     "Listening",
     "Paused",
     "Performed",
+    "PoolKept",
+    "PoolRead",
     "Pruned",
     "Recovered",
     "Registered",
@@ -214,6 +217,26 @@ class Scaled:
 
 
 @dataclass(frozen=True, slots=True)
+class PoolRead:
+    """A pool's file was read again, and its groups are as it says from now on.
+
+    Groups that were added or changed stand here with what they are now.
+    """
+
+    added: tuple[str, ...]
+    changed: tuple[str, ...]
+    removed: tuple[str, ...]
+    unchanged: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PoolKept:
+    """A pool's file was read again, and cannot be: all stays as it was."""
+
+    error: ConfigurationError
+
+
+@dataclass(frozen=True, slots=True)
 class Exiting:
     """The worker is gone from the broker, and the process ends."""
 
@@ -240,6 +263,8 @@ Event: TypeAlias = (
     | Recovered
     | Warned
     | Scaled
+    | PoolRead
+    | PoolKept
     | Exiting
 )
 

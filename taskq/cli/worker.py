@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import click
 
 from taskq import config as configuration
+from taskq import pool
 from taskq.app import TaskQ
 from taskq.cli import applications
 from taskq.cli.session import common, examples, put_in_force, the_session
@@ -42,6 +46,12 @@ __all__ = ["worker"]
     help="So many workers under one supervisor; between two numbers, by what waits in the queues.  [COUNT; 1]",
 )
 @click.option(
+    "--config",
+    "file",
+    metavar="FILE",
+    help="Groups of workers, each with its queues, count and other options; HUP reads it again.",
+)
+@click.option(
     "--interval", metavar="SECONDS", help="Between two looks at most, beneath the wake-up; 0 is --burst.  [INTERVAL; 5]"
 )
 @click.option("--burst", is_flag=True, help="Stop when there is nothing to do.  [TASKQ_BURST]")
@@ -69,7 +79,14 @@ __all__ = ["worker"]
 )
 @common
 def worker(
-    queue: tuple[str, ...], queues: str | None, burst: bool, verbose: int, inline: bool, no_retry: bool, **given: Any
+    queue: tuple[str, ...],
+    queues: str | None,
+    file: str | None,
+    burst: bool,
+    verbose: int,
+    inline: bool,
+    no_retry: bool,
+    **given: Any,
 ) -> int:
     """Perform jobs, until it is told to stop.
 
@@ -87,18 +104,47 @@ def worker(
         "execution": "inline" if inline else None,
         "retry": False if no_retry else None,
     }
+    if file is not None:
+        _check_options_for_pool(options, file)
     config = configuration.load(options=options, worker=True)
     session.heed(config)
     found = applications.load(config.app, source=config.source("app"))
     if found is not None:
         config = configuration.for_worker(found.config, options)
         session.heed(config)
+
+    def load_group(table: configuration.Table) -> configuration.Config:
+        if found is None:
+            return configuration.load(options=options, worker=True, group=table)
+        return configuration.for_worker(found.config, options, group=table)
+
     app = TaskQ(config) if found is None else TaskQ(config, registry=found.registry)
     _check_has_jobs(app)
     put_in_force(app, close=True)
-    from taskq.worker.run import run
+    from taskq.worker.run import run, run_pool
 
-    return run(app, config)
+    if file is None:
+        return run(app, config)
+    path, common = Path(file), config
+    return run_pool(app, _noticing(common, path), lambda: pool.read(path, common, load_group))
+
+
+def _check_options_for_pool(options: Mapping[str, object], file: str) -> None:
+    """What each group says for itself cannot be said for all."""
+    message = f"each group of {file} says that for itself. Leave out this option, or --config."
+    said = [(name, option) for name, option in (("queues", "--queue"), ("count", "--count")) if options[name]]
+    if said:
+        raise ConfigurationError([Problem(name, option, message) for name, option in said])
+
+
+def _noticing(config: configuration.Config, path: Path) -> configuration.Config:
+    """With a line on what somebody set and a pool has no use for."""
+    in_vain = [source for name in ("queues", "count") if (source := config.source(name)) != configuration.DEFAULT]
+    if not in_vain:
+        return config
+    verb = "has" if len(in_vain) == 1 else "have"
+    notice = f"{' and '.join(in_vain)} {verb} no effect: the groups of {path} say it."
+    return dataclasses.replace(config, notices=(*config.notices, notice))
 
 
 def _check_has_jobs(app: TaskQ) -> None:

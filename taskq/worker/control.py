@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from taskq import events
-from taskq.worker.signals import MEANINGS, Hearing, Order
+from taskq.worker.signals import MEANINGS_TO_POOL, Hearing, Order
 from taskq.worker.waiting import readable
 
 __all__ = ["Control", "Manners"]
@@ -40,6 +40,11 @@ class Manners:
     pre_shutdown_timeout: float = 0.0
     term_timeout: float = 4.0
     graceful_term: bool = False
+
+    @property
+    def grace(self) -> float:
+        """The seconds that STOP gives a job, all in all."""
+        return self.pre_shutdown_timeout + self.term_timeout if self.term_child else self.shutdown_timeout
 
 
 class Control:
@@ -110,7 +115,7 @@ class Control:
             self._listened = self._clock()
             for number in self._ear.heard():
                 # Only the top process takes these from outside: a Ctrl-C reaches a whole group, and would count twice.
-                if self._supervisor is None or MEANINGS[number] not in (Order.QUIT, Order.STOP):
+                if self._supervisor is None or MEANINGS_TO_POOL[number] not in (Order.QUIT, Order.STOP):
                     self._hear(number)
             if self._supervisor is not None:
                 self._listen_to_supervisor(self._supervisor)
@@ -128,7 +133,7 @@ class Control:
 
     def _hear(self, number: int) -> None:
         now = self._clock()
-        order = MEANINGS[number]
+        order = MEANINGS_TO_POOL[number]
         if order is Order.STOP and now - self._last.get(number, -_ONE_SIGNAL) < _ONE_SIGNAL:
             return
         self._last[number] = now
@@ -140,19 +145,13 @@ class Control:
             if self._deadline is not None:
                 self._hurry(number)
             else:
-                self._stop(self._grace())
+                self._stop(self._manners.grace)
         elif order is Order.KILL:
             self._kill = True
         elif order is Order.PAUSE and not self.paused:
             self.paused = True
         elif order is Order.RESUME and self.paused:
             self.paused = False
-
-    def _grace(self) -> float:
-        manners = self._manners
-        if manners.term_child:
-            return manners.pre_shutdown_timeout + manners.term_timeout
-        return manners.shutdown_timeout
 
     def _stop(self, seconds: float | None) -> None:
         now = self._clock()

@@ -82,6 +82,8 @@ class Report:
             events.Recovered: self._recovered,
             events.Warned: self._warned,
             events.Scaled: self._scaled,
+            events.PoolRead: self._pool_read,
+            events.PoolKept: self._pool_kept,
         }
 
     def __call__(self, event: events.Event) -> None:
@@ -216,6 +218,21 @@ class Report:
         more = "more" if event.now > event.before else "fewer"
         workers = f"{step} {more} worker{'' if step == 1 else 's'}{f' of {event.crew}' if event.crew else ''}"
         self._always(f"{workers}, now {event.now} of {event.count}: {event.reason}.")
+
+    def _pool_read(self, event: events.PoolRead) -> None:
+        said = {
+            "Added": event.added,
+            "Changed": event.changed,
+            "Removed": event.removed,
+            "As before": event.unchanged,
+        }
+        parts = [f"{what}: {', '.join(names)}." for what, names in said.items() if names]
+        self._always(f"The pool's file was read again. {' '.join(parts)}")
+
+    def _pool_kept(self, event: events.PoolKept) -> None:
+        self._always("The pool's file was read again and cannot be taken; all stays as it was.")
+        for problem in event.error.problems:
+            self._always(str(problem))
 
     # ---- writing
 

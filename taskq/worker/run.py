@@ -6,11 +6,13 @@ import contextlib
 import dataclasses
 import os
 import random
+import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Final, TextIO
 
 from taskq import current, events, queue_lists
@@ -19,6 +21,7 @@ from taskq.broker import Capability
 from taskq.config import Config, Count
 from taskq.errors import BrokerRefused, BrokerUnavailable, ConfigurationError, Problem
 from taskq.performing import Task
+from taskq.pool import Group
 from taskq.queue_lists import QueueList
 from taskq.worker import identity, title
 from taskq.worker.control import Control, Manners
@@ -41,7 +44,7 @@ from taskq.worker.settle import Settling
 from taskq.worker.signals import Ear
 from taskq.worker.supervisor import Crew, supervise
 
-__all__ = ["run"]
+__all__ = ["run", "run_pool"]
 
 _LONGEST_TRY: Final = 30.0  # seconds between two tries of a broker that is away at the start
 
@@ -74,7 +77,7 @@ def run(
         BrokerRefused: the broker will not have us.
     """
     if config.count.most > 1 and supervisor is None:
-        return _supervised(app, config, out, observers)
+        return _supervised(app, config, [Group("", config)], out, observers)
     app.load()
     queues = _queues(config)
     set_title, why_not = title.setter()
@@ -144,7 +147,33 @@ def run(
     return control.status
 
 
-def _supervised(app: TaskQ, config: Config, out: TextIO | None, observers: tuple[events.Tell, ...]) -> int:
+def run_pool(app: TaskQ, config: Config, read: Callable[[], Sequence[Group]], *, out: TextIO | None = None) -> int:
+    """Run the groups of a pool's file under one supervisor, from start to end; HUP reads it again. Main thread only.
+
+    Args:
+        app: the application whose jobs are performed.
+        config: what all groups have in common.
+        read: the groups as the file has them now; raises `ConfigurationError`.
+        out: where the log goes; None is standard output.
+
+    Returns:
+        The exit status: 0; 128 and the number of the signal that hurried; or that of workers that could not start.
+
+    Raises:
+        ConfigurationError: something that is configured cannot be.
+    """
+    return _supervised(app, config, read(), out, (), reread=read)
+
+
+def _supervised(
+    app: TaskQ,
+    config: Config,
+    groups: Sequence[Group],
+    out: TextIO | None,
+    observers: tuple[events.Tell, ...],
+    *,
+    reread: Callable[[], Sequence[Group]] | None = None,
+) -> int:
     """Several workers, each in a process of its own."""
     app.load()  # what cannot be is said once, before there are any
     set_title, _ = title.setter()
@@ -155,20 +184,35 @@ def _supervised(app: TaskQ, config: Config, out: TextIO | None, observers: tuple
 
     _write_lines_at_once()
     _write_pid(config.pidfile, config.source("pidfile"))
-    alone = dataclasses.replace(config, count=Count(), pidfile=None, notices=())
     report = Report(config.verbose, out=out, place=app.broker.address)
-    for notice in config.notices:
+    for notice in dict.fromkeys((*config.notices, *(notice for group in groups for notice in group.config.notices))):
         report(events.Warned(notice))
 
-    def run_one(orders: int, registered: Callable[[], None]) -> int:
-        try:
-            return run(app, alone, out=out, supervisor=orders, registered=registered, observers=observers)
-        except (ConfigurationError, BrokerRefused) as error:
-            report(events.Warned(str(error)))
-            return 2
-        except BrokerUnavailable as error:
-            report(events.Warned(str(error)))
-            return 69
+    def crew(group: Group) -> Crew:
+        alone = dataclasses.replace(group.config, count=Count(), pidfile=None, notices=())
+
+        def run_one(orders: int, registered: Callable[[], None]) -> int:
+            if reread is not None:
+                # The supervisor's business alone. Not ignored, for what a job starts would inherit that.
+                signal.signal(signal.SIGHUP, _pass_over)
+            try:
+                return run(app, alone, out=out, supervisor=orders, registered=registered, observers=observers)
+            except (ConfigurationError, BrokerRefused) as error:
+                report(events.Warned(str(error)))
+                return 2
+            except BrokerUnavailable as error:
+                report(events.Warned(str(error)))
+                return 69
+
+        return Crew(
+            group.name,
+            group.config.count,
+            _queues(group.config),
+            run_one,
+            settings=alone,
+            burst=group.config.burst,
+            grace=_manners(group.config).grace,
+        )
 
     def scouting(lists: Mapping[str, QueueList]) -> Work:
         def look(orders: int, say: Say) -> int:
@@ -177,9 +221,18 @@ def _supervised(app: TaskQ, config: Config, out: TextIO | None, observers: tuple
 
         return look
 
-    manners = _manners(config)
-    crew = Crew("", config.count, _queues(config), run_one, burst=config.burst, grace=manners.shutdown_timeout)
-    return supervise([crew], manners, report, scouting=scouting, entitle=entitle)
+    return supervise(
+        [crew(group) for group in groups],
+        _manners(config),
+        report,
+        scouting=scouting,
+        reread=None if reread is None else lambda: [crew(group) for group in reread()],
+        entitle=entitle,
+    )
+
+
+def _pass_over(number: int, frame: FrameType | None) -> None:
+    """A signal that means nothing here."""
 
 
 def _queues(config: Config) -> QueueList:

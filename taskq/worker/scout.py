@@ -10,21 +10,18 @@ import json
 import signal
 import time
 from collections.abc import Mapping
-from typing import Final
 
 from taskq.broker import Broker
 from taskq.errors import BrokerRefused, BrokerUnavailable
 from taskq.queue_lists import QueueList
 from taskq.worker.offspring import Say
-from taskq.worker.signals import MEANINGS
+from taskq.worker.signals import MEANINGS_TO_POOL
 from taskq.worker.waiting import readable
 
 __all__ = ["Waiting", "heard", "scout", "waiting"]
 
 Waiting = Mapping[str, Mapping[str, int]]
 """How many jobs wait, by crew and queue; only queues that have any."""
-
-_HANG_UP: Final = tuple(number for name in ("SIGHUP",) if (number := getattr(signal, name, None)) is not None)
 
 
 def scout(broker: Broker, lists: Mapping[str, QueueList], every: float, orders: int, say: Say) -> int:
@@ -41,7 +38,7 @@ def scout(broker: Broker, lists: Mapping[str, QueueList], every: float, orders: 
         The exit status, 0.
     """
     # A Ctrl-C reaches the whole group. What this process is told, it is told by its pipe.
-    for number in (*MEANINGS, *_HANG_UP):
+    for number in MEANINGS_TO_POOL:
         signal.signal(number, signal.SIG_IGN)
     began = time.monotonic()
     while not readable([orders], began + every - time.monotonic()):

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from types import FrameType, TracebackType
 from typing import Final, Protocol, Self
 
-__all__ = ["MEANINGS", "Ear", "Hearing", "Order"]
+__all__ = ["MEANINGS", "MEANINGS_TO_POOL", "Ear", "Hearing", "Order"]
 
 
 class Order(enum.Enum):
@@ -26,6 +26,7 @@ class Order(enum.Enum):
     KILL = "kill the job in hand, go on"
     PAUSE = "take no more jobs after the one in hand"
     RESUME = "take jobs again"
+    REREAD = "read the pool's file again"
 
 
 def _present(names: Mapping[str, Order]) -> dict[int, Order]:
@@ -44,6 +45,9 @@ MEANINGS: Final = _present(
     }
 )
 """Resque's signals and what they mean (WIRE.md section 13)."""
+
+MEANINGS_TO_POOL: Final = {**MEANINGS, **_present({"SIGHUP": Order.REREAD})}
+"""The same, where a pool is supervised. Elsewhere HUP means what the system means by it: the terminal is gone."""
 
 # Not one that means something: two of a kind that come close together are one, and either could pass for the other.
 # This one nobody sends, and whoever does not handle it ignores it.

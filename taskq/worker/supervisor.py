@@ -7,8 +7,10 @@ scout looks at the queues for it.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,13 +18,14 @@ from typing import Final, TypeAlias
 
 from taskq import events
 from taskq.config import Count
+from taskq.errors import ConfigurationError
 from taskq.queue_lists import QueueList
 from taskq.worker import orphans
 from taskq.worker.control import Control, Manners
 from taskq.worker.offspring import Offspring, Say, Work
 from taskq.worker.scaling import Gauge
 from taskq.worker.scout import heard
-from taskq.worker.signals import Ear
+from taskq.worker.signals import MEANINGS, MEANINGS_TO_POOL, Ear, Order
 from taskq.worker.waiting import readable
 
 __all__ = ["Crew", "RunOne", "Scouting", "supervise"]
@@ -49,6 +52,7 @@ class Crew:
         count: how many.
         queues: what they serve.
         run_one: what each does in a process of its own; its result is the exit status.
+        settings: what tells whether a worker of a crew of this name would be another one now.
         burst: a worker that ends with 0 is not started again.
         grace: the seconds that stopping gives a job in hand, so that it is known when a worker is overdue.
     """
@@ -57,6 +61,7 @@ class Crew:
     count: Count
     queues: QueueList
     run_one: RunOne
+    settings: object = None
     burst: bool = False
     grace: float = 8.0
 
@@ -70,6 +75,7 @@ class _Place:
     began: float = 0.0
     registered: bool = False
     leaving: bool = False
+    overdue: float | None = None
     killed: bool = False
     deaths: int = 0
     start_at: float = 0.0
@@ -85,6 +91,7 @@ class _Muster:
         gauge: what was seen of its queues.
         places: those that are there, are about to be, or are about to go.
         unregistered: how many in a row died before they registered.
+        given_up: whether its workers cannot start.
     """
 
     crew: Crew
@@ -92,6 +99,11 @@ class _Muster:
     gauge: Gauge
     places: list[_Place] = field(default_factory=list)
     unregistered: int = 0
+    given_up: bool = False
+
+    @classmethod
+    def of(cls, crew: Crew) -> _Muster:
+        return cls(crew, crew.count.least, Gauge(crew.count))
 
     @property
     def running(self) -> int:
@@ -107,6 +119,7 @@ def supervise(
     tell: events.Tell,
     *,
     scouting: Scouting | None = None,
+    reread: Callable[[], Sequence[Crew]] | None = None,
     entitle: Callable[[str], None] | None = None,
 ) -> int:
     """Keep the crews' workers running until told to stop, or, in a burst, until each has ended by itself.
@@ -116,60 +129,79 @@ def supervise(
         manners: what stopping means.
         tell: who is told.
         scouting: how the queues of crews are looked at whose count is a range; None where there is none.
+        reread: what HUP does: the crews as their file has them now; raises `ConfigurationError`, and then all stays as
+            it was. None where HUP means what the system means by it.
         entitle: sets what the process title says; None where it cannot be set.
 
     Returns:
         The exit status: 0; 128 and the number of the signal that hurried; or that of workers that could not start.
     """
-    with Ear() as ear:
-        supervisor = _Supervisor(crews, tell, scouting, entitle)
+    with Ear(MEANINGS if reread is None else MEANINGS_TO_POOL) as ear:
+        supervisor = _Supervisor(crews, manners, tell, scouting, reread, entitle)
 
         def hear(event: events.Event) -> None:
             tell(event)
             if isinstance(event, events.Heard):
-                supervisor.hand_on(event.signal)
+                supervisor.hear(event.signal)
 
         return supervisor.run(Control(ear, manners, hear))
 
 
 class _Supervisor:
     def __init__(
-        self, crews: Sequence[Crew], tell: events.Tell, scouting: Scouting | None, entitle: Callable[[str], None] | None
+        self,
+        crews: Sequence[Crew],
+        manners: Manners,
+        tell: events.Tell,
+        scouting: Scouting | None,
+        reread: Callable[[], Sequence[Crew]] | None,
+        entitle: Callable[[str], None] | None,
     ) -> None:
-        self._musters = [_Muster(crew, crew.count.least, Gauge(crew.count)) for crew in crews]
+        self._musters = [_Muster.of(crew) for crew in crews]
+        self._manners = manners
         self._tell = tell
         self._scouting = scouting
+        self._reread = reread
         self._entitle = entitle
+        self._terminal = _has_terminal()
+        self._to_reread = False
         self._scout: Offspring | None = None
         self._scout_at = 0.0
         self._heard = b""
         self._status = 0
-        self._given_up = False
-        self._gives_up_at: float | None = None  # when the others' time is over, where some cannot start
 
     def run(self, control: Control) -> int:
         self._show()
         try:
             while True:
+                if self._to_reread and not control.stopping:
+                    self._take_over()
                 now = time.monotonic()
-                stopping = control.stopping or self._given_up
                 for muster in self._musters:
-                    if stopping:
+                    if control.stopping:
                         muster.places = [place for place in muster.places if place.worker is not None]
                     else:
                         self._fill(muster, now, paused=control.paused)
+                self._musters = [muster for muster in self._musters if muster.places or muster.given_up]
                 if not any(muster.places for muster in self._musters):
                     return control.status or self._status
-                deadline = control.deadline if self._gives_up_at is None else self._gives_up_at
-                overdue = None if deadline is None else deadline + _LAST_GRACE
-                if overdue is not None and now >= overdue:
-                    self._kill()
-                if not stopping:
+                overdue = self._overdue(control)
+                self._kill(now, overdue)
+                if not control.stopping:
                     self._send_scout(now)
                 self._rest(control, now, overdue)
         finally:
             if self._scout is not None:
                 self._scout.end()
+
+    def hear(self, number: int) -> None:
+        """A signal came."""
+        if MEANINGS_TO_POOL[number] is not Order.REREAD:
+            self.hand_on(number)
+        elif self._terminal and not _has_terminal():
+            signal.raise_signal(signal.SIGTERM)  # nobody asks for the file: the terminal is gone, and all end
+        else:
+            self._to_reread = True
 
     def hand_on(self, number: int) -> None:
         """Tell every worker what was heard, then wake it."""
@@ -184,6 +216,13 @@ class _Supervisor:
 
     # ---- waiting
 
+    def _overdue(self, control: Control) -> float | None:
+        """When who was told to stop does not end any more by itself; None where it may take its time."""
+        if control.deadline is None:
+            return None
+        longer = max(muster.crew.grace for muster in self._musters) - self._manners.grace
+        return control.deadline + _LAST_GRACE + (0.0 if control.hurried else max(longer, 0.0))
+
     def _rest(self, control: Control, now: float, overdue: float | None) -> None:
         fds = list(control.fds)
         pause = 60.0
@@ -197,13 +236,14 @@ class _Supervisor:
             for place in muster.places:
                 if place.worker is None:
                     pause = min(pause, place.start_at - now)
-        if overdue is not None:
-            pause = min(pause, overdue - now) if overdue > now else min(pause, 1.0)
+                for due in (overdue, place.overdue):
+                    if due is not None:
+                        pause = min(pause, due - now) if due > now else min(pause, 1.0)
         readable(fds, max(pause, 0.0))
         control.listen()
         for muster, place in list(self._manned()):
             self._look_at(muster, place, stopping=control.stopping)
-        self._listen_to_scout(heed=not (control.stopping or control.paused or self._given_up))
+        self._listen_to_scout(heed=not (control.stopping or control.paused))
         orphans.reap(frozenset(other.pid for other in self._offspring()))
 
     def _offspring(self) -> list[Offspring]:
@@ -269,31 +309,97 @@ class _Supervisor:
             muster.unregistered += 1
         if muster.unregistered >= _IN_A_ROW:
             muster.places.remove(place)
-            self._given_up = True
-            self._gives_up_at = time.monotonic() + muster.crew.grace
-            self._status = code if code > 0 else 128 - code
-            self._warn(
-                f"{who} {end}. {_IN_A_ROW} in a row ended before they registered: they cannot start. "
-                "The supervisor ends."
-            )
-            self.hand_on(signal.SIGTERM)
+            self._give_up(muster, f"{who} {end}", code)
             return
         place.deaths = 1 if time.monotonic() - place.began > _LIVED else place.deaths + 1
         pause = min(2.0 ** (place.deaths - 1), _PAUSE_MOST)
         place.start_at = time.monotonic() + pause
         self._warn(f"{who} {end}; another starts in {pause:g} s.")
 
-    def _kill(self) -> None:
+    def _give_up(self, muster: _Muster, last: str, code: int) -> None:
+        """Its workers cannot start: end those that could."""
+        muster.given_up, muster.wanted = True, 0
+        self._status = code if code > 0 else 128 - code
+        then = (
+            "The supervisor ends."
+            if all(other.given_up for other in self._musters)
+            else f"Nobody serves {muster.crew.queues.id} for {muster.crew.name} until the file is read again (HUP)."
+        )
+        self._warn(f"{last}. {_IN_A_ROW} in a row ended before they registered: they cannot start. {then}")
+        for place in list(muster.places):
+            self._let_go(muster, place, signal.SIGTERM)
+            place.overdue = time.monotonic() + muster.crew.grace + _LAST_GRACE
+        self._show()
+
+    def _let_go(self, muster: _Muster, place: _Place, number: int) -> None:
+        """Nobody comes after it: it ends as by this signal, or at once where it is not even there."""
+        if place.worker is None:
+            muster.places.remove(place)
+        else:
+            place.leaving = True
+            _order(place, number)
+
+    def _kill(self, now: float, overdue: float | None) -> None:
         for muster, place in self._manned():
-            if place.worker is not None and not place.killed:
+            late = any(due is not None and now >= due for due in (overdue, place.overdue))
+            if place.worker is not None and late and not place.killed:
                 place.killed = True
                 self._warn(f"{muster.called(place)} (pid {place.worker.pid}) does not end; it is killed.")
                 place.worker.send(signal.SIGKILL)
 
+    # ---- other crews
+
+    def _take_over(self) -> None:
+        """Have the crews that the file has now. Who is of a crew that is as it was is not touched."""
+        self._to_reread = False
+        assert self._reread is not None
+        try:
+            crews = self._reread()
+        except ConfigurationError as error:
+            self._tell(events.PoolKept(error))
+            return
+        former = {muster.crew.name: muster for muster in self._musters}
+        musters, added, changed, same = [], [], [], []
+        for crew in crews:
+            muster = former.pop(crew.name, None)
+            if muster is None:
+                added.append(_described(crew))
+                musters.append(_Muster.of(crew))
+                continue
+            musters.append(muster)
+            before, muster.crew, muster.gauge = muster.crew, crew, Gauge(crew.count)
+            if not muster.wanted:  # given up, or removed lately, and some still end their jobs
+                added.append(_described(crew))
+                muster.given_up, muster.unregistered = False, 0
+            elif before.settings != crew.settings:
+                changed.append(_described(crew))
+                for place in list(muster.places):
+                    self._let_go(muster, place, signal.SIGQUIT)
+            elif before.count != crew.count:
+                changed.append(f"{crew.name} (count {before.count}, now {crew.count})")
+            else:
+                same.append(crew.name)
+            muster.wanted = min(max(muster.wanted, crew.count.least), crew.count.most)
+            while muster.running > muster.wanted:
+                self._dismiss(muster)
+        for muster in former.values():
+            muster.wanted = 0
+            for place in list(muster.places):
+                self._let_go(muster, place, signal.SIGQUIT)
+        self._musters = [*musters, *former.values()]
+        if not any(muster.given_up for muster in self._musters):
+            self._status = 0
+        if self._scout is not None:
+            self._scout.end()
+            self._scout, self._scout_at, self._heard = None, 0.0, b""
+        self._tell(events.PoolRead(tuple(added), tuple(changed), tuple(former), tuple(same)))
+        self._show()
+
     # ---- growing and shrinking
 
     def _to_look_at(self) -> Mapping[str, QueueList]:
-        return {muster.crew.name: muster.crew.queues for muster in self._musters if muster.crew.count.is_range}
+        ranging = [muster.crew for muster in self._musters if muster.wanted and muster.crew.count.is_range]
+        return {crew.name: crew.queues for crew in ranging}
 
     def _send_scout(self, now: float) -> None:
         """Have the queues of those looked at whose number may change."""
@@ -336,15 +442,12 @@ class _Supervisor:
         """Let one go: one that is not even there, else the last. It ends its job, if it has one, and takes no other."""
         staying = [place for place in muster.places if not place.leaving]
         place = next((place for place in staying if place.worker is None), max(staying, key=lambda place: place.number))
-        if place.worker is None:
-            muster.places.remove(place)
-        else:
-            place.leaving = True
-            _order(place, signal.SIGQUIT)
+        self._let_go(muster, place, signal.SIGQUIT)
 
     def _show(self) -> None:
         if self._entitle is not None:
-            self._entitle(f"Supervising {', '.join(_counted(muster) for muster in self._musters)}")
+            counts = [_counted(muster) for muster in self._musters if muster.wanted]
+            self._entitle(f"Supervising {', '.join(counts) or 'none'}")
 
     def _warn(self, message: str) -> None:
         self._tell(events.Warned(message))
@@ -355,6 +458,17 @@ def _order(place: _Place, number: int) -> None:
     if place.worker is not None:
         place.worker.tell(bytes([number]))
         place.worker.send(signal.SIGTERM)
+
+
+def _described(crew: Crew) -> str:
+    return f"{crew.name} ({crew.count} for {crew.queues.id})"
+
+
+def _has_terminal() -> bool:
+    """Whether what starts this process by hand can end it by closing its window."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        return sys.stdin.isatty()
+    return False
 
 
 def _counted(muster: _Muster) -> str:

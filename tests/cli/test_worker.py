@@ -160,6 +160,41 @@ def test_a_worker_that_cannot_start_ends_with_2(
     assert len(done.stderr.splitlines()) == 1
 
 
+class TestPool:
+    @pytest.fixture
+    def pool(self, project: Path) -> Path:
+        (project / "pool.toml").write_text('[group.mail]\nqueues = "emails"\ncount = 2\n')
+        return project
+
+    def test_runs_its_groups(self, pool: Path, typed: Typed, redis_url: str, app: TaskQ) -> None:
+        with app:
+            app.enqueue_to("emails", "Emailer", "mail@example.com")
+            app.enqueue_to("other", "Emailer", "other@example.com")
+            options = ("worker", "-b", redis_url, "--app", "shop.jobs", "--burst", "--config", "pool.toml")
+            done = typed(*options, env={"QUEUE": "other", "COUNT": "5"})
+            assert done.returncode == 0
+            assert re.findall(r"sent to (\w+)", done.stdout) == ["mail"]
+            assert len(re.findall(r"Starting worker [^:]+:\d+:emails\n", done.stdout)) == 2
+            assert "QUEUE and COUNT have no effect: the groups of pool.toml say it." in done.stdout
+            assert app.size("other") == 1
+
+    def test_leaves_no_room_for_what_each_group_says_itself(self, pool: Path, typed: Typed, redis_url: str) -> None:
+        options = ("-b", redis_url, "--app", "shop.jobs", "--config", "pool.toml")
+        done = typed("worker", *options, "-q", "a", "--queues", "b", "--count", "3")
+        assert done.returncode == 2
+        assert done.stderr.splitlines() == [
+            f"{option}: each group of pool.toml says that for itself. Leave out this option, or --config."
+            for option in ("--queue", "--count")
+        ]
+
+    def test_says_all_that_is_wrong_at_once_and_ends_with_2(self, pool: Path, typed: Typed, redis_url: str) -> None:
+        (pool / "pool.toml").write_text("[group.a]\ncount = 0\n[group.b]\nqueues = 'q'\nbeat = 0\n")
+        done = typed("worker", "-b", redis_url, "--app", "shop.jobs", "--config", "pool.toml")
+        assert done.returncode == 2
+        places = [line.partition(":")[0] for line in done.stderr.splitlines()]
+        assert places == ["pool.toml [group.a] count", "pool.toml [group.a]", "pool.toml [group.b] beat"]
+
+
 def test_a_missing_plugin_and_a_missing_extra_end_with_2(project: Path, typed: Typed, redis_url: str) -> None:
     done = typed("worker", "-b", redis_url, "--app", "shop.jobs", "--burst", env={"TASKQ_SERIALIZER": "mesgpack"})
     assert done.returncode == 2

@@ -10,6 +10,7 @@ import signal
 import pytest
 
 from taskq import events
+from taskq.errors import ConfigurationError, Problem
 from taskq.failure_handler import Discard, Fail, Retry
 from taskq.hook import Settled
 from taskq.outcome import Crashed, Done, Failed, NotBegun
@@ -191,6 +192,16 @@ class TestLines:
             "*** 1 more worker, now 2 of 1-8: 1 job waits in low.",
             "*** 2 more workers of mail, now 4 of 1-8: 9 jobs wait in a (5), b (4).",
             "*** 1 fewer worker of mail, now 3 of 1-8: nothing has waited for 30 s.",
+        ]
+
+    def test_tell_what_a_pool_became(self) -> None:
+        wrong = ConfigurationError([Problem("a", "pool.toml a", "is wrong."), Problem("b", "pool.toml b", "too.")])
+        told = (events.PoolRead(("a (1 for x)", "b (2 for y)"), (), ("c",), ("d",)), events.PoolKept(wrong))
+        assert lines_of(QUIET, *told) == [
+            "*** The pool's file was read again. Added: a (1 for x), b (2 for y). Removed: c. As before: d.",
+            "*** The pool's file was read again and cannot be taken; all stays as it was.",
+            "*** pool.toml a: is wrong.",
+            "*** pool.toml b: too.",
         ]
 
     def test_tell_what_became_of_a_job_where_it_is_neither_done_nor_failed(self, tools: Tools) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 
 from taskq import events, queue_lists
 from taskq.config import Count
+from taskq.errors import ConfigurationError, Problem
 from taskq.queue_lists import QueueList
 from taskq.worker import scaling, supervisor
 from taskq.worker.control import Control, Manners
@@ -398,13 +400,232 @@ class TestScaling:
         )
 
     def test_nothing_is_left_of_it(self, journal: Journal, tmp_path: Path) -> None:
-        before = len(os.listdir("/proc/self/fd"))
+        before, children = len(os.listdir("/proc/self/fd")), children_of(os.getpid())
         write(tmp_path / "seen", 9)
         sender = after(lambda: journal.has(3, "started"), signal.SIGTERM)
         self.supervise(listens(journal), tmp_path / "seen", Told())
         sender.join()
         assert len(os.listdir("/proc/self/fd")) == before
-        assert children_of(os.getpid()) == []
+        assert set(children_of(os.getpid())) <= set(children)
+
+
+class TestPool:
+    """Groups, and HUP: the crews that the test left in a file last."""
+
+    class Crews:
+        """A file of lines `name least most settings`, which a test writes and HUP reads."""
+
+        def __init__(self, journal: Journal, path: Path) -> None:
+            self.journal = journal
+            self.path = path
+            self.terminal: int | None = None  # its other end, which no worker has outside of a test
+
+        def write(self, *lines: str) -> None:
+            self.path.write_text("\n".join(lines))
+
+        def read(self) -> list[Crew]:
+            return [self._crew(*line.split()) for line in self.path.read_text().splitlines()]
+
+        def _crew(self, name: str, least: str, most: str, settings: str) -> Crew:
+            if least == "broken":
+                raise ConfigurationError([Problem("count", f"pool.toml [group.{name}] count", "must be a number.")])
+            count = Count(int(least), int(most))
+            return Crew(name, count, queue_lists.parse(f"q_{name}"), self._run_one(name, settings), settings=settings)
+
+        def _run_one(self, name: str, settings: str) -> RunOne:
+            if settings == "cannot":
+                return lambda orders, registered: 2
+
+            def run_one(orders: int, registered: Callable[[], None]) -> int:
+                signal.signal(signal.SIGHUP, lambda number, frame: None)
+                if self.terminal is not None:
+                    os.close(self.terminal)
+
+                def until(control: Control) -> bool:
+                    if control.stopping:
+                        self.journal.write(f"{name} {settings} ends")
+                    return control.stopping
+
+                self.journal.write(f"{name} {settings} starts")
+                return listens(self.journal, until=until)(orders, registered)
+
+            return run_one
+
+        def supervise(self, told: events.Tell, shown: list[str] | None = None) -> int:
+            entitle = None if shown is None else shown.append
+            return supervisor.supervise(self.read(), MANNERS, told, reread=self.read, entitle=entitle)
+
+        def steps(self) -> list[str]:
+            return sorted(line for line in self.journal.lines() if line.endswith(("starts", "ends")))
+
+    @pytest.fixture
+    def crews(self, journal: Journal, tmp_path: Path) -> Crews:
+        return self.Crews(journal, tmp_path / "pool.toml")
+
+    def test_hup_adds_removes_and_changes_and_leaves_alone_what_is_as_it_was(
+        self, journal: Journal, crews: Crews
+    ) -> None:
+        crews.write("as_was 1 1 x", "changed 2 2 x", "removed 1 1 x")
+        told, shown = Told(), list[str]()
+
+        def other() -> bool:
+            assert journal.has(4, "started")
+            crews.write("added 1 1 x", "as_was 1 1 x", "changed 2 2 y")
+            return True
+
+        first = after(other, signal.SIGHUP)
+        then = after(lambda: journal.has(7, "started"), signal.SIGTERM)
+        assert crews.supervise(told, shown) == 0
+        first.join()
+        then.join()
+        assert crews.steps() == [
+            "added x ends", "added x starts",
+            "as_was x ends", "as_was x starts",
+            *["changed x ends"] * 2, *["changed x starts"] * 2,
+            *["changed y ends"] * 2, *["changed y starts"] * 2,
+            "removed x ends", "removed x starts",
+        ]  # fmt: skip
+        assert told.of(events.PoolRead) == [
+            events.PoolRead(("added (1 for q_added)",), ("changed (2 for q_changed)",), ("removed",), ("as_was",))
+        ]
+        assert shown == [
+            "Supervising as_was: 1, changed: 2, removed: 1",
+            "Supervising added: 1, as_was: 1, changed: 2",
+        ]
+
+    def test_a_changed_group_has_never_more_workers_than_its_count(
+        self, journal: Journal, crews: Crews, tmp_path: Path
+    ) -> None:
+        """Who counts on one worker alone for a queue counts on it while the file is read again, too."""
+        crews.write("a 1 1 x")
+
+        def other() -> bool:
+            assert journal.has(1, "started")
+            crews.write("a 1 1 y")
+            return True
+
+        first = after(other, signal.SIGHUP)
+        then = after(lambda: journal.has(1, "a y starts"), signal.SIGTERM)
+        crews.supervise(Told())
+        first.join()
+        then.join()
+        lines = [line for line in journal.lines() if line.startswith("a ")]
+        assert lines == ["a x starts", "a x ends", "a y starts", "a y ends"]
+
+    def test_another_count_touches_only_those_that_are_too_many(self, journal: Journal, crews: Crews) -> None:
+        crews.write("more 1 1 x", "less 3 3 x")
+
+        def other() -> bool:
+            assert journal.has(4, "started")
+            crews.write("more 3 3 x", "less 1 1 x")
+            return True
+
+        first = after(other, signal.SIGHUP)
+        then = after(lambda: journal.has(6, "started") and journal.has(2, "less x ends"), signal.SIGTERM)
+        told = Told()
+        assert crews.supervise(told) == 0
+        first.join()
+        then.join()
+        assert crews.steps() == [
+            *["less x ends"] * 3,
+            *["less x starts"] * 3,
+            *["more x ends"] * 3,
+            *["more x starts"] * 3,
+        ]
+        [read] = told.of(events.PoolRead)
+        assert read.changed == ("more (count 1, now 3)", "less (count 3, now 1)")
+        assert journal.lines().count("SIGQUIT") == 2
+
+    def test_a_broken_file_is_said_and_all_stays_as_it_was(self, journal: Journal, crews: Crews) -> None:
+        crews.write("a 2 2 x")
+        told = Told()
+
+        def broken() -> bool:
+            assert journal.has(2, "started")
+            crews.write("a broken 2 x")
+            return True
+
+        first = after(broken, signal.SIGHUP)
+        then = after(lambda: comes(lambda: bool(told.of(events.PoolKept))), signal.SIGTERM)
+        assert crews.supervise(told) == 0
+        first.join()
+        then.join()
+        [kept] = told.of(events.PoolKept)
+        assert str(kept.error) == "pool.toml [group.a] count: must be a number."
+        assert crews.steps() == [*["a x ends"] * 2, *["a x starts"] * 2]
+
+    def test_a_group_that_cannot_start_is_given_up_until_hup_and_the_others_go_on(
+        self, journal: Journal, crews: Crews
+    ) -> None:
+        crews.write("fine 1 1 x", "bad 3 3 cannot")
+        told = Told()
+
+        def mended() -> bool:
+            assert journal.has(1, "started")
+            assert comes(lambda: any("cannot start" in warned.message for warned in told.of(events.Warned)))
+            crews.write("fine 1 1 x", "bad 1 1 x")
+            return True
+
+        first = after(mended, signal.SIGHUP)
+        then = after(lambda: journal.has(2, "started"), signal.SIGTERM)
+        assert crews.supervise(told) == 0
+        first.join()
+        then.join()
+        last = told.of(events.Warned)[-1].message
+        assert last.startswith("Worker ")
+        assert " of bad (pid " in last
+        assert last.endswith(
+            "ended with status 2. 3 in a row ended before they registered: they cannot start. "
+            "Nobody serves q_bad for bad until the file is read again (HUP)."
+        )
+        assert crews.steps() == ["bad x ends", "bad x starts", "fine x ends", "fine x starts"]
+
+    def test_groups_that_all_cannot_start_end_the_supervisor_with_their_status(self, crews: Crews) -> None:
+        crews.write("a 3 3 cannot", "b 3 3 cannot")
+        told = Told()
+        assert crews.supervise(told) == 2
+        assert told.of(events.Warned)[-1].message.endswith("The supervisor ends.")
+
+    def test_a_group_that_was_removed_and_comes_back_starts_anew(self, journal: Journal, crews: Crews) -> None:
+        crews.write("a 1 1 x", "b 1 1 x")
+        told = Told()
+
+        def without() -> bool:
+            assert journal.has(2, "started")
+            crews.write("a 1 1 x")
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert comes(lambda: bool(told.of(events.PoolRead)))
+            crews.write("a 1 1 x", "b 1 1 x")
+            return True
+
+        first = after(without, signal.SIGHUP)
+        then = after(lambda: journal.has(3, "started"), signal.SIGTERM)
+        assert crews.supervise(told) == 0
+        first.join()
+        then.join()
+        assert [read.added for read in told.of(events.PoolRead)] == [(), ("b (1 for q_b)",)]
+        assert crews.steps() == ["a x ends", "a x starts", *["b x ends"] * 2, *["b x starts"] * 2]
+
+    def test_a_terminal_that_is_gone_ends_all_and_reads_nothing(
+        self, journal: Journal, crews: Crews, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ours, theirs = pty.openpty()
+        crews.write("a 2 2 x")
+        crews.terminal = ours
+        told = Told()
+
+        def closed() -> bool:
+            assert journal.has(2, "started")
+            os.close(ours)
+            return True
+
+        with os.fdopen(theirs) as terminal:
+            monkeypatch.setattr("sys.stdin", terminal)
+            sender = after(closed, signal.SIGHUP)
+            assert crews.supervise(told) == 0
+            sender.join()
+        assert told.of(events.PoolRead) == []
+        assert journal.lines().count("SIGTERM") == 2
 
 
 def test_a_worker_that_is_started_anew_in_a_pause_pauses_too(journal: Journal) -> None:
