@@ -68,11 +68,11 @@ class MemoryBroker(Broker):
     address = "memory (this process)"
     capabilities: frozenset[Capability] = frozenset()
 
-    def __init__(self, *, clock: Callable[[], float] = time.time, failed_max: int | None = None) -> None:
+    def __init__(self, *, clock: Callable[[], float] | None = None, failed_max: int | None = None) -> None:
         """An empty store.
 
         Args:
-            clock: unix seconds; the broker's time.
+            clock: unix seconds, the broker's time; None for `time.time`, as a test may have replaced it by then.
             failed_max: how many entries a failed list keeps, the newest; None for all.
         """
         self._clock = clock
@@ -107,7 +107,7 @@ class MemoryBroker(Broker):
             return
 
     def now(self) -> float:
-        return self._clock()
+        return time.time() if self._clock is None else self._clock()
 
     def close(self) -> None:
         with self._held():

@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
-from types import MappingProxyType
+from types import FrameType, MappingProxyType
 from typing import Final, get_args
 from weakref import WeakKeyDictionary
 
@@ -57,7 +57,7 @@ def swapped(*, mode: Mode = "queued", backend: object = "memory", leftover: Left
     former = application_in_force()
     if former is not None and former in _places:
         raise RuntimeError(
-            f"A test has its backend already, swapped in at {_places[former]}; a second one within it would hide what "
+            f"A test has its backend already, swapped in {_places[former]}; a second one within it would hide what "
             "was enqueued so far. Say the mode where it is swapped in: @pytest.mark.taskq(mode=...), "
             "swapped(mode=...). For a worker beside a part of a test: with queue.worker()."
         )
@@ -111,8 +111,16 @@ def _check(name: str, value: object, allowed: object) -> None:
 
 
 def _caller() -> str:
-    """Where the test said that it wants its backend swapped: the first line that is neither ours nor contextlib's."""
+    """Where the test said that it wants its backend swapped: the first line that is not ours."""
     frame = sys._getframe(1)  # noqa: SLF001
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(("taskq.testing", "contextlib")):
+    while frame.f_back is not None and _module(frame).startswith(("taskq.testing", "contextlib")):
         frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+    if _module(frame).startswith("_pytest"):
+        return "by the fixture queue, a marker or taskq_mode"
+    if _module(frame).startswith("unittest"):
+        return "by QueueMixin"
+    return f"at {frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def _module(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", ""))

@@ -6,7 +6,7 @@ import dataclasses
 import importlib.util
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from click.testing import CliRunner
@@ -17,6 +17,8 @@ from taskq.cli import endings
 from taskq.cli.main import program
 from taskq.config import Config
 from taskq.hook import Hook
+from taskq.testing import Queue, pytest_plugin
+from taskq.testing.queue import Mode
 from tests.docs.pages import DOCS, coded, prose, table
 
 REFERENCE = DOCS / "reference"
@@ -141,6 +143,24 @@ class TestErrors:
             endings.INTERRUPTED,
         }  # fmt: skip
         assert documented == {*map(str, known), "128 + n"}
+
+
+class TestTheKit:
+    page = REFERENCE / "testing.md"
+
+    def test_every_fixture_option_and_mode_is_there(self) -> None:
+        source = Path(pytest_plugin.__file__).read_text()
+        fixtures = set(re.findall(r"^@pytest\.fixture\ndef ([a-z]\w*)", source, re.MULTILINE))
+        assert {coded(row[0])[0] for row in table(self.page, "fixture")} == fixtures
+        options = set(re.findall(r'addini\("(\w+)"', source))
+        assert {coded(row[0])[0] for row in table(self.page, "ini option")} == options
+        assert {coded(row[0])[0] for row in table(self.page, "mode")} == set(get_args(Mode))
+
+    def test_every_verb_of_a_queue_is_there(self) -> None:
+        documented = {name.partition("(")[0] for row in table(self.page, "verb") for name in coded(row[0])}
+        assert documented == {
+            name for name in dir(Queue) if not name.startswith("_") and callable(getattr(Queue, name))
+        }
 
 
 def test_every_place_for_code_is_on_the_page_of_hooks() -> None:

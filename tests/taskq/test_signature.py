@@ -152,3 +152,40 @@ def test_binding_agrees_with_python_and_loses_nothing(
     expected.apply_defaults()
     arrived.apply_defaults()
     assert arrived.arguments == expected.arguments
+
+
+class TestNamed:
+    def test_gives_each_parameter_its_value_or_its_default(self) -> None:
+        def job(to: str, /, subject: str = "Hi", *rest: int, urgent: bool = False, **more: str) -> None: ...
+
+        signature = Signature("job", job)
+        assert signature.named(("a",)) == {"to": "a", "subject": "Hi", "urgent": False}
+        sent = signature.bind(("a", "b", 1, 2), {"urgent": True, "x": "y"})
+        named = signature.named(sent)
+        assert named == {"to": "a", "subject": "b", "rest[0]": 1, "rest[1]": 2, "urgent": True, "x": "y"}
+
+    def test_what_has_no_parameter_here_has_its_place(self) -> None:
+        signature = Signature("job", lambda to: None)
+        assert signature.named(("a", "b")) == {"to": "a", "args[1]": "b"}
+
+    def test_an_argument_that_looks_like_keywords_is_an_argument(self) -> None:
+        signature = Signature("job", lambda given: None)
+        looks = {"taskq:kw": {"x": 1}}
+        assert signature.named(signature.bind((looks,), {})) == {"given": looks}
+
+
+class TestSaid:
+    def test_need_not_be_whole(self) -> None:
+        signature = Signature("job", lambda to, subject: None)
+        assert signature.said((), {"subject": "Hi"}) == {"subject": "Hi"}
+        assert signature.said(("a",), {}) == {"to": "a"}
+
+    def test_what_takes_the_rest_takes_anything(self) -> None:
+        def job(*to: str, **more: str) -> None: ...
+
+        assert Signature("job", job).said(("a", "b"), {"x": "y"}) == {"to[0]": "a", "to[1]": "b", "x": "y"}
+
+    @pytest.mark.parametrize(("args", "kwargs"), [(("a", "b", "c"), {}), (("a",), {"to": "b"}), ((), {"tu": "a"})])
+    def test_what_no_call_can_say_is_refused(self, args: tuple[str, ...], kwargs: dict[str, str]) -> None:
+        with pytest.raises(WrongCall):
+            Signature("job", lambda to, subject: None).said(args, kwargs)

@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime
+from functools import partial
 
 import pytest
+import time_machine
+from freezegun import freeze_time
 
 import taskq
 from taskq.errors import UnknownJob
@@ -159,6 +163,18 @@ class TestPerformAll:
         [failed] = taskq.failures.list()
         assert str(failed.failed_at).startswith("2031/05/17 ")
 
+    @pytest.mark.parametrize(
+        "stopped", [freeze_time, partial(time_machine.travel, tick=False)], ids=["freezegun", "time-machine"]
+    )
+    def test_the_stamps_are_by_a_clock_that_was_stopped(
+        self, queue: Queue, stopped: Callable[[str], AbstractContextManager[object]]
+    ) -> None:
+        send_email.enqueue("bad")
+        with stopped("2031-05-17 09:00:00Z"):
+            queue.perform_all(collect=True)
+        [failed] = taskq.failures.list()
+        assert str(failed.failed_at).startswith("2031/05/17 ")
+
     def test_a_time_without_a_zone_is_refused(self, queue: Queue) -> None:
         with pytest.raises(ValueError, match="has no time zone"):
             queue.clock.move_to(datetime(2031, 5, 17))  # noqa: DTZ001
@@ -252,11 +268,17 @@ class TestModes:
             pass
 
     def test_modes_do_not_nest(self, queue: Queue) -> None:
-        refused = pytest.raises(RuntimeError, match=r"swapped in at .*pytest.*:\d+; .*@pytest\.mark\.taskq")
+        refused = pytest.raises(
+            RuntimeError, match=r"swapped in by the fixture queue, .*; .*@pytest\.mark\.taskq\(mode"
+        )
         with refused, swapped(mode="inline"):
             pass
         send_email.enqueue("ada@x")
         queue.assert_enqueued(send_email)
+
+    def test_the_place_of_the_first_is_told(self) -> None:
+        with swapped(), pytest.raises(RuntimeError, match=rf"swapped in at {__file__}:\d+;"), swapped():
+            pass
 
     @pytest.mark.parametrize(
         ("said", "message"),

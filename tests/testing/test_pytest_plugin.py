@@ -186,6 +186,7 @@ class TestTheIniOptions:
             """
             import unittest, pytest
             from shop import sign_up
+            from taskq.testing import QueueTestCase
 
             def test_one():
                 with pytest.raises(ValueError):
@@ -200,9 +201,14 @@ class TestTheIniOptions:
             def test_three(queue):
                 sign_up("bad")
                 queue.options(count=1).assert_enqueued("send_email")
+
+            class TestOfTheKit(QueueTestCase):
+                def test_its_class_says_how(self):
+                    sign_up("bad")
+                    self.queue.assert_enqueued("send_email")
             """
         )
-        run(pytester).assert_outcomes(passed=3)
+        run(pytester).assert_outcomes(passed=4)
 
     def test_say_the_backend(self, pytester: pytest.Pytester) -> None:
         pytester.makeini("[pytest]\ntaskq_mode = queued\ntaskq_backend = fakeredis")

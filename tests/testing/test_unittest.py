@@ -76,6 +76,14 @@ class TestACase:
         result = ran(Case)
         assert (result.errors, result.failures) == ([], [])
 
+    def test_a_second_one_within_it_is_refused(self) -> None:
+        class Case(QueueTestCase):
+            def test_one(self) -> None:
+                with pytest.raises(RuntimeError, match="swapped in by QueueMixin;"), swapped():
+                    pass
+
+        assert ran(Case).wasSuccessful()
+
     def test_what_is_left_is_an_error_where_it_is_asked_for(self) -> None:
         class Case(QueueTestCase):
             taskq_leftover = "error"
