@@ -1,12 +1,13 @@
-"""`taskq demo`: a life of some jobs, on the real worker and a real broker that lives in this process.
+"""`taskq demo`: a life of some jobs, on the real worker and a real broker, a file that is gone at the end.
 
-It reads no configuration and touches nothing outside, so that it does the same everywhere.
+It reads no configuration and leaves nothing behind, so that it does the same everywhere.
 """
 
 from __future__ import annotations
 
 import shutil
 import sys
+import tempfile
 from dataclasses import dataclass, field
 
 import click
@@ -17,8 +18,9 @@ from taskq.cli.endings import DONE
 from taskq.cli.failed import show_list
 from taskq.cli.failed_ids import id_of
 from taskq.cli.output import Column, count_of, say, show
-from taskq.cli.session import common, examples, put_in_force
+from taskq.cli.session import common, examples
 from taskq.config import Config
+from taskq.current import using
 
 __all__ = ["demo"]
 
@@ -48,13 +50,20 @@ class _Observer:
 def demo() -> int:
     """Watch jobs succeed, fail and be requeued. It needs no server and takes two seconds.
 
-    A broker in memory, a model that enqueues and a worker, all in this process. The options of other commands mean
-    nothing here.
+    A broker in a temporary file, a model that enqueues and a worker, all in this process. The options of other
+    commands mean nothing here.
     """
+    with tempfile.TemporaryDirectory(prefix="taskq-demo-") as directory:
+        broker = f"sqlite:///{directory}/demo.db"
+        config = Config(broker=broker, queues=("emails", "reports"), execution="inline", burst=True, verbose=1)
+        with TaskQ(config) as app, using(app):
+            _show(app, config)
+    return DONE
+
+
+def _show(app: TaskQ, config: Config) -> None:
     from taskq.cli.demo_jobs import AWAY, Emailer, monthly_report
 
-    config = Config(broker="memory://", queues=("emails", "reports"), execution="inline", burst=True, verbose=1)
-    app = put_in_force(TaskQ(config), close=True)
     seen = _Observer()
 
     _heading("A model enqueues six jobs", 'taskq.enqueue(Emailer, "ada@example.com", "Welcome", "Glad to have you")')
@@ -87,12 +96,11 @@ def demo() -> int:
     say(f"\n{info['processed']} performed, {info['failed']} in the failed list (one of them retried), none waiting.")
     taskq = _program()
     say(
-        "\nNext, with a Redis or Valkey at localhost:6379, in two terminals:\n"
-        f"    {taskq} worker --app taskq.cli.demo_jobs -v\n"
-        f'    {taskq} enqueue --app taskq.cli.demo_jobs Emailer you@example.com Hello "It works"\n'
-        f"Then look: {taskq} info, queues, workers, failed. All there is: {taskq} --help"
+        "\nNext, in two terminals, each in this folder; the file is made by whoever comes first:\n"
+        f"    {taskq} worker -b sqlite:///demo.db --app taskq.cli.demo_jobs -v\n"
+        f'    {taskq} enqueue -b sqlite:///demo.db --app taskq.cli.demo_jobs Emailer you@example.com Hello "It works"\n'
+        f"Then look: {taskq} info -b sqlite:///demo.db; queues, workers, failed. All there is: {taskq} --help"
     )
-    return DONE
 
 
 def _program() -> str:

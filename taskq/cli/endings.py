@@ -30,6 +30,7 @@ __all__ = [
     "NOT_REACHED",
     "SOME_FAILED",
     "USAGE",
+    "WITHOUT_A_SERVER",
     "Stop",
     "code_of",
     "lines_of",
@@ -44,6 +45,11 @@ NOTHING_MATCHED: Final = 3
 NOT_REACHED: Final = 69
 """The broker is away (EX_UNAVAILABLE of sysexits.h)."""
 INTERRUPTED: Final = 130
+
+WITHOUT_A_SERVER: Final = (
+    "Without a server, in a file that all processes here share: export TASKQ_BROKER=sqlite:///jobs.db"
+)
+"""What to do where nobody said which broker, and the default one does not answer."""
 
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>]*@[^\s\"'<>]*")
 

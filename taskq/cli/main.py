@@ -94,6 +94,8 @@ class _Program(click.Group):
             code = endings.code_of(error)
             for line in endings.lines_of(error, debug=session.debug, secrets=session.secrets):
                 click.echo(line, err=True)
+            if code == endings.NOT_REACHED and not session.broker_is_said:
+                click.echo(endings.WITHOUT_A_SERVER, err=True)
         sys.exit(code)
 
 

@@ -30,11 +30,13 @@ class Session:
         given: the common options that were given, as settings by name. An inner command's win over an outer one's.
         debug: whether tracebacks are shown.
         secrets: addresses of brokers as they were given, which may hold a password.
+        broker_is_said: False where nobody said which broker, and it is the default one.
     """
 
     given: dict[str, object] = field(default_factory=dict)
     debug: bool = field(default_factory=lambda: os.environ.get("TASKQ_DEBUG", "").lower() in {"1", "true", "yes", "on"})
     secrets: set[str] = field(default_factory=set)
+    broker_is_said: bool = True
 
     def configuration(self) -> Config:
         """The configuration for a command that is no worker.
@@ -84,7 +86,10 @@ class Session:
 
     def heed(self, config: Config) -> None:
         """Take over what concerns the program itself: whether to debug, and what must not be shown."""
+        from taskq.config import DEFAULT
+
         self.debug = self.debug or config.debug
+        self.broker_is_said = config.source("broker") != DEFAULT
         if isinstance(config.broker, str):
             self.secrets.add(config.broker)
 

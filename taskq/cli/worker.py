@@ -10,9 +10,9 @@ from typing import Any
 import click
 
 from taskq import config as configuration
-from taskq import pool
+from taskq import events, pool
 from taskq.app import TaskQ
-from taskq.cli import applications
+from taskq.cli import applications, endings
 from taskq.cli.session import common, examples, put_in_force, the_session
 from taskq.errors import ConfigurationError, Problem
 
@@ -124,7 +124,7 @@ def worker(
     from taskq.worker.run import run, run_pool
 
     if file is None:
-        return run(app, config)
+        return run(app, config, observers=() if session.broker_is_said else (_tell_of_files,))
     path, common = Path(file), config
     return run_pool(app, _noticing(common, path), lambda: pool.read(path, common, load_group))
 
@@ -145,6 +145,12 @@ def _noticing(config: configuration.Config, path: Path) -> configuration.Config:
     verb = "has" if len(in_vain) == 1 else "have"
     notice = f"{' and '.join(in_vain)} {verb} no effect: the groups of {path} say it."
     return dataclasses.replace(config, notices=(*config.notices, notice))
+
+
+def _tell_of_files(event: events.Event) -> None:
+    """While a broker that nobody chose is waited for, say what needs none: once, beneath the first line about it."""
+    if isinstance(event, events.BrokerLost) and event.tries == 1:
+        click.echo(f"*** {endings.WITHOUT_A_SERVER}")
 
 
 def _check_has_jobs(app: TaskQ) -> None:

@@ -23,7 +23,7 @@ def test_jobs_succeed_fail_and_one_is_requeued_and_done(typed: Typed) -> None:
     outcomes = re.findall(r" (done|failed|failed, then done) *$", table, re.MULTILINE)
     assert sorted(outcomes) == ["done", "done", "done", "done", "failed", "failed, then done"]
     assert "7 performed, 2 in the failed list" in table
-    assert "worker --app taskq.cli.demo_jobs" in table
+    assert "worker -b sqlite:///demo.db --app taskq.cli.demo_jobs" in table
 
 
 def test_it_does_the_same_each_time_and_reads_no_configuration(typed: Typed, tmp_path: Path) -> None:

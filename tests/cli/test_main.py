@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from taskq import plugins
+from taskq.cli import endings
 from taskq.cli.main import COMMANDS
 from tests.cli.conftest import Shop, Typed, on_a_terminal, run
 from tests.support.distributions import SitePackages
@@ -343,3 +345,19 @@ def test_a_plugin_cannot_take_the_name_of_a_command(site: SitePackages, typed: T
     site.install("greeter", entry_points={"taskq.commands": ["info = greeter:greet"]}, modules={"greeter": GREET})
     assert "pending" in typed("info", "-b", "memory://").stdout
     assert "taskq has a command of this name" in typed("plugins").stdout
+
+
+def test_where_no_broker_was_said_and_none_answers_the_error_shows_what_needs_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The default one is away: in its place stands an address where nobody listens."""
+    open_broker = plugins.open_broker
+    monkeypatch.setattr(plugins, "open_broker", lambda source, **more: open_broker(AWAY, **more))
+    result = run("info")
+    assert result.exit_code == 69
+    *_, last = result.stderr.splitlines()
+    assert last == endings.WITHOUT_A_SERVER
+    assert "export TASKQ_BROKER=sqlite:///jobs.db" in last
+    assert "sqlite" not in run("info", "--broker", AWAY).stderr
+    monkeypatch.setenv("TASKQ_BROKER", AWAY)
+    assert "sqlite" not in run("info").stderr

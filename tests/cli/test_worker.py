@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from taskq import events
 from taskq.app import TaskQ
+from taskq.cli import endings
+from taskq.cli import worker as worker_command
 from tests.cli.conftest import Typed
 from tests.support.redis_server import RedisServer
 
@@ -251,6 +254,15 @@ def test_it_waits_for_a_broker_that_is_away_a_line_a_try(project: Path, redis_ur
     rest, _ = process.communicate(timeout=10)
     assert process.returncode == 0
     assert "Traceback" not in rest
+
+
+def test_while_it_waits_for_one_that_nobody_chose_it_says_once_what_needs_none(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for tries in (1, 2, 3):
+        worker_command._tell_of_files(events.BrokerLost("connection refused", tries=tries, again_in=1.0))
+    worker_command._tell_of_files(events.BrokerLost("connection reset"))
+    assert capsys.readouterr().out == f"*** {endings.WITHOUT_A_SERVER}\n"
 
 
 def test_workers_check_finds_it_and_files_are_written(project: Path, typed: Typed, redis_url: str, app: TaskQ) -> None:
