@@ -21,7 +21,7 @@ from benchmarks.growth import growth
 from benchmarks.idle import crowd, start
 from benchmarks.imports import imports
 from benchmarks.processes import Bench
-from tests.support.redis_server import RedisServer
+from taskq_redis.testing import RedisServer
 
 ROWS: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "inline": inline,

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.support.redis_server import RedisServer
+from taskq_redis.testing import RedisServer
 
 __all__ = ["NOTES", "ROOT", "Bench", "worker"]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
-from tests.support.redis_server import RedisServer
+from taskq_redis.testing import RedisServer
 
 pytest_plugins = ["pytester"]
 

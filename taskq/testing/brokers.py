@@ -24,28 +24,33 @@ _ALWAYS: Final = frozenset({"close"})  # what a broker does without asking whate
 
 
 class News:
-    """Wakes who waits for something to be enqueued or settled. From any thread."""
+    """Wakes who waits for something to be enqueued or settled. From any thread.
+
+    Attributes:
+        count: how often something was.
+    """
 
     def __init__(self) -> None:
+        """Nothing was, yet."""
         self._came = threading.Condition()
-        self._count = 0
+        self.count = 0
 
     def tell(self) -> None:
         """Something was enqueued or settled."""
         with self._came:
-            self._count += 1
+            self.count += 1
             self._came.notify_all()
 
     def until(self, look: Callable[[], T], enough: Callable[[T], bool], seconds: float) -> T:
         """Look, and again at each news, until it is enough or the time is over. What was seen last."""
         ends = time.monotonic() + seconds
         while True:
-            seen = self._count
+            seen = self.count
             found = look()
             if enough(found):
                 return found
             with self._came:
-                news = self._came.wait_for(lambda: self._count != seen, max(ends - time.monotonic(), 0.0))  # noqa: B023
+                news = self._came.wait_for(lambda: self.count != seen, max(ends - time.monotonic(), 0.0))  # noqa: B023
             if not news:
                 return look() if seconds > 0 else found  # what another process enqueued brings no news
 

@@ -158,9 +158,14 @@ class Queue(Assertions):
         __tracebackhide__ = True
 
         def busy() -> tuple[list[EnqueuedJob], list[str]]:
-            waiting = self._waiting()
-            in_hand = [info.job for info in self.app.workers() if info.job is not None]
-            return waiting, [enqueued_job(self.app, job.queue, job.body).name for job in in_hand]
+            """What waits and what is in hand, at a time when nothing went from the one to the other."""
+            while True:
+                news = self._news.count
+                taken = self._waiting()
+                in_hand = [info.job for info in self.app.workers() if info.job is not None]
+                waiting = self._waiting() or taken
+                if self._news.count == news:
+                    return waiting, [enqueued_job(self.app, job.queue, job.body).name for job in in_hand]
 
         waiting, in_hand = self._news.until(busy, lambda found: not any(found), within)
         if waiting or in_hand:
@@ -186,7 +191,7 @@ class Queue(Assertions):
             What became of it: "failed" or "retried", and the cause.
 
         Raises:
-            AssertionError: no such job waits.
+            AssertionError: no such job waits, or its queue is paused.
             RuntimeError: a worker performs already.
         """
         __tracebackhide__ = True
@@ -204,6 +209,8 @@ class Queue(Assertions):
                     self._run(dies, orders, jobs.tell, queues, wanted=wanted, process=process)
                 except Killed:
                     recover(self.app, self.app.broker, process, jobs.tell)
+        if not jobs.all:
+            raise AssertionError(f"No worker could take {first.name}: its queue {first.queue} is paused.")
         return jobs.all[0]
 
     def duplicate(self, job: GivenJob, /) -> EnqueuedJob:

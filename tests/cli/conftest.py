@@ -26,7 +26,7 @@ from taskq.failure_handler import Failure
 from taskq.records import ErrorRecord, Payload, ProcessIdentity, Registration, Tokens
 from taskq.registry import Registry
 from taskq_memory import MemoryBroker
-from tests.support.redis_server import RedisServer
+from taskq_redis.testing import RedisServer
 
 Typed = Callable[..., "subprocess.CompletedProcess[str]"]
 

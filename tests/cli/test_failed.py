@@ -5,8 +5,8 @@ import re
 
 import pytest
 
+from taskq_redis.testing import RedisServer
 from tests.cli.conftest import Failing, Shop, run
-from tests.support.redis_server import RedisServer
 
 
 def ids(shop: Shop, *args: str) -> list[str]:

@@ -15,8 +15,8 @@ from taskq import events
 from taskq.app import TaskQ
 from taskq.cli import endings
 from taskq.cli import worker as worker_command
+from taskq_redis.testing import RedisServer
 from tests.cli.conftest import Typed
-from tests.support.redis_server import RedisServer
 
 pytestmark = pytest.mark.redis
 

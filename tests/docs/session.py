@@ -30,8 +30,8 @@ import time
 from pathlib import Path
 from typing import Final
 
+from taskq_redis.testing import RedisServer, executable
 from tests.docs.pages import Block, blocks
-from tests.support.redis_server import RedisServer, executable
 
 LONG: Final = 30.0
 _DEFAULT: Final = "localhost:6379"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from taskq_redis.testing import RedisServer
 from tests.docs import moments
 from tests.docs.pages import DOCS, coded, prose, tables
-from tests.support.redis_server import RedisServer
 from tests.support.workers import RunningWorker, wait_until
 
 pytestmark = pytest.mark.redis

@@ -12,8 +12,8 @@ import pytest
 
 from taskq.app import TaskQ
 from taskq_redis.keys import Keys
+from taskq_redis.testing import RedisServer
 from tests.docs.pages import DOCS, coded, tables
-from tests.support.redis_server import RedisServer
 from tests.support.workers import RunningWorker, wait_until
 
 PAGE = DOCS / "reference" / "wire.md"

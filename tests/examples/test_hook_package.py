@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from taskq_redis.testing import RedisServer
 from tests.docs.pages import ROOT
-from tests.support.redis_server import RedisServer
 
 EXAMPLE = ROOT / "examples" / "taskq_example_hook"
 

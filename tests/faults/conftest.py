@@ -11,9 +11,9 @@ import pytest
 
 import taskq
 from taskq.broker import Broker
+from taskq_redis.testing import RedisServer
 from tests.support import fault_jobs
 from tests.support.journal import Journal
-from tests.support.redis_server import RedisServer
 from tests.support.workers import RunningWorker
 
 LONG = bool(os.environ.get("TASKQ_TORTURE"))

@@ -15,10 +15,10 @@ import pytest
 import taskq
 from taskq.broker import Broker
 from taskq.records import ProcessIdentity, Registration, Tokens
+from taskq_redis.testing import RedisServer
 from tests.faults.conftest import LONG, in_every_model, push_numbers
 from tests.support import fault_jobs
 from tests.support.journal import Journal, balance
-from tests.support.redis_server import RedisServer
 from tests.support.workers import RunningWorker, is_alive, wait_until
 
 pytestmark = pytest.mark.redis

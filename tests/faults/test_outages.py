@@ -14,10 +14,10 @@ import redis
 
 import taskq
 from taskq.errors import BrokerUnavailable
+from taskq_redis.testing import RedisServer
 from tests.faults.conftest import LONG, push_numbers
 from tests.support import fault_jobs
 from tests.support.journal import Journal, balance
-from tests.support.redis_server import RedisServer
 from tests.support.workers import RunningWorker, wait_until
 
 pytestmark = pytest.mark.redis

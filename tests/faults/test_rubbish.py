@@ -148,7 +148,7 @@ def test_a_huge_exception_text_is_cut_and_the_log_stays_small(
 
 
 def test_a_failed_list_full_of_rubbish_is_listed(app: taskq.TaskQ) -> None:
-    from tests.support.redis_server import RedisServer
+    from taskq_redis.testing import RedisServer
 
     with RedisServer() as own, own.client() as client, taskq.using(own.url) as listing:
         for body in [*NOT_JSON, *WRONG_SHAPE]:

@@ -10,9 +10,9 @@ import pytest
 
 import taskq
 from taskq.errors import BrokerError
+from taskq_redis.testing import RedisServer
 from tests.support import fault_jobs
 from tests.support.journal import Journal
-from tests.support.redis_server import RedisServer
 from tests.support.workers import RunningWorker, wait_until
 
 pytestmark = pytest.mark.redis

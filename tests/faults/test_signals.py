@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 import taskq
+from taskq_redis.testing import RedisServer
 from tests.support import fault_jobs
 from tests.support.journal import Journal, balance
-from tests.support.redis_server import RedisServer
 from tests.support.workers import RunningWorker, children_of, is_alive, wait_until
 
 pytestmark = pytest.mark.redis

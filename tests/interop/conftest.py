@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from taskq.app import TaskQ
+from taskq_redis.testing import RedisServer
 from tests.support import node
 from tests.support.node import Node
-from tests.support.redis_server import RedisServer
 from tests.support.workers import RunningWorker, wait_until
 
 

@@ -54,6 +54,19 @@ class TestCrash:
         [failed] = taskq.failures.list()
         assert "no address" not in str(failed.error)
 
+    def test_of_a_job_that_is_paused_says_so(self, queue: Queue) -> None:
+        send_email.enqueue("ada@x")
+        taskq.pause("emails")
+        with pytest.raises(AssertionError, match="its queue emails is paused"):
+            queue.crash(send_email)
+        queue.assert_enqueued(send_email)
+
+    def test_beside_a_worker_is_refused(self, queue: Queue) -> None:
+        taskq.pause("emails")
+        send_email.enqueue("ada@x")
+        with queue.worker(), pytest.raises(RuntimeError, match=r"crash\(\) while worker\(\) performs"):
+            queue.crash(send_email)
+
     def test_of_a_job_that_does_not_wait_shows_what_does(self, queue: Queue) -> None:
         taskq.enqueue(Charge, 1)
         with pytest.raises(AssertionError, match=r"send_email\(\) was not enqueued(.|\n)*Charge\(order=1\)"):

@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from taskq import TaskQ
-from tests.support.redis_server import RedisServer
+from taskq_redis.testing import RedisServer
 from tests.wire import jobs
 
 

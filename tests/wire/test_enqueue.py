@@ -12,7 +12,7 @@ import redis
 
 from taskq import Accepted, NotAJob, TaskQ, UnserializableArgument, Vetoed
 from taskq.registry import Registry
-from tests.support.redis_server import RedisServer
+from taskq_redis.testing import RedisServer
 from tests.wire import jobs
 from tests.wire.recorded import (
     Differs,

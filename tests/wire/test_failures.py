@@ -12,7 +12,7 @@ from taskq.envelope import decode
 from taskq.failed_entry import FailedJob
 from taskq.failure_handler import Failure
 from taskq.records import ErrorRecord
-from tests.support.redis_server import RedisServer
+from taskq_redis.testing import RedisServer
 from tests.wire import jobs
 from tests.wire.recorded import (
     EXCEPTIONS,

@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from taskq import TaskQ
-from tests.support.redis_server import RedisServer
+from taskq_redis.testing import RedisServer
 from tests.wire import jobs
 from tests.wire.recorded import assert_same, left, recorded, recording, replays
 from tests.wire.test_signals import outcome

@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from taskq import TaskQ
-from tests.support.redis_server import RedisServer
+from taskq_redis.testing import RedisServer
 from tests.support.workers import RunningWorker, wait_until
 from tests.wire import jobs
 from tests.wire.lines import replaced, same_line, told

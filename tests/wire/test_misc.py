@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from taskq import ConfigurationError, NotAJob, TaskQ, UnserializableArgument
-from tests.support.redis_server import RedisServer
+from taskq_redis.testing import RedisServer
 from tests.wire import jobs
 from tests.wire.recorded import (
     Differs,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import redis
 
 from taskq import TaskQ
-from tests.support.redis_server import RedisServer
+from taskq_redis.testing import RedisServer
 from tests.support.workers import RunningWorker
 from tests.wire import jobs
 from tests.wire.lines import STARTS, replaced, told

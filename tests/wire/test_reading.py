@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from taskq import TaskQ
-from tests.support.redis_server import RedisServer
+from taskq_redis.testing import RedisServer
 from tests.wire.recorded import State, comparable, load, pids_in, read, recorded, recording, replays
 from tests.wire.test_coverage import NUMBERS
 

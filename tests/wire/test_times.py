@@ -14,7 +14,7 @@ from taskq.broker import Requeued
 from taskq.envelope import decode
 from taskq.failure_handler import Failure
 from taskq.records import ErrorRecord
-from tests.support.redis_server import RedisServer
+from taskq_redis.testing import RedisServer
 from tests.wire import jobs
 from tests.wire.recorded import EXCEPTIONS, assert_same, left, recorded, recording, replays, while_registered
 from tests.wire.test_workers import Seated

@@ -19,7 +19,7 @@ from taskq.envelope import decode
 from taskq.failure_handler import Failure
 from taskq.records import Crash, ProcessIdentity, Registration, Tokens
 from taskq.worker.line import Line
-from tests.support.redis_server import RedisServer
+from taskq_redis.testing import RedisServer
 from tests.support.workers import is_alive, wait_until
 from tests.wire import jobs
 from tests.wire.recorded import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.support.redis_server import RedisServer
+from taskq_redis.testing import RedisServer
 from tests.support.workers import RunningWorker
 
 APP = "tests.wire.jobs:app"

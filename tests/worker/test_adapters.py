@@ -18,8 +18,8 @@ import sqlalchemy.pool
 
 from taskq.outcome import Done, Outcome
 from taskq.worker import adapters
+from taskq_redis.testing import RedisServer
 from tests.support.bench import task_of
-from tests.support.redis_server import RedisServer
 from tests.worker.test_fork import Forking, lines, note
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")

@@ -8,8 +8,8 @@ import pytest
 import redis
 
 from taskq_redis import RedisBroker, open_broker
+from taskq_redis.testing import RedisServer
 from tests.support.proxy import Proxy
-from tests.support.redis_server import RedisServer
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from taskq.records import StoredFailure
 from taskq.testing.contract.broker.holder import ONE, TWO, Holder
 from taskq_redis import RedisBroker, open_broker
-from tests.support.redis_server import RedisServer
+from taskq_redis.testing import RedisServer
 from tests.support.vectors import returned
 
 pytestmark = pytest.mark.redis

@@ -10,7 +10,7 @@ import pytest
 from taskq.broker import Broker
 from taskq.testing.contract import BrokerContract
 from taskq_redis import open_broker
-from tests.support.redis_server import RedisServer, bundled
+from taskq_redis.testing import RedisServer, bundled
 
 
 @pytest.mark.redis

@@ -12,7 +12,7 @@ from taskq.errors import BrokerUnavailable
 from taskq.records import Reservation, Stats
 from taskq.testing.contract.broker.holder import Holder
 from taskq_redis import RedisBroker, open_broker
-from tests.support.redis_server import RedisServer
+from taskq_redis.testing import RedisServer
 
 ID = "host:1:q"
 FIVE = [b'{"class":"N","args":[%d]}' % number for number in range(5)]

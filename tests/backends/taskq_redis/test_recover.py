@@ -20,8 +20,8 @@ from taskq.records import Reservation, Stats
 from taskq.testing.contract.broker.holder import ONE, Holder, job
 from taskq_redis import RedisBroker, open_broker
 from taskq_redis.link import pack
+from taskq_redis.testing import RedisServer
 from tests.support.proxy import Proxy
-from tests.support.redis_server import RedisServer
 
 pytestmark = pytest.mark.redis
 

@@ -12,7 +12,7 @@ from taskq.errors import BrokerError, BrokerRefused, BrokerUnavailable
 from taskq.records import Stats, StoredFailure
 from taskq.testing.contract.broker.holder import ONE, TWO, Holder
 from taskq_redis import RedisBroker, open_broker
-from tests.support.redis_server import RedisServer
+from taskq_redis.testing import RedisServer
 
 pytestmark = pytest.mark.redis
 

@@ -18,8 +18,8 @@ from redis.sentinel import Sentinel
 from taskq.errors import BrokerRefused, BrokerUnavailable, ConfigurationError
 from taskq.testing.contract.broker.holder import ONE
 from taskq_redis import open_broker
+from taskq_redis.testing import RedisServer
 from tests.support.proxy import Proxy
-from tests.support.redis_server import RedisServer
 from tests.support.vectors import vector
 
 RECORDED = [

@@ -15,8 +15,8 @@ import redis
 from taskq.records import Reservation
 from taskq.testing.contract.broker.holder import ONE, Holder
 from taskq_redis import RedisBroker, open_broker
+from taskq_redis.testing import RedisServer
 from tests.support.proxy import Proxy
-from tests.support.redis_server import RedisServer
 
 pytestmark = pytest.mark.redis
 
