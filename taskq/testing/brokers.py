@@ -21,6 +21,7 @@ __all__ = ["News", "Picking", "Switched"]
 T = TypeVar("T")
 
 _ALWAYS: Final = frozenset({"close"})  # what a broker does without asking whatever is behind it
+_NEWS: Final = frozenset({"push", "push_within", "requeue_failure"})
 
 
 class News:
@@ -78,7 +79,11 @@ class Switched:
         def call(*args: Any, **kwargs: Any) -> Any:
             if self.away:
                 raise BrokerUnavailable(self._broker.address, "the test's outage()", sent="no")
-            answer = found(*args, **kwargs)
+            try:
+                answer = found(*args, **kwargs)
+            finally:
+                if name in _NEWS:
+                    self._news.tell()
             if self.deaf:
                 raise BrokerUnavailable(self._broker.address, "the test's outage(answers=True)", sent="unknown")
             return answer
@@ -88,13 +93,6 @@ class Switched:
     def now(self) -> float:
         """As `Broker.now`, by the kit's clock."""
         return self._broker.now() + self._clock.ahead
-
-    def push(self, queue: str, bodies: Sequence[bytes], *, front: bool = False) -> None:
-        """As `Broker.push`, and whoever waits for it hears of it."""
-        try:
-            self.__getattr__("push")(queue, bodies, front=front)
-        finally:
-            self._news.tell()
 
 
 class Picking:
@@ -124,8 +122,12 @@ class Picking:
         waiting = self._broker.peek(queue, 0, self._broker.size(queue))
         unwanted = [body for body in waiting if not self._wanted(queue, body)]
         taken = Counter({body: self._broker.remove(queue, body) for body in dict.fromkeys(unwanted)})
-        since = taken - Counter(unwanted)  # equal ones that were enqueued between the look and the removal
-        self._aside.setdefault(queue, []).extend([*unwanted, *since.elements()])
+        aside = self._aside.setdefault(queue, [])
+        for body in unwanted:
+            if taken[body] > 0:  # else another thread of the application took it back meanwhile
+                taken[body] -= 1
+                aside.append(body)
+        aside += taken.elements()  # equal ones that came between the look and the removal
 
     def put_back(self) -> None:
         """Put what was set aside back, ahead of what came since."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 
 import taskq
+from taskq.failure_handler import Decision, Failure, FailureHandler, Retry
 from taskq.records import Crash
-from taskq.testing import Queue
-from tests.testing.jobs import Charge, send_email
+from taskq.testing import Queue, swapped
+from tests.testing.jobs import REGISTRY, Charge, send_email
 
 on_every_backend = pytest.mark.taskq_backends("memory", "sqlite", "fakeredis", "redis")
 
@@ -53,6 +56,21 @@ class TestCrash:
         assert isinstance(crashed.cause, Crash)
         [failed] = taskq.failures.list()
         assert "no address" not in str(failed.error)
+
+    @pytest.mark.parametrize("lost", ["worker", "child"])
+    def test_is_retried_where_a_handler_says_so(self, lost: Literal["worker", "child"], sent: list[str]) -> None:
+        class RetriesCrashes(FailureHandler):
+            def decide(self, failure: Failure) -> Decision | None:
+                return Retry() if isinstance(failure.cause, Crash) else None
+
+        app = taskq.TaskQ(broker="memory://", failure_handlers=[RetriesCrashes(), "broker"], registry=REGISTRY)
+        with app, taskq.using(app), swapped() as queue:
+            send_email.enqueue("ada@x")
+            assert queue.crash(send_email, lost=lost).outcome == "retried"
+            queue.perform_all()
+            assert [job.outcome for job in queue.performed()] == ["retried", "done"]
+            assert taskq.failures.count() == 0
+        assert sent == ["ada@x", "ada@x"]
 
     def test_of_a_job_that_is_paused_says_so(self, queue: Queue) -> None:
         send_email.enqueue("ada@x")
