@@ -74,7 +74,7 @@ class Config:
         interval: how long a worker waits between two looks at most, beneath the wake-up.
         burst: whether a worker stops when a reserve finds nothing; an interval of 0 says the same.
         verbose: 0 quiet, 1 Resque's `*** ` lines, 2 the `** [time] pid:` ones.
-        execution: where a job is performed: in a child of its own, or in the worker's process.
+        execution: where a job is performed: in a child of its own, in the worker's process, or in a fresh interpreter.
         prefetch: how many jobs a worker may hold at once; 1 is strict.
         shutdown_timeout: what TERM and INT give the job in hand; 0 is Resque's way, which kills at once.
         beat: how long between two heartbeats.
@@ -112,7 +112,7 @@ class Config:
     interval: float = 5.0
     burst: bool = False
     verbose: int = 0
-    execution: Literal["fork", "inline"] = "fork"
+    execution: Literal["fork", "inline", "spawn"] = "fork"
     prefetch: int = 1
     shutdown_timeout: float = 8.0
     beat: float = 5.0
@@ -452,7 +452,7 @@ _SETTINGS: Final[Mapping[str, _Setting]] = {
     "interval": _Setting(_seconds(zero=True), variable=""),
     "burst": _Setting(_truth),
     "verbose": _Setting(_verbosity, variable=""),
-    "execution": _Setting(_one_of("fork", "inline"), option="--inline", variable=""),
+    "execution": _Setting(_one_of("fork", "inline", "spawn"), option="--inline", variable=""),
     "prefetch": _Setting(_whole(1, "of jobs, ", most=1000)),
     "shutdown_timeout": _Setting(_seconds(zero=True)),
     "beat": _Setting(_seconds(zero=False)),
@@ -551,7 +551,7 @@ def _read_environment(reading: _Reading, environ: Mapping[str, str], *, worker: 
         if environ.get(variable):
             reading.take(name, environ[variable], variable, text=True)
     for variable in environ:
-        if variable.startswith("TASKQ_") and variable not in _VARIABLES:
+        if variable.startswith("TASKQ_") and variable not in _VARIABLES and variable != "TASKQ_SPAWN":
             near = nearest(variable.removeprefix("TASKQ_"), [known.removeprefix("TASKQ_") for known in _VARIABLES])
             if near is not None:
                 reading.notices.append(f"{variable} is not a setting of taskq. Did you mean TASKQ_{near}?")
@@ -566,6 +566,12 @@ def _read_worker_variables(reading: _Reading, environ: Mapping[str, str]) -> Non
             reading.take(name, value, variable, text=False)
     if environ.get("FORK_PER_JOB") == "false":
         reading.take("execution", "inline", "FORK_PER_JOB", text=True)
+    if environ.get("TASKQ_SPAWN"):
+        try:
+            if _truth(environ["TASKQ_SPAWN"], True):
+                reading.take("execution", "spawn", "TASKQ_SPAWN", text=True)
+        except _Wrong as wrong:
+            reading.problems.append(Problem("execution", "TASKQ_SPAWN", str(wrong)))
     if chosen := environ.get("FAILURE_BACKEND"):
         if chosen in _FAILURE_BACKENDS:
             reading.take("failure_handlers", (_FAILURE_BACKENDS[chosen],), "FAILURE_BACKEND", text=False)

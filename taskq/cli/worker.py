@@ -57,6 +57,7 @@ __all__ = ["worker"]
 @click.option("--burst", is_flag=True, help="Stop when there is nothing to do.  [TASKQ_BURST]")
 @click.option("--verbose", "-v", count=True, help="Say what happens to jobs; -vv: every step.  [VERBOSE, VVERBOSE]")
 @click.option("--inline", is_flag=True, help="Perform jobs in this process, not in a child each.  [FORK_PER_JOB=false]")
+@click.option("--spawn", is_flag=True, help="Perform jobs in a fresh interpreter each, without a fork.  [TASKQ_SPAWN]")
 @click.option("--prefetch", metavar="N", help="Hold up to N jobs: faster, and less strict.  [TASKQ_PREFETCH; 1]")
 @click.option(
     "--shutdown-timeout", metavar="SECONDS", help="What TERM and INT give the job in hand.  [TASKQ_SHUTDOWN_TIMEOUT; 8]"
@@ -85,6 +86,7 @@ def worker(
     burst: bool,
     verbose: int,
     inline: bool,
+    spawn: bool,
     no_retry: bool,
     **given: Any,
 ) -> int:
@@ -94,6 +96,8 @@ def worker(
     goes on, USR1 kills the job in hand and goes on.
     """
     session = the_session()
+    if inline and spawn:
+        raise click.UsageError("--inline and --spawn exclude each other: a job is performed here, or elsewhere.")
     options: dict[str, object] = {
         **session.given,
         **given,
@@ -101,7 +105,7 @@ def worker(
         # A flag that is not set says nothing: then the environment or the file does.
         "burst": burst or None,
         "verbose": min(verbose, 2) or None,
-        "execution": "inline" if inline else None,
+        "execution": "inline" if inline else "spawn" if spawn else None,
         "retry": False if no_retry else None,
     }
     if file is not None:

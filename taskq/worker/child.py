@@ -1,4 +1,4 @@
-"""What a forked child does: cut the ties it must not share, perform one job, say how it ended, end.
+"""What a child does, forked or spawned: cut the ties it must not share, perform one job, say how it ended, end.
 
 It never returns into the parent's code, and ends by `os._exit`: nothing of the parent's is flushed or closed twice.
 """
@@ -22,7 +22,7 @@ from taskq.errors import TermException
 from taskq.performing import Task, Tools
 from taskq.worker import adapters, handover
 
-__all__ = ["prepare_tie", "run"]
+__all__ = ["prepare_tie", "run", "tie_to"]
 
 _PR_SET_PDEATHSIG = 1
 
@@ -108,18 +108,31 @@ def prepare_tie() -> tuple[Tie, tuple[int, int]]:
     """
     parent = os.getpid()
     reader, writer = os.pipe()
-    prctl = getattr(ctypes.CDLL(None), "prctl", None) if sys.platform == "linux" else None
+    prctl = _prctl()
 
     def tie() -> None:
         os.close(writer)
-        if prctl is not None and prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) == 0:
-            os.close(reader)
-            if os.getppid() != parent:  # it died in between
-                os._exit(1)
-            return
-        threading.Thread(target=_die_with, args=(reader,), name="taskq parent watch", daemon=True).start()
+        _tie(parent, reader, prctl)
 
     return tie, (reader, writer)
+
+
+def tie_to(parent: int, leash: int) -> None:
+    """See to it that this process does not outlive its parent, whose end of the leash ends with it."""
+    _tie(parent, leash, _prctl())
+
+
+def _prctl() -> Callable[[int, int], int] | None:
+    return getattr(ctypes.CDLL(None), "prctl", None) if sys.platform == "linux" else None
+
+
+def _tie(parent: int, leash: int, prctl: Callable[[int, int], int] | None) -> None:
+    if prctl is not None and prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) == 0:
+        os.close(leash)
+        if os.getppid() != parent:  # it died in between
+            os._exit(1)
+        return
+    threading.Thread(target=_die_with, args=(leash,), name="taskq parent watch", daemon=True).start()
 
 
 def _die_with(reader: int) -> None:

@@ -1,7 +1,7 @@
 """Watching a child, however it was made: what it says, when it dies, and how it is ended.
 
 The parent has no thread; it beats, listens and waits for the child in one place. Death is told by the process's own
-descriptor and `waitpid`, never by the pipe's end, for a grandchild may hold the pipe. This module knows no job.
+descriptor and `waitpid`, never by the pipe's end, for a grandchild may hold the pipe.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from taskq import events
+from taskq import events, performing
 from taskq import outcome as outcomes
-from taskq.outcome import Done, Failed
+from taskq.outcome import Done, Failed, NotBegun, Outcome
+from taskq.performing import Task, Tools
 from taskq.records import Crash
 from taskq.worker import handover, orphans
 from taskq.worker.control import Control
@@ -203,6 +204,25 @@ class Children:
                 self._seat.beat()
                 self._beside()
                 self._reap()
+
+    def see_through(self, task: Task, child: Child, tools: Tools) -> Outcome:
+        """Watch until the job's end, or the child's. `NotBegun` where it died before it had the job."""
+        began = time.monotonic()
+        self._tell(events.Forked(child.pid))
+        ended = self.watch(child)
+        if not isinstance(ended, Crash):
+            return ended
+        with contextlib.suppress(OSError):
+            os.killpg(child.pid, signal.SIGKILL)  # what a dead child left running
+        if not child.taken:
+            how = f"signal {ended.signal}" if ended.signal is not None else f"status {ended.status}"
+            return NotBegun(f"process {child.pid} that was to perform it ended with {how} before it had it")
+        return performing.crashed(task, ended, tools, time.monotonic() - began)
+
+    def see_out(self, child: Child | None) -> None:
+        """Return when it is dead."""
+        if child is not None and not child.dead:
+            self.watch(child)
 
     def bury(self, child: Child) -> Done | Failed | Crash | None:
         """What a dead child said last, else how it died; None where it lives."""

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -23,7 +22,6 @@ from collections.abc import Callable
 from taskq import events, performing
 from taskq.outcome import NotBegun, Outcome
 from taskq.performing import Task, Tools
-from taskq.records import Crash
 from taskq.worker import adapters, child, handover
 from taskq.worker.children import LOOK, Child, Children
 from taskq.worker.control import Control
@@ -83,22 +81,22 @@ class Fork:
         """Perform it in a child, and watch."""
         if task.problem is not None:  # nothing of it will run, so nothing needs a process of its own
             return performing.perform(task, self._tools)
-        self._see_out()
+        self._children.see_out(self._at_work)
         try:
             if self._tools.hooks.listens("before_fork"):
                 self._tools.hooks.tell("before_fork", task.context())
         except (Exception, SystemExit) as error:  # a hook's `sys.exit()` ends the job, not the worker
             return performing.failed(task, error, self._tools, 0.0)
-        standby = self._hand_over(task)
-        if standby is not None:
-            outcome = self._see_through(task, standby)
+        self._at_work = self._hand_over(task)
+        if self._at_work is not None:
+            outcome = self._children.see_through(task, self._at_work, self._tools)
             if not isinstance(outcome, NotBegun) or self._control.deadline is not None:
                 return outcome
         try:
-            made = self._fork(task)
+            self._at_work = self._fork(task)
         except OSError as error:
             return NotBegun(f"no process could be forked for it ({error.strerror})")
-        return self._see_through(task, made)
+        return self._children.see_through(task, self._at_work, self._tools)
 
     def between(self) -> float | None:
         """Beat, and have a child stand by."""
@@ -110,11 +108,11 @@ class Fork:
 
     def stop(self) -> None:
         """See every child out, and let go of the leash."""
-        self._see_out()
+        self._children.see_out(self._at_work)
         self._at_work, self._standby = self._standby, None
         if self._at_work is not None:
             self._at_work.dismiss()
-            self._see_out()
+            self._children.see_out(self._at_work)
         for fd in self._leash:
             os.close(fd)
         self._leash = ()
@@ -135,20 +133,6 @@ class Fork:
             return None
         standby.hand(handover.order(task.reservation))
         return standby
-
-    def _see_through(self, task: Task, at_work: Child) -> Outcome:
-        """Watch until the job's end, or the child's."""
-        self._at_work = at_work
-        began = time.monotonic()
-        self._tell(events.Forked(at_work.pid))
-        ended = self._children.watch(at_work)
-        if not isinstance(ended, Crash):
-            return ended
-        with contextlib.suppress(OSError):
-            os.killpg(at_work.pid, signal.SIGKILL)  # what a dead child left running
-        if not at_work.taken:
-            return NotBegun("the process that was to perform it ended before it had it")
-        return performing.crashed(task, ended, self._tools, time.monotonic() - began)
 
     def _fork(self, task: Task | None) -> Child:
         """Fork a child for the task, or one that stands by."""
@@ -179,11 +163,6 @@ class Fork:
         for fd in (writer, *told[:1]):
             os.close(fd)
         return self._children.adopt(pid, reader, *told[1:])
-
-    def _see_out(self) -> None:
-        """Return when the last child that performed is dead."""
-        if self._at_work is not None and not self._at_work.dead:
-            self._children.watch(self._at_work)
 
     def _warn_of_threads(self) -> None:
         """Say once which of the application's threads a child will not have, though perhaps their locks."""

@@ -26,7 +26,7 @@ def order(reservation: Reservation) -> bytes:
 
 
 def read(orders: int) -> Reservation | None:
-    """Wait for the next order; None where there will be none."""
+    """Wait for the order; None where there will be none."""
     said = bytearray()
     while not said.endswith(b"\n"):
         chunk = os.read(orders, 65536)

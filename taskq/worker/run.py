@@ -42,6 +42,7 @@ from taskq.worker.scout import scout
 from taskq.worker.seat import Seat
 from taskq.worker.settle import Settling
 from taskq.worker.signals import Ear
+from taskq.worker.spawn import Spawn, setup_of
 from taskq.worker.supervisor import Crew, supervise
 
 __all__ = ["run", "run_pool"]
@@ -290,10 +291,15 @@ def _execution(
             why = "this platform has no fork."
         elif Capability.SHARED not in app.broker.capabilities:
             why = f"a child would not see the store of the backend {app.broker.name}."
+    elif config.execution == "spawn":
+        setup = setup_of(config)
+        if not hasattr(os, "posix_spawn"):
+            why = "this platform has no posix_spawn."
+        elif Capability.SHARED not in app.broker.capabilities:
+            why = f"another process would not see the store of the backend {app.broker.name}."
     if config.execution == "inline" or why:
         tell(events.Chose("in the worker's own process", why))
         return Inline(app.tools, seat, hand, control, ear)
-    tell(events.Chose("in a child of its own each"))
 
     def look_out() -> None:
         """While a job is long, the parent has time."""
@@ -301,6 +307,10 @@ def _execution(
             if time.monotonic() >= lookout.next_look:
                 lookout.look(seat.id)
 
+    if config.execution == "spawn":
+        tell(events.Chose("in a fresh interpreter each"))
+        return Spawn(app.tools, seat, hand, control, tell, setup, beside=look_out)
+    tell(events.Chose("in a child of its own each"))
     return Fork(
         app.tools,
         seat,

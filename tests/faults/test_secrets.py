@@ -32,7 +32,9 @@ def with_password(server: RedisServer, password: str = PASSWORD) -> str:
     return f"redis://:{password}@127.0.0.1:{server.port}"
 
 
-@pytest.mark.parametrize("model", [[], ["--inline"], ["--count", "2"]], ids=["fork", "inline", "supervised"])
+@pytest.mark.parametrize(
+    "model", [[], ["--inline"], ["--count", "2"], ["--spawn"]], ids=["fork", "inline", "supervised", "spawn"]
+)
 def test_neither_is_in_a_log_a_title_or_a_process_list(
     model: list[str], locked: RedisServer, worker: Start, journal: Journal
 ) -> None:

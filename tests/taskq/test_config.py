@@ -99,6 +99,8 @@ VARIABLES: list[tuple[str, str, str, object]] = [
     ("VVERBOSE", "1", "verbose", 2),
     ("FORK_PER_JOB", "false", "execution", "inline"),
     ("FORK_PER_JOB", "no", "execution", "fork"),
+    ("TASKQ_SPAWN", "yes", "execution", "spawn"),
+    ("TASKQ_SPAWN", "0", "execution", "fork"),
     ("TASKQ_SHUTDOWN_TIMEOUT", "0", "shutdown_timeout", 0.0),
     ("TASKQ_BEAT", "2.5", "beat", 2.5),
     ("TASKQ_DEAD_AFTER", "60", "dead_after", 60.0),
@@ -241,7 +243,7 @@ class TestMistakes:
             ("beat", 0, "above 0"),
             ("verbose", 3, "from 0 to 2"),
             ("burst", 1, "true or false"),
-            ("execution", "frok", "must be fork or inline, not 'frok'. Did you mean fork?"),
+            ("execution", "frok", "must be fork, inline or spawn, not 'frok'. Did you mean fork?"),
             (
                 "order",
                 "wieghted",

@@ -11,6 +11,7 @@ import pytest
 from taskq.worker.fork import Fork
 from taskq.worker.heartbeat import Heart
 from taskq.worker.inline import Inline
+from taskq.worker.spawn import Setup, Spawn
 from tests.support.bench import Bench
 
 Pair = tuple[Callable[[], None], Callable[[], None]]
@@ -31,6 +32,12 @@ def fork(bench: Bench) -> Pair:
     return made.start, made.stop
 
 
+def spawn(bench: Bench) -> Pair:
+    setup = Setup(os.getpid(), (), {}, ())
+    made = Spawn(bench.tools, bench.seat, bench.hand, bench.control, bench.told, setup)
+    return made.start, made.stop
+
+
 def lookout(bench: Bench) -> Pair:
     return lambda: bench.lookout.look(bench.seat.id), bench.lookout.close
 
@@ -47,7 +54,7 @@ def ways(start: Callable[[], None], stop: Callable[[], None]) -> dict[str, list[
 @pytest.mark.parametrize("way", ["once", "twice", "started twice", "before start"])
 @pytest.mark.parametrize(
     "make",
-    [heart, inline, lookout, fork],
+    [heart, inline, lookout, fork, spawn],
 )
 def test_stop_is_complete_when_it_returns(make: Callable[[Bench], Pair], way: str) -> None:
     with Bench() as bench:
