@@ -18,6 +18,7 @@ from taskq.performing import Task
 __all__ = [
     "BrokerBack",
     "BrokerLost",
+    "Changed",
     "ChildEnding",
     "Chose",
     "Empty",
@@ -237,6 +238,13 @@ class PoolKept:
 
 
 @dataclass(frozen=True, slots=True)
+class Changed:
+    """Files of the application changed: its worker ends, and another starts."""
+
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Exiting:
     """The worker is gone from the broker, and the process ends."""
 
@@ -265,6 +273,7 @@ Event: TypeAlias = (
     | Scaled
     | PoolRead
     | PoolKept
+    | Changed
     | Exiting
 )
 

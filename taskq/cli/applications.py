@@ -12,13 +12,14 @@ import pkgutil
 import sys
 import traceback
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from types import ModuleType
 
 from taskq import in_force
 from taskq.app import TaskQ
 from taskq.errors import ConfigurationError, Problem, TaskqError, nearest
 
-__all__ = ["load"]
+__all__ = ["load", "places"]
 
 
 class _Wrong(Exception):
@@ -59,6 +60,22 @@ def load(names: Sequence[str], *, source: str = "--app") -> TaskQ | None:
         return next(iter(named.values()))
     configured = in_force.applications.built()
     return configured if isinstance(configured, TaskQ) else None
+
+
+def places(names: Sequence[str]) -> Sequence[Path]:
+    """Where the files of these applications are, importing none: the working directory, and what lies outside of it."""
+    _put_working_directory_on_path()
+    here = Path.cwd()
+    found = [here]
+    for entry in names:
+        package = entry.partition(":")[0].partition(".")[0]
+        try:
+            spec = importlib.util.find_spec(package)
+        except ValueError:  # a module without one, such as __main__
+            spec = None
+        origins = [] if spec is None else [*(spec.submodule_search_locations or [spec.origin or ""])]
+        found += [path for origin in origins if origin and not (path := Path(origin).resolve()).is_relative_to(here)]
+    return list(dict.fromkeys(found))
 
 
 def _put_working_directory_on_path() -> None:

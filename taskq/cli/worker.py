@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import importlib.util
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +80,7 @@ __all__ = ["worker"]
     is_flag=True,
     help="End when the broker is away at the start, instead of waiting.  [TASKQ_RETRY=false]",
 )
+@click.option("--reload", is_flag=True, help="For development: start again when a Python file changes.")
 @common
 def worker(
     queue: tuple[str, ...],
@@ -88,12 +91,13 @@ def worker(
     inline: bool,
     spawn: bool,
     no_retry: bool,
+    reload: bool,
     **given: Any,
 ) -> int:
     """Perform jobs, until it is told to stop.
 
     TERM and INT (Ctrl-C) let the job in hand end, for a while; QUIT lets it end whenever it does. USR2 pauses, CONT
-    goes on, USR1 kills the job in hand and goes on.
+    goes on, USR1 kills the job in hand and goes on. With --config HUP reads the file again.
     """
     session = the_session()
     if inline and spawn:
@@ -112,10 +116,24 @@ def worker(
         _check_options_for_pool(options, file)
     config = configuration.load(options=options, worker=True)
     session.heed(config)
+    if reload:
+        return _reloading(config, options, file)
+    return _perform(config, options, file)
+
+
+def _perform(
+    config: configuration.Config, options: Mapping[str, object], file: str | None, supervisor: int | None = None
+) -> int:
+    """Load the application, and run its workers from start to end."""
+    from taskq.worker.run import run, run_pool
+
+    session = the_session()
     found = applications.load(config.app, source=config.source("app"))
     if found is not None:
         config = configuration.for_worker(found.config, options)
         session.heed(config)
+    if supervisor is not None:
+        config = dataclasses.replace(config, pidfile=None)
 
     def load_group(table: configuration.Table) -> configuration.Config:
         if found is None:
@@ -125,12 +143,39 @@ def worker(
     app = TaskQ(config) if found is None else TaskQ(config, registry=found.registry)
     _check_has_jobs(app)
     put_in_force(app, close=True)
-    from taskq.worker.run import run, run_pool
-
+    observers = () if session.broker_is_said else (_tell_of_files,)
     if file is None:
-        return run(app, config, observers=() if session.broker_is_said else (_tell_of_files,))
+        return run(app, config, supervisor=supervisor, observers=observers)
     path, common = Path(file), config
-    return run_pool(app, _noticing(common, path), lambda: pool.read(path, common, load_group))
+
+    def read() -> Sequence[pool.Group]:
+        return pool.read(path, common, load_group)
+
+    return run_pool(app, _noticing(common, path), read, supervisor=supervisor, observers=observers)
+
+
+def _reloading(config: configuration.Config, options: Mapping[str, object], file: str | None) -> int:
+    """Do it anew in a process of its own each time that a file changes; in this one the application is not imported."""
+    if importlib.util.find_spec("watchfiles") is None:
+        message = 'needs the package watchfiles: pip install "taskq[reload]".'
+        raise ConfigurationError([Problem("reload", "--reload", message)])
+    from taskq.worker.run import run_reloading
+
+    session, root = the_session(), click.get_current_context().find_root()
+
+    def work(orders: int, say: object) -> int:
+        sys.dont_write_bytecode = True  # a file that changes twice within a second would be read from there
+        importlib.invalidate_caches()
+        try:
+            return _perform(config, options, file, supervisor=orders)
+        except Exception as error:
+            for line in endings.lines_of(error, debug=session.debug, secrets=session.secrets):
+                click.echo(line, err=True)
+            return endings.code_of(error)
+        finally:
+            root.close()
+
+    return run_reloading(config, work, applications.places(config.app), with_pool=file is not None)
 
 
 def _check_options_for_pool(options: Mapping[str, object], file: str) -> None:

@@ -84,6 +84,7 @@ class Report:
             events.Scaled: self._scaled,
             events.PoolRead: self._pool_read,
             events.PoolKept: self._pool_kept,
+            events.Changed: self._changed,
         }
 
     def __call__(self, event: events.Event) -> None:
@@ -233,6 +234,11 @@ class Report:
         self._always("The pool's file was read again and cannot be taken; all stays as it was.")
         for problem in event.error.problems:
             self._always(str(problem))
+
+    def _changed(self, event: events.Changed) -> None:
+        first, *others = event.files
+        more = f" and {len(others)} other file{'' if len(others) == 1 else 's'}" if others else ""
+        self._always(f"{first}{more} changed; the worker starts again.")
 
     # ---- writing
 

@@ -36,6 +36,7 @@ from taskq.worker.moments import moments
 from taskq.worker.offspring import Say, Work
 from taskq.worker.orders import ORDERS
 from taskq.worker.outage import GaveUp, Outage
+from taskq.worker.reloading import keep_fresh, watch
 from taskq.worker.report import Report
 from taskq.worker.scaling import LOOK_EVERY
 from taskq.worker.scout import scout
@@ -45,7 +46,7 @@ from taskq.worker.signals import Ear
 from taskq.worker.spawn import Spawn, setup_of
 from taskq.worker.supervisor import Crew, supervise
 
-__all__ = ["run", "run_pool"]
+__all__ = ["run", "run_pool", "run_reloading"]
 
 _LONGEST_TRY: Final = 30.0  # seconds between two tries of a broker that is away at the start
 
@@ -77,8 +78,8 @@ def run(
         BrokerUnavailable: the broker is away at the start, and the worker was told not to wait for it.
         BrokerRefused: the broker will not have us.
     """
-    if config.count.most > 1 and supervisor is None:
-        return _supervised(app, config, [Group("", config)], out, observers)
+    if config.count.most > 1:
+        return _supervised(app, config, [Group("", config)], out, observers, supervisor=supervisor)
     app.load()
     queues = _queues(config)
     set_title, why_not = title.setter()
@@ -148,7 +149,15 @@ def run(
     return control.status
 
 
-def run_pool(app: TaskQ, config: Config, read: Callable[[], Sequence[Group]], *, out: TextIO | None = None) -> int:
+def run_pool(
+    app: TaskQ,
+    config: Config,
+    read: Callable[[], Sequence[Group]],
+    *,
+    out: TextIO | None = None,
+    supervisor: int | None = None,
+    observers: tuple[events.Tell, ...] = (),
+) -> int:
     """Run the groups of a pool's file under one supervisor, from start to end; HUP reads it again. Main thread only.
 
     Args:
@@ -156,6 +165,8 @@ def run_pool(app: TaskQ, config: Config, read: Callable[[], Sequence[Group]], *,
         config: what all groups have in common.
         read: the groups as the file has them now; raises `ConfigurationError`.
         out: where the log goes; None is standard output.
+        supervisor: the pipe on which a supervisor of this one speaks; None where there is none.
+        observers: who else is told what happens, after the log.
 
     Returns:
         The exit status: 0; 128 and the number of the signal that hurried; or that of workers that could not start.
@@ -163,7 +174,34 @@ def run_pool(app: TaskQ, config: Config, read: Callable[[], Sequence[Group]], *,
     Raises:
         ConfigurationError: something that is configured cannot be.
     """
-    return _supervised(app, config, read(), out, (), reread=read)
+    return _supervised(app, config, read(), out, observers, supervisor=supervisor, reread=read)
+
+
+def run_reloading(config: Config, work: Work, paths: Sequence[Path], *, with_pool: bool) -> int:
+    """Run a worker, or several, anew each time that a Python file under these paths changes. Main thread only.
+
+    Args:
+        config: what is configured before the application is loaded.
+        work: loads the application and runs the workers, in a process of its own.
+        paths: folders and files.
+        with_pool: whether HUP is theirs, who read a pool's file again.
+
+    Returns:
+        The exit status: 0, or 128 and the number of the signal that hurried.
+    """
+    set_title, _ = title.setter()
+
+    def entitle(text: str) -> None:
+        if set_title:
+            set_title(title.text(config.procline_prefix, text))
+
+    def watching(orders: int, say: Say) -> int:
+        entitle("Looking at files")
+        return watch(paths, orders, say)
+
+    _write_lines_at_once()
+    _write_pid(config.pidfile, config.source("pidfile"))
+    return keep_fresh(work, watching, _manners(config), Report(config.verbose), with_pool=with_pool, entitle=entitle)
 
 
 def _supervised(
@@ -173,6 +211,7 @@ def _supervised(
     out: TextIO | None,
     observers: tuple[events.Tell, ...],
     *,
+    supervisor: int | None,
     reread: Callable[[], Sequence[Group]] | None = None,
 ) -> int:
     """Several workers, each in a process of its own."""
@@ -229,6 +268,7 @@ def _supervised(
         scouting=scouting,
         reread=None if reread is None else lambda: [crew(group) for group in reread()],
         entitle=entitle,
+        supervisor=supervisor,
     )
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import enum
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from types import FrameType, TracebackType
 from typing import Final, Protocol, Self
 
-__all__ = ["MEANINGS", "MEANINGS_TO_POOL", "Ear", "Hearing", "Order"]
+__all__ = ["MEANINGS", "MEANINGS_TO_POOL", "Ear", "Hearing", "Order", "has_terminal"]
 
 
 class Order(enum.Enum):
@@ -154,3 +155,11 @@ class Ear:
     def _feel(self, number: int, frame: FrameType | None) -> None:
         if self.at_once is not None:
             self.at_once(True, frame)
+
+
+def has_terminal() -> bool:
+    """Whether this process has a terminal as its input: one that had, and has none any more, was hung up on."""
+    try:
+        return sys.stdin is not None and sys.stdin.isatty()
+    except (OSError, ValueError):
+        return False

@@ -7,10 +7,8 @@ scout looks at the queues for it.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +23,7 @@ from taskq.worker.control import Control, Manners
 from taskq.worker.offspring import Offspring, Say, Work
 from taskq.worker.scaling import Gauge
 from taskq.worker.scout import heard
-from taskq.worker.signals import MEANINGS, MEANINGS_TO_POOL, Ear, Order
+from taskq.worker.signals import MEANINGS, MEANINGS_TO_POOL, Ear, Order, has_terminal
 from taskq.worker.waiting import readable
 
 __all__ = ["Crew", "RunOne", "Scouting", "supervise"]
@@ -121,6 +119,7 @@ def supervise(
     scouting: Scouting | None = None,
     reread: Callable[[], Sequence[Crew]] | None = None,
     entitle: Callable[[str], None] | None = None,
+    supervisor: int | None = None,
 ) -> int:
     """Keep the crews' workers running until told to stop, or, in a burst, until each has ended by itself.
 
@@ -132,19 +131,25 @@ def supervise(
         reread: what HUP does: the crews as their file has them now; raises `ConfigurationError`, and then all stays as
             it was. None where HUP means what the system means by it.
         entitle: sets what the process title says; None where it cannot be set.
+        supervisor: the pipe on which a supervisor of this one speaks; None where there is none.
 
     Returns:
         The exit status: 0; 128 and the number of the signal that hurried; or that of workers that could not start.
     """
     with Ear(MEANINGS if reread is None else MEANINGS_TO_POOL) as ear:
-        supervisor = _Supervisor(crews, manners, tell, scouting, reread, entitle)
+        keeper = _Supervisor(crews, manners, tell, scouting, reread, entitle)
+        told_to_stop = False
 
         def hear(event: events.Event) -> None:
+            nonlocal told_to_stop
             tell(event)
             if isinstance(event, events.Heard):
-                supervisor.hear(event.signal)
+                told_to_stop = told_to_stop or MEANINGS_TO_POOL[event.signal] in (Order.QUIT, Order.STOP)
+                keeper.hear(event.signal)
+            elif isinstance(event, events.Stopping) and not told_to_stop:  # the supervisor of this one is gone
+                keeper.hand_on(signal.SIGQUIT)
 
-        return supervisor.run(Control(ear, manners, hear))
+        return keeper.run(Control(ear, manners, hear, supervisor=supervisor))
 
 
 class _Supervisor:
@@ -163,7 +168,7 @@ class _Supervisor:
         self._scouting = scouting
         self._reread = reread
         self._entitle = entitle
-        self._terminal = _has_terminal()
+        self._terminal = has_terminal()
         self._to_reread = False
         self._scout: Offspring | None = None
         self._scout_at = 0.0
@@ -198,7 +203,7 @@ class _Supervisor:
         """A signal came."""
         if MEANINGS_TO_POOL[number] is not Order.REREAD:
             self.hand_on(number)
-        elif self._terminal and not _has_terminal():
+        elif self._terminal and not has_terminal():
             signal.raise_signal(signal.SIGTERM)  # nobody asks for the file: the terminal is gone, and all end
         else:
             self._to_reread = True
@@ -206,7 +211,8 @@ class _Supervisor:
     def hand_on(self, number: int) -> None:
         """Tell every worker what was heard, then wake it."""
         for _, place in self._manned():
-            _order(place, number)
+            assert place.worker is not None
+            place.worker.order(number)
 
     def _manned(self) -> Iterator[tuple[_Muster, _Place]]:
         for muster in self._musters:
@@ -272,11 +278,9 @@ class _Supervisor:
             muster.places.append(_Place(number, start_at=now))
         for place in muster.places:
             if place.worker is None and now >= place.start_at:
-                self._start(muster, place)
-                if paused:
-                    _order(place, signal.SIGUSR2)
+                self._start(muster, place, paused=paused)
 
-    def _start(self, muster: _Muster, place: _Place) -> None:
+    def _start(self, muster: _Muster, place: _Place, *, paused: bool) -> None:
         run_one = muster.crew.run_one
 
         def work(orders: int, say: Say) -> int:
@@ -289,6 +293,9 @@ class _Supervisor:
         except OSError as error:
             place.start_at = place.began + _PAUSE_MOST
             self._warn(f"{muster.called(place)} could not be forked: {error.strerror}. Again in {_PAUSE_MOST:g} s.")
+            return
+        if paused:
+            place.worker.order(signal.SIGUSR2)
 
     def _buried(self, muster: _Muster, place: _Place, pid: int, code: int, *, stopping: bool) -> None:
         """A worker ended: give up its place, or have it filled again after a pause."""
@@ -337,7 +344,7 @@ class _Supervisor:
             muster.places.remove(place)
         else:
             place.leaving = True
-            _order(place, number)
+            place.worker.order(number)
 
     def _kill(self, now: float, overdue: float | None) -> None:
         for muster, place in self._manned():
@@ -453,22 +460,8 @@ class _Supervisor:
         self._tell(events.Warned(message))
 
 
-def _order(place: _Place, number: int) -> None:
-    """Say it through the pipe, then wake the worker: under a supervisor the signal means nothing by itself."""
-    if place.worker is not None:
-        place.worker.tell(bytes([number]))
-        place.worker.send(signal.SIGTERM)
-
-
 def _described(crew: Crew) -> str:
     return f"{crew.name} ({crew.count} for {crew.queues.id})"
-
-
-def _has_terminal() -> bool:
-    """Whether what starts this process by hand can end it by closing its window."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        return sys.stdin.isatty()
-    return False
 
 
 def _counted(muster: _Muster) -> str:

@@ -103,3 +103,16 @@ def test_all_that_do_not_import_are_said_at_once(module: Module) -> None:
     with pytest.raises(ConfigurationError) as caught:
         applications.load(["nowhere_at_all", module("1/0")])
     assert len(caught.value.problems) == 2
+
+
+def test_the_places_of_applications_are_found_without_an_import(
+    module: Module, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "apart").mkdir()
+    (elsewhere / "apart" / "__init__.py").write_text("raise AssertionError('it was imported')")
+    (elsewhere / "alone.py").write_text("raise AssertionError('it was imported')")
+    monkeypatch.syspath_prepend(str(elsewhere))
+    here = module("raise AssertionError('it was imported')")
+    named = [here, "apart.jobs", "apart.more:app", "alone", "no_such_module", "__main__"]
+    assert applications.places(named) == [tmp_path, elsewhere / "apart", elsewhere / "alone.py"]

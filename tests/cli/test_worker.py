@@ -10,11 +10,13 @@ import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from taskq import events
 from taskq.app import TaskQ
 from taskq.cli import endings
 from taskq.cli import worker as worker_command
+from taskq.cli.main import program
 from taskq_redis.testing import RedisServer
 from tests.cli.conftest import Typed
 
@@ -196,6 +198,17 @@ class TestPool:
         assert done.returncode == 2
         places = [line.partition(":")[0] for line in done.stderr.splitlines()]
         assert places == ["pool.toml [group.a] count", "pool.toml [group.a]", "pool.toml [group.b] beat"]
+
+
+def test_reload_without_its_extra_says_what_to_install(
+    project: Path, monkeypatch: pytest.MonkeyPatch, redis_url: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "watchfiles", None)
+    done = CliRunner().invoke(program, ["worker", "--app", "shop.jobs", "-b", redis_url, "--reload"])
+    assert (done.exit_code, done.stderr) == (
+        2,
+        '--reload: needs the package watchfiles: pip install "taskq[reload]".\n',
+    )
 
 
 def test_a_missing_plugin_and_a_missing_extra_end_with_2(project: Path, typed: Typed, redis_url: str) -> None:

@@ -39,13 +39,14 @@ class RunningWorker:
         command: Sequence[str] = ("worker",),
         prefix: Sequence[str] = (),
         module: str = "taskq",
+        cwd: Path = ROOT,
     ) -> None:
         self.output: list[str] = []
         self._came = threading.Condition()
         quiet = {name: value for name, value in os.environ.items() if not name.startswith(("TASKQ_", "QUEUE"))}
         self.process = subprocess.Popen(
             [*prefix, sys.executable, "-m", module, *command, "--app", app, *arguments],
-            cwd=ROOT,
+            cwd=cwd,
             env={**quiet, "TASKQ_BROKER": url, "PYTHONUNBUFFERED": "", **(env or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -204,6 +204,14 @@ class TestLines:
             "*** pool.toml b: too.",
         ]
 
+    def test_tell_which_files_changed(self) -> None:
+        told = (events.Changed(("a.py",)), events.Changed(("a.py", "b.py")), events.Changed(("a.py", "b.py", "c.py")))
+        assert lines_of(QUIET, *told) == [
+            "*** a.py changed; the worker starts again.",
+            "*** a.py and 1 other file changed; the worker starts again.",
+            "*** a.py and 2 other files changed; the worker starts again.",
+        ]
+
     def test_tell_what_became_of_a_job_where_it_is_neither_done_nor_failed(self, tools: Tools) -> None:
         ok = task(tools, "Ok", 1)
 
