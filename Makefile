@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PEERS := .bench-venv
 DEMO_STAMP := $(VENV)/.demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types layers check torture bench docs clean
+.PHONY: help install demo test lint types layers check torture bench bench-peers docs clean
 
 help:  ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -49,11 +50,25 @@ bench: $(STAMP)  ## beside the least that does the same, and beside rq, as ratio
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[bench]"
 	$(BIN)/python -m benchmarks $(ROWS)
 
+bench-peers: $(PEERS)/.installed  ## beside RQ, Celery, Dramatiq, Huey, Taskiq, arq, SAQ and node-resque; ROWS="inline start" for some
+	NODE_PACKAGES=$(CURDIR)/$(PEERS) $(PEERS)/bin/python -m benchmarks.peers $(ROWS)
+
+# Each peer by itself, so that one which cannot be installed leaves the others; the table says who is left out.
+$(PEERS)/.installed: benchmarks/peers/requirements.txt benchmarks/peers/node/package-lock.json pyproject.toml setup.cfg
+	test -d $(PEERS) || $(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --editable .
+	grep -v '^#' benchmarks/peers/requirements.txt | while read -r peer; do \
+	  $(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check $$peer || echo "not installed: $$peer"; \
+	done
+	cp benchmarks/peers/node/package*.json $(PEERS)/
+	npm ci --silent --prefix $(PEERS) || echo "not installed: node-resque"
+	touch $@
+
 check: lint types layers test  ## what CI runs
 
 docs: $(STAMP)  ## the pages of the reference that are read off the code, made anew
 	$(BIN)/python docs/make_reference.py
 
 clean:  ## remove what the verbs made
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(PEERS) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,33 +1,12 @@
-"""What the worker performs: nothing, but for a note of the time."""
+"""What taskq's worker performs."""
 
 from __future__ import annotations
 
-import os
-import time
-
 import taskq
-from benchmarks.processes import NOTES
+from benchmarks import work
 
-
-def note(*numbers: float) -> None:
-    """Append a line to the notes."""
-    fd = os.open(os.environ[NOTES], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    os.write(fd, (" ".join(map(repr, numbers)) + "\n").encode())
-    os.close(fd)
-
-
-@taskq.job(queue="bench")
-def nothing(number: int, last: int) -> None:
-    """Note the time if it is the first or the last one."""
-    if number in (0, last):
-        note(number, time.monotonic())
-
-
-@taskq.job(queue="bench")
-def started(pushed: float) -> None:
-    """Note how many seconds ago it was pushed: the monotonic clock is one for all processes of a machine."""
-    now = time.monotonic()
-    note(now - pushed)
+nothing = taskq.job(queue="bench")(work.nothing)
+started = taskq.job(queue="bench")(work.started)
 
 
 @taskq.job(queue="bench")

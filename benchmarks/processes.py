@@ -9,13 +9,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.work import NOTES
 from taskq_redis.testing import RedisServer
 
-__all__ = ["NOTES", "ROOT", "Bench", "worker"]
+__all__ = ["ROOT", "Bench", "worker"]
 
 ROOT = Path(__file__).parent.parent
-NOTES = "TASKQ_BENCH_NOTES"
-"""The variable that names the file to which jobs note."""
 
 
 class Bench:
