@@ -43,6 +43,12 @@ def fork(bench: Bench) -> Iterator[Figure]:
         rounds=bench.rounds, goal=0.8, best="most", unit="/s",
     )  # fmt: skip
     yield beside(
+        "fork-standby", "the same, beside one that has the next child stand by",
+        lambda: drained(bench, _FORK),
+        lambda: _bare(bench, "standby", _FORK),
+        rounds=bench.rounds, goal=0.85, best="most", unit="/s",
+    )  # fmt: skip
+    yield beside(
         "fork-empty", "the same, beside forks that do nothing",
         lambda: drained(bench, _FORK),
         lambda: _bare(bench, "empty-fork", _FORK),
