@@ -18,6 +18,7 @@ from taskq.failure_handler import Decision, Discard, Fail, Failure, FailureHandl
 from taskq.performing import decide
 from taskq.records import Crash, ErrorRecord, Payload
 from taskq.testing.contract.alongside import PATIENCE, in_child, side_by_side, within
+from taskq.testing.contract.unhurried import UNHURRIED
 
 __all__ = ["FailureHandlerContract"]
 
@@ -123,6 +124,7 @@ class FailureHandlerContract:
         """Bytes that are no payload, texts of all kinds, crashes of which little is known: it raises for none."""
         handler = self.make_handler()
 
+        @UNHURRIED
         @given(failure=_ANY)
         def check(failure: Failure) -> None:
             _assert_proper(handler.decide(failure))
@@ -189,6 +191,7 @@ class FailureHandlerContract:
         """It raises for no text and no bytes; it may never have been asked about this failure."""
         handler = self.make_handler()
 
+        @UNHURRIED
         @given(failure=_ANY, decision=st.sampled_from(_DECISIONS))
         def check(failure: Failure, decision: Decision) -> None:
             handler.decided(failure, decision)

@@ -21,6 +21,7 @@ from taskq import envelope
 from taskq.errors import InvalidPayload, UnserializableArgument
 from taskq.serializer import Serializer
 from taskq.testing.contract.alongside import side_by_side
+from taskq.testing.contract.unhurried import UNHURRIED
 
 __all__ = ["SerializerContract"]
 
@@ -281,6 +282,7 @@ class SerializerContract:
         """Whatever JSON has comes back equal and of its type."""
 
         # Hypothesis wants each function that it drives to belong to one class; this one belongs to the test.
+        @UNHURRIED
         @given(args=st.lists(_VALUES).map(tuple))
         def check(args: tuple[object, ...]) -> None:
             assert _same(self.through(args), args)
@@ -302,6 +304,7 @@ class SerializerContract:
         """Bytes in a queue may be anybody's; what bears our tag and cannot be read is `InvalidPayload`."""
         serializer = self.make_serializer()
 
+        @UNHURRIED
         @given(data=st.binary())
         def check(data: bytes) -> None:
             try:

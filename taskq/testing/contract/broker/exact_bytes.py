@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from taskq.broker import Broker
 from taskq.testing.contract.broker.holder import ONE, Holder
 from taskq.testing.contract.broker.stage import OnABroker
+from taskq.testing.contract.unhurried import UNHURRIED
 
 __all__ = ["ExactBytes"]
 
@@ -47,6 +48,7 @@ class ExactBytes(OnABroker):
     def test_push_keeps_any_bytes(self, broker: Broker, holder: Holder) -> None:
         """Whatever the bytes are, those that are reserved are those that were pushed."""
 
+        @UNHURRIED
         @given(bodies=st.lists(st.binary(), min_size=1, max_size=5))
         def check(bodies: list[bytes]) -> None:
             broker.push("q", bodies)
