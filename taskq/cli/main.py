@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "workers": "List workers; check that one is alive.",
     "failed": "List, show, requeue and remove failed jobs.",
     "plugins": "List what is installed, and what of it is enabled.",
+    "new": "Write a package for a plugin of your own.",
     "demo": "See jobs succeed, fail and be requeued. Needs nothing but this.",
 }
 

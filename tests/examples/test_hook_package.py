@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
-import sys
-import sysconfig
-import venv
 import zipfile
 from pathlib import Path
 
@@ -15,6 +11,7 @@ import pytest
 
 from taskq_redis.testing import RedisServer
 from tests.docs.pages import ROOT
+from tests.support.packages import build, install, run
 
 EXAMPLE = ROOT / "examples" / "taskq_example_hook"
 
@@ -38,41 +35,15 @@ hooks = ["slow_jobs"]
 """
 
 
-def run(*command: str | Path, folder: Path, env: dict[str, str] | None = None) -> str:
-    done = subprocess.run(
-        [str(word) for word in command], cwd=folder, env=env, capture_output=True, text=True, timeout=50, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from a copy, so that nothing is left in the repository; with the tools that are installed here."""
-    folder = tmp_path_factory.mktemp("build")
-    source = shutil.copytree(EXAMPLE, folder / "source", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, source, folder=folder)
-    [made] = folder.glob("*.whl")
-    return made
+    return build(EXAMPLE, tmp_path_factory.mktemp("build"))
 
 
 @pytest.fixture(scope="module")
 def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The interpreter of a fresh environment in which the wheel is installed.
-
-    taskq and what it needs are those of the environment that runs the tests: the index is not asked.
-    """
-    folder = tmp_path_factory.mktemp("installed")
-    venv.create(folder, with_pip=False, symlinks=True)
-    python = folder / "bin" / "python"
-    here = sysconfig.get_path("purelib")
-    there = run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", folder=folder).strip()
-    Path(there, "tests.pth").write_text(f"import site; site.addsitedir({here!r})\n")
-    run(
-        sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", python, "install", "--no-index",
-        "--no-deps", wheel, folder=folder,
-    )  # fmt: skip
-    return python
+    """The interpreter of a fresh environment in which the wheel is installed."""
+    return install([wheel], tmp_path_factory.mktemp("installed"))
 
 
 def test_the_wheel_has_the_hook_its_types_and_its_entry_point(wheel: Path) -> None:

@@ -8,5 +8,5 @@ from hypothesis import HealthCheck, settings
 
 __all__ = ["UNHURRIED"]
 
-UNHURRIED: Final = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+UNHURRIED: Final = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """Put above `@given`: however slow an example is, or the making of one, it is no failure."""
