@@ -74,7 +74,10 @@ class Config:
         interval: how long a worker waits between two looks at most, beneath the wake-up.
         burst: whether a worker stops when a reserve finds nothing; an interval of 0 says the same.
         verbose: 0 quiet, 1 Resque's `*** ` lines, 2 the `** [time] pid:` ones.
-        execution: where a job is performed: in a child of its own, in the worker's process, or in a fresh interpreter.
+        execution: where a job is performed: in a child of its own; in the worker's process; in one of its threads; in a
+            fresh interpreter. `threads=8` says two settings with one word: this one, and `at_once`.
+        at_once: how many jobs one process performs at once, in threads; each is a worker of its own at the broker. 1
+            where jobs are performed otherwise.
         prefetch: how many jobs a worker may hold at once; 1 is strict.
         shutdown_timeout: what TERM and INT give the job in hand; 0 is Resque's way, which kills at once.
         beat: how long between two heartbeats.
@@ -112,7 +115,8 @@ class Config:
     interval: float = 5.0
     burst: bool = False
     verbose: int = 0
-    execution: Literal["fork", "inline", "spawn"] = "fork"
+    execution: Literal["fork", "inline", "threads", "spawn"] = "fork"
+    at_once: int = 1
     prefetch: int = 1
     shutdown_timeout: float = 8.0
     beat: float = 5.0
@@ -199,7 +203,7 @@ def for_worker(
         ConfigurationError: all that is wrong, with its places.
     """
     if config.sources:
-        said = [name for name, source in config.sources.items() if source == f"{name}=..."]
+        said = [name for name, source in config.sources.items() if source.endswith("=...")]
     else:  # made by hand, so that nobody noted what was said: all that is not the default
         default = Config()
         said = [name for name in _SETTINGS if getattr(config, name) != getattr(default, name)]
@@ -442,6 +446,8 @@ def _host(value: object, text: bool) -> str:
     return host
 
 
+_AT_ONCE_MOST: Final = 1000  # each is a thread and a registered worker
+
 _SETTINGS: Final[Mapping[str, _Setting]] = {
     "broker": _Setting(_broker),
     "namespace": _Setting(_string),
@@ -452,7 +458,8 @@ _SETTINGS: Final[Mapping[str, _Setting]] = {
     "interval": _Setting(_seconds(zero=True), variable=""),
     "burst": _Setting(_truth),
     "verbose": _Setting(_verbosity, variable=""),
-    "execution": _Setting(_one_of("fork", "inline", "spawn"), option="--inline", variable=""),
+    "execution": _Setting(_one_of("fork", "inline", "threads", "spawn"), option="--inline", variable=""),
+    "at_once": _Setting(_whole(1, "", _AT_ONCE_MOST), variable=""),
     "prefetch": _Setting(_whole(1, "of jobs, ", most=1000)),
     "shutdown_timeout": _Setting(_seconds(zero=True)),
     "beat": _Setting(_seconds(zero=False)),
@@ -481,7 +488,12 @@ _VARIABLES: Final[Mapping[str, str]] = {
     variable: name
     for name, setting in _SETTINGS.items()
     if (variable := f"TASKQ_{name.upper()}" if setting.variable is None else setting.variable)
-}
+} | {"TASKQ_THREADS": "threads"}
+
+_MODELS: Final = ("threads",)
+"""What says `execution` and `at_once` with one word, wherever settings are said: `--threads 8`, `threads = 8`."""
+
+_SAY_MODEL: Final = (*_MODELS, "execution")
 
 # Resque's variables of a worker that say one setting in their own words. Of one setting the last that is set wins.
 _WORKER_TEXTS: Final = {
@@ -513,11 +525,33 @@ def _option(name: str) -> str:
 
 
 def _read_given(reading: _Reading, given: Mapping[str, object], place: Callable[[str], str], *, options: bool) -> None:
+    _check_one_model(reading, {name: place(name) for name, value in given.items() if value is not None}, given)
     for name, value in given.items():
-        if name not in _SETTINGS:
+        if name not in _SETTINGS and name not in _MODELS:
             reading.unknown(name, place(name))
         elif value is not None and not (options and value == ()):
-            reading.take(name, value, place(name), text=options)
+            _take(reading, name, value, place(name), text=options)
+
+
+def _take(reading: _Reading, name: str, value: object, source: str, *, text: bool) -> None:
+    """Take a setting, or the two that one word says."""
+    if name in _MODELS:
+        reading.take("execution", name, source, text=text)
+        reading.take("at_once", value, source, text=text)
+    else:
+        reading.take(name, value, source, text=text)
+
+
+def _check_one_model(reading: _Reading, places: Mapping[str, str], values: Mapping[str, object]) -> None:
+    """Of those who say the same thing in one place, none wins: it would be a guess."""
+    named = {
+        name if name in _MODELS else str(values[name]): place for name, place in places.items() if name in _SAY_MODEL
+    }
+    if len(named) > 1:
+        both = " and ".join(named.values())
+        reading.problems.append(
+            Problem("execution", both, f"{both} name two execution models. A worker has one: leave one of them out.")
+        )
 
 
 def _read_group(reading: _Reading, group: Table) -> None:
@@ -547,9 +581,13 @@ def _read_environment(reading: _Reading, environ: Mapping[str, str], *, worker: 
         reading.take("broker", environ["REDIS_URL"], "REDIS_URL", text=True)
     if worker:
         _read_worker_variables(reading, environ)
-    for variable, name in _VARIABLES.items():
-        if environ.get(variable):
-            reading.take(name, environ[variable], variable, text=True)
+    given = {variable: name for variable, name in _VARIABLES.items() if environ.get(variable)}
+    models = {name: variable for variable, name in given.items()}
+    if reading.sources.get("execution") == "TASKQ_SPAWN":
+        models["execution"] = "TASKQ_SPAWN"
+    _check_one_model(reading, models, {"execution": "spawn"})
+    for variable, name in given.items():
+        _take(reading, name, environ[variable], variable, text=True)
     for variable in environ:
         if variable.startswith("TASKQ_") and variable not in _VARIABLES and variable != "TASKQ_SPAWN":
             near = nearest(variable.removeprefix("TASKQ_"), [known.removeprefix("TASKQ_") for known in _VARIABLES])
@@ -618,12 +656,15 @@ def _read_table(reading: _Reading, table: object, place: str) -> None:
     if not isinstance(table, dict):
         reading.problems.append(Problem("", place.strip(), f"must be a table, not {_shown(table)}."))
         return
-    for key, value in table.items():
-        name = key.replace("-", "_")
-        if name not in _SETTINGS:
+    named = {key.replace("-", "_"): key for key in table}
+    _check_one_model(
+        reading, {name: place + key for name, key in named.items()}, {name: table[key] for name, key in named.items()}
+    )
+    for name, key in named.items():
+        if name not in _SETTINGS and name not in _MODELS:
             reading.unknown(name, place + key)
         else:
-            reading.take(name, value, place + key, text=False)
+            _take(reading, name, table[key], place + key, text=False)
 
 
 def _toml(reading: _Reading, path: Path, start: Path) -> dict[str, Any] | None:
@@ -697,7 +738,7 @@ def _completed(reading: _Reading) -> dict[str, Any]:
     beat: float = values.get("beat", defaults.beat)
     if "dead_after" not in values:
         # A parent that forked goes on beating while a job computes. In one interpreter a job can hold up the heartbeat.
-        silence = 300.0 if values.get("execution") == "inline" else 25.0
+        silence = 300.0 if values.get("execution") in {"inline", *_MODELS} else 25.0
         values["dead_after"] = max(silence, 5 * beat)
     elif values["dead_after"] <= 2 * beat:
         message = (
@@ -706,6 +747,15 @@ def _completed(reading: _Reading) -> dict[str, Any]:
         )
         reading.problems.append(Problem("dead_after", reading.sources["dead_after"], message))
     _check_weights(reading)
+    if values.get("execution") in _MODELS:
+        if "at_once" not in values and not any(problem.setting == "at_once" for problem in reading.problems):
+            message = f"needs to know how many jobs at once: write {values['execution']} = 8 instead, say."
+            reading.problems.append(Problem("execution", reading.sources["execution"], message))
+    elif "at_once" in values:
+        if "execution" not in values:
+            message = "says how many jobs threads or an event loop perform at once; write threads = 8 instead, say."
+            reading.problems.append(Problem("at_once", reading.sources["at_once"], message))
+        values["at_once"] = defaults.at_once  # a weaker place named a model with many
     if values.get("interval") == 0 and "burst" not in values:
         values["burst"] = True
         reading.sources["burst"] = reading.sources["interval"]

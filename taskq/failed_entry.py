@@ -94,7 +94,8 @@ def last_words(crash: Crash) -> str:
         return f"Child process exited with status {crash.status} without finishing the job{where}"
     if crash.worker_lost or not crash.reason:
         return "Job still being processed"
-    return f"Child process ended without finishing the job: {crash.reason}"
+    who = "The worker's process" if crash.pid is None else "Child process"
+    return f"{who} ended without finishing the job: {crash.reason}"
 
 
 def _signal(number: int) -> str:

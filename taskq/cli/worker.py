@@ -25,6 +25,7 @@ __all__ = ["worker"]
     epilog=examples(
         "taskq worker --app shop.jobs -v",
         "taskq worker --app shop.jobs --queue high --queue '*,!reports' --count 4",
+        "taskq worker --app shop.jobs --threads 8",
         "taskq worker --app shop.jobs --burst --broker redis://db.internal:6379/0",
     )
 )
@@ -61,6 +62,7 @@ __all__ = ["worker"]
 @click.option("--inline", is_flag=True, help="Perform jobs in this process, not in a child each.  [FORK_PER_JOB=false]")
 @click.option("--spawn", is_flag=True, help="Perform jobs in a fresh interpreter each, without a fork.  [TASKQ_SPAWN]")
 @click.option("--prefetch", metavar="N", help="Hold up to N jobs: faster, and less strict.  [TASKQ_PREFETCH; 1]")
+@click.option("--threads", metavar="N", help="Perform N jobs at once, in threads of this process.  [TASKQ_THREADS]")
 @click.option(
     "--shutdown-timeout", metavar="SECONDS", help="What TERM and INT give the job in hand.  [TASKQ_SHUTDOWN_TIMEOUT; 8]"
 )
@@ -68,7 +70,7 @@ __all__ = ["worker"]
 @click.option(
     "--dead-after",
     metavar="SECONDS",
-    help="Silence after which others may take this worker's jobs.  [TASKQ_DEAD_AFTER; 25, inline 300]",
+    help="Silence after which others may take this worker's jobs.  [TASKQ_DEAD_AFTER; 25, in one process 300]",
 )
 @click.option("--host", metavar="NAME", help="The host part of the worker's id.  [TASKQ_HOST; the host's name]")
 @click.option(

@@ -185,6 +185,7 @@ def run_worker(
             line=Line(listed, broker.queues),
             execution=execution,
             control=control,
+            wait=broker.wait,
             lookout=Lookout(broker, app.tools, identity, outage, tell_all, beat=_A_DAY),
             hand=hand,
             settling=Settling(seat, hand, tell_all),

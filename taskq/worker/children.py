@@ -20,7 +20,7 @@ from taskq.outcome import Done, Failed, NotBegun, Outcome
 from taskq.performing import Task, Tools
 from taskq.records import Crash
 from taskq.worker import handover, orphans
-from taskq.worker.control import Control
+from taskq.worker.control import TIME_IS_OVER, Control
 from taskq.worker.hand import Hand
 from taskq.worker.seat import Seat
 from taskq.worker.waiting import readable
@@ -255,7 +255,7 @@ class Children:
             return self._seat.next_beat
         term_at = control.term_at
         if now >= deadline:
-            self.kill(child, "the worker was told to stop, and its time was over")
+            self.kill(child, TIME_IS_OVER)
             return self._seat.next_beat
         if term_at is None:
             return min(deadline, self._seat.next_beat)

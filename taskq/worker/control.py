@@ -12,13 +12,16 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from taskq import events
 from taskq.worker.signals import MEANINGS_TO_POOL, Hearing, Order
 from taskq.worker.waiting import readable
 
-__all__ = ["Control", "Manners"]
+__all__ = ["TIME_IS_OVER", "Control", "Instructions", "Manners"]
+
+TIME_IS_OVER: Final = "the worker was told to stop, and its time was over"
+"""Why a job was ended that had not ended by itself, for its failure."""
 
 _ONE_SIGNAL: Final = 1.0  # seconds in which the same signal again is the same one: Ctrl-C reaches a whole group
 
@@ -45,6 +48,51 @@ class Manners:
     def grace(self) -> float:
         """The seconds that STOP gives a job, all in all."""
         return self.pre_shutdown_timeout + self.term_timeout if self.term_child else self.shutdown_timeout
+
+
+class Instructions(Protocol):
+    """What a worker has been told, as its loop and its seat ask for it: from the one who hears, or from a `Control`."""
+
+    @property
+    def stopping(self) -> bool:
+        """No more jobs are to be taken."""
+        ...
+
+    @property
+    def stopped_at(self) -> float | None:
+        """When that was said, by the monotonic clock; None where it was not."""
+        ...
+
+    @property
+    def hurried(self) -> bool:
+        """It was said again: nothing is waited for any more."""
+        ...
+
+    @property
+    def paused(self) -> bool:
+        """No more jobs are to be taken for now."""
+        ...
+
+    @property
+    def fds(self) -> tuple[int, ...]:
+        """What to wait on beside everything else; when one is readable, `listen`."""
+        ...
+
+    def goes_on(self) -> bool:
+        """Whether the worker is to take another job."""
+        ...
+
+    def listen(self) -> None:
+        """Take in what was said since the last time."""
+        ...
+
+    def takes_kill(self) -> bool:
+        """Whether the job in hand is to be killed now because somebody asked for it. Said once."""
+        ...
+
+    def rest(self, seconds: float, fds: Sequence[int] = ()) -> None:
+        """Wait so long, or until something is said or a descriptor is readable. Then listen."""
+        ...
 
 
 class Control:
@@ -119,6 +167,12 @@ class Control:
                     self._hear(number)
             if self._supervisor is not None:
                 self._listen_to_supervisor(self._supervisor)
+
+    def end(self) -> None:
+        """End as by QUIT, for a reason of the worker's own. From any thread."""
+        with self._lock:
+            if not self.stopping:
+                self._stop(None)
 
     def _listen_to_supervisor(self, pipe: int) -> None:
         while readable([pipe], 0):

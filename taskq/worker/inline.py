@@ -19,6 +19,7 @@ from taskq.worker import orphans
 from taskq.worker.control import Control
 from taskq.worker.hand import Hand
 from taskq.worker.heartbeat import Heart
+from taskq.worker.interrupt import in_job
 from taskq.worker.seat import Seat
 from taskq.worker.signals import Ear
 
@@ -82,7 +83,7 @@ class Inline:
         """In the signal handler, in the middle of a job: the heart's thread listens, for this one is busy."""
         if not poked:
             self._heart.nudge()
-        elif self._to_be_interrupted() and _in_job(frame):
+        elif self._to_be_interrupted() and in_job(frame, Inline.perform.__code__):
             self._interrupted = self._control.hurried
             raise TermException("SIGTERM")
 
@@ -112,19 +113,3 @@ class Inline:
             self._ear.poke()
             return _AGAIN
         return max(deadline - time.monotonic(), 0.001)
-
-
-def _in_job(frame: FrameType | None) -> bool:
-    """Whether this is running within the job, not in what sees it in and out.
-
-    Raised there, the exception would end the worker, or undo what is done.
-    """
-    if frame is not None and frame.f_code is performing.perform.__code__:
-        return False
-    while frame is not None:
-        if frame.f_code is performing.perform.__code__:
-            return True
-        if frame.f_code is Inline.perform.__code__:
-            return False
-        frame = frame.f_back
-    return True  # a greenlet's stack, say, which ends where the greenlet began

@@ -12,7 +12,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from taskq import events, performing
 from taskq.broker import Broker
@@ -25,7 +25,7 @@ from taskq.worker.outage import Outage
 from taskq.worker.settle import entry_for
 from taskq.worker.waiting import readable
 
-__all__ = ["DEAD_AT_START", "Lookout"]
+__all__ = ["DEAD_AT_START", "Lookout", "Nobody", "Watch"]
 
 DEAD_AT_START: Final = 300.0
 """Seconds of silence after which any worker is dead, as a Ruby worker judges it at its start (WIRE.md section 8); and
@@ -47,6 +47,48 @@ class _Seen:
 
     state: bytes
     since: float
+
+
+class Watch(Protocol):
+    """A watch over other workers, as the loop keeps it."""
+
+    @property
+    def fds(self) -> tuple[int, ...]:
+        """Descriptors that become readable when a process on this machine dies; then `look_at_fallen` finds it."""
+        ...
+
+    @property
+    def next_look(self) -> float:
+        """When to look again, by the monotonic clock."""
+        ...
+
+    def look(self, me: str, *, at_start: bool = False) -> None:
+        """Look for dead workers, and recover what they left."""
+        ...
+
+    def look_at_fallen(self) -> None:
+        """Look at once at those whose process died."""
+        ...
+
+    def close(self) -> None:
+        """Watch nobody any more."""
+        ...
+
+
+class Nobody:
+    """The watch of a worker for which another one in its process keeps it."""
+
+    fds: tuple[int, ...] = ()
+    next_look = float("inf")
+
+    def look(self, me: str, *, at_start: bool = False) -> None:
+        """See nothing."""
+
+    def look_at_fallen(self) -> None:
+        """See nothing."""
+
+    def close(self) -> None:
+        """Nothing was open."""
 
 
 class Lookout:

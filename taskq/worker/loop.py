@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,11 +16,11 @@ from taskq.errors import BrokerUnavailable
 from taskq.outcome import NotBegun
 from taskq.performing import Task, Tools, prepare
 from taskq.records import Reservation
-from taskq.worker.control import Control
+from taskq.worker.control import Instructions
 from taskq.worker.execution import Execution
 from taskq.worker.hand import Hand
 from taskq.worker.line import Line
-from taskq.worker.lookout import Lookout
+from taskq.worker.lookout import Watch
 from taskq.worker.outage import GaveUp
 from taskq.worker.seat import Seat
 from taskq.worker.settle import Settling
@@ -40,6 +40,7 @@ class Worker:
         line: the queues it looks at.
         execution: where it performs.
         control: what it has been told.
+        wait: waits until there may be work, as `Broker.wait` does it.
         lookout: its watch over other workers.
         hand: what it holds ahead of its turn.
         settling: how outcomes reach the broker.
@@ -54,8 +55,9 @@ class Worker:
     seat: Seat
     line: Line
     execution: Execution
-    control: Control
-    lookout: Lookout
+    control: Instructions
+    wait: Callable[[Sequence[str] | None, float, Sequence[int]], bool]
+    lookout: Watch
     hand: Hand
     settling: Settling
     tools: Tools
@@ -147,7 +149,7 @@ def _wait(worker: Worker) -> None:
         beat_in = worker.execution.between()
         due = min(ends, lookout.next_look, ends if beat_in is None else now + beat_in)
         try:
-            woken = worker.broker.wait(worker.line.to_wait_for, max(due - now, 0.0), [*control.fds, *lookout.fds])
+            woken = worker.wait(worker.line.to_wait_for, max(due - now, 0.0), [*control.fds, *lookout.fds])
         except BrokerUnavailable as error:
             seat.outage.lost(error)
             return

@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import Final, TextIO
@@ -45,6 +46,7 @@ class Report:
         set_title: Callable[[str], None] | None = None,
         prefix: str = "",
         place: str = "the broker",
+        at_once: int = 1,
     ) -> None:
         """Nothing was told yet.
 
@@ -54,20 +56,24 @@ class Report:
             set_title: what sets the process title; None for nothing.
             prefix: what goes before a title (Resque's RESQUE_PROCLINE_PREFIX).
             place: the broker as people call it: `Redis at 127.0.0.1:6379`.
+            at_once: how many workers there are in this process. Of more than one each line about a job begins with the
+                host part of its worker's id, and the title says how many are at work.
         """
         self._verbosity = verbosity
         self._out = out
         self._set_title = set_title
         self._prefix = f"{prefix} " if prefix and not prefix.endswith(" ") else prefix
         self._place = place
-        self._in_hand = False
+        self._at_once = at_once
+        self._lock = threading.RLock()
+        self._in_hand = 0
         # Resque's first line is the worker's id, which is known only once it is registered; None from then on.
-        self._later: list[str] | None = []
+        self._later: list[tuple[Callable[[str], None], str]] | None = []
         self._titled = ""
         self._lookers: dict[type, Callable[..., None]] = {
             events.Registered: self._registered,
             events.Chose: self._chose,
-            events.Listening: lambda _: self._after_the_id("Registered signals"),
+            events.Listening: lambda _: self._after_the_id(self._very, "Registered signals"),
             events.Found: self._found,
             events.Empty: self._empty,
             events.Forked: self._forked,
@@ -91,7 +97,8 @@ class Report:
         """Tell it."""
         looker = self._lookers.get(type(event))
         if looker is not None:
-            looker(event)
+            with self._lock:
+                looker(event)
 
     def entitle(self, task: Task | None) -> None:
         """Set the title of a process that performs this task, or with None of one that stands by. Say nothing."""
@@ -104,36 +111,43 @@ class Report:
     def _registered(self, event: events.Registered) -> None:
         if event.again:
             self._always(f"Registered again as {event.worker}.")
+        elif self._later is None:
+            if self._verbosity >= VERBOSE:
+                self._say(f"Starting worker {event.worker}")
         else:
             self._always(f"Starting worker {event.worker}")
-            later, self._later = self._later or (), None
-            for line in later:
-                self._very(line)
+            later, self._later = self._later, None
+            for say, line in later:
+                say(line)
 
-    def _after_the_id(self, text: str) -> None:
+    def _after_the_id(self, say: Callable[[str], None], text: str) -> None:
         if self._later is None:
-            self._very(text)
+            say(text)
         else:
-            self._later.append(text)
+            self._later.append((say, text))
 
     def _chose(self, event: events.Chose) -> None:
         if event.reason:
             self._always(f"Jobs are performed {event.model}: {event.reason}")
         else:
-            self._after_the_id(f"Jobs are performed {event.model}")
+            # Resque's own log has no line for it, and needs none for its own ways.
+            self._after_the_id(self._very if self._at_once == 1 else self._always, f"Jobs are performed {event.model}")
 
     def _found(self, event: events.Found) -> None:
-        self._in_hand = True
+        self._in_hand += 1
         task = event.task
+        whose = self._whose(task)
         queue = task.reservation.queue
         if self._verbosity >= VERY_VERBOSE:
             for name in event.looked_at[: event.looked_at.index(queue) + 1 if queue in event.looked_at else None]:
                 self._very(f"Checking {name}")
-            self._very(f"Found job on {queue}")
-        if self._set_title is not None or self._verbosity >= VERY_VERBOSE:
+            self._very(f"{whose}Found job on {queue}")
+        if self._at_once > 1:
+            self._title_of_many()
+        elif self._set_title is not None or self._verbosity >= VERY_VERBOSE:
             self._title(_processing(task))
         if self._verbosity >= VERBOSE:
-            self._say(f"got: {_job(task)}")
+            self._say(f"{whose}got: {_job(task)}")
 
     def _empty(self, event: events.Empty) -> None:
         if self._verbosity >= VERY_VERBOSE:
@@ -141,7 +155,7 @@ class Report:
                 self._very(f"Checking {name}")
         if event.seconds is not None:
             self._very(f"Sleeping for {event.seconds} seconds")
-            self._title(f"Waiting for {event.title}")
+            self._title_of_idle(f"Waiting for {event.title}")
 
     def _forked(self, event: events.Forked) -> None:
         if self._set_title is not None or self._verbosity >= VERY_VERBOSE:
@@ -156,41 +170,48 @@ class Report:
             self._very(f"Sending {signal.Signals(event.signal).name.removeprefix('SIG')} signal to child {event.pid}")
 
     def _performed(self, event: events.Performed) -> None:
-        self._in_hand = False
+        self._in_hand = max(self._in_hand - 1, 0)
+        if self._at_once > 1:
+            self._title_of_many()
         if isinstance(event.outcome, NotBegun):
             self._always(f"{_job(event.task)} was not begun and goes back: {event.outcome.reason}.")
         if self._verbosity < VERBOSE:
             return
+        whose = self._whose(event.task)
         match event.outcome:
             case Done():
-                self._say(f"done: {_job(event.task)}")
+                self._say(f"{whose}done: {_job(event.task)}")
             case Failed(error=error):
-                self._say(f"{_job(event.task)} failed: #<{error.type}: {_cut(error.message)}>")
+                self._say(f"{whose}{_job(event.task)} failed: #<{error.type}: {_cut(error.message)}>")
             case Crashed(crash=crash):
-                self._say(f"{_job(event.task)} failed: #<Resque::DirtyExit: {last_words(crash)}>")
+                self._say(f"{whose}{_job(event.task)} failed: #<Resque::DirtyExit: {last_words(crash)}>")
 
     def _settled(self, event: events.SettledJob) -> None:
         settled = event.settled
+        whose = self._whose(event.task)
         if settled.outcome == "refused":
             self._always(
-                f"{_job(event.task)} had been settled by somebody else who took this worker for dead; "
+                f"{whose}{_job(event.task)} had been settled by somebody else who took this worker for dead; "
                 "what became of it here counts for nothing."
             )
         elif settled.outcome in {"retried", "discarded"}:
-            self._very(f"{_job(event.task)} {settled.outcome}")
+            self._very(f"{whose}{_job(event.task)} {settled.outcome}")
 
     def _stopping(self, event: events.Stopping) -> None:
         if self._verbosity >= VERBOSE and not event.again:
             self._say("Exiting...")
         if not self._in_hand:
             return
+        one = self._in_hand == 1
+        what = "The job in hand" if one else f"The {self._in_hand} jobs in hand"
         if event.again:
-            self._always("The job in hand is ended now.")
+            self._always(f"{what} {'is' if one else 'are'} ended now.")
         elif event.seconds:
-            self._always(f"The job in hand has {event.seconds:g} s to end; the same signal again ends it now.")
+            has, it = ("has", "it") if one else ("have", "them")
+            self._always(f"{what} {has} {event.seconds:g} s to end; the same signal again ends {it} now.")
 
     def _paused(self, event: events.Paused) -> None:
-        self._title("Paused")
+        self._title_of_idle("Paused")
 
     def _lost(self, event: events.BrokerLost) -> None:
         if event.trouble:
@@ -248,6 +269,18 @@ class Report:
     def _very(self, text: str) -> None:
         if self._verbosity >= VERY_VERBOSE:
             self._say(text)
+
+    def _whose(self, task: Task) -> str:
+        """What a line about a job begins with, where there are several workers to tell apart."""
+        return "" if self._at_once == 1 else f"{task.reservation.worker.partition(':')[0]} "
+
+    def _title_of_idle(self, text: str) -> None:
+        if self._at_once == 1 or not self._in_hand:  # else others are at work
+            self._title(text)
+
+    def _title_of_many(self) -> None:
+        if self._in_hand:
+            self._title(f"Processing {self._in_hand} of {self._at_once} at once")
 
     def _title(self, text: str) -> None:
         if text != self._titled:  # jobs of one kind within a second have one title, which takes 5 us to set

@@ -7,13 +7,12 @@ import dataclasses
 import os
 import random
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Final, TextIO
+from typing import Final, NoReturn, TextIO
 
 from taskq import current, events, queue_lists
 from taskq.app import TaskQ
@@ -24,27 +23,26 @@ from taskq.performing import Task
 from taskq.pool import Group
 from taskq.queue_lists import QueueList
 from taskq.worker import identity, title
+from taskq.worker.assembly import Process, host_of
+from taskq.worker.audience import Audience
 from taskq.worker.control import Control, Manners
 from taskq.worker.execution import Execution
 from taskq.worker.fork import Fork
 from taskq.worker.hand import Hand
 from taskq.worker.inline import Inline
-from taskq.worker.line import Line
 from taskq.worker.lookout import Lookout
-from taskq.worker.loop import Worker, work
-from taskq.worker.moments import moments
+from taskq.worker.loop import work
 from taskq.worker.offspring import Say, Work
-from taskq.worker.orders import ORDERS
 from taskq.worker.outage import GaveUp, Outage
 from taskq.worker.reloading import keep_fresh, watch
 from taskq.worker.report import Report
 from taskq.worker.scaling import LOOK_EVERY
 from taskq.worker.scout import scout
 from taskq.worker.seat import Seat
-from taskq.worker.settle import Settling
 from taskq.worker.signals import Ear
 from taskq.worker.spawn import Spawn, setup_of
 from taskq.worker.supervisor import Crew, supervise
+from taskq.worker.threads import work_side_by_side
 
 __all__ = ["run", "run_pool", "run_reloading"]
 
@@ -86,67 +84,58 @@ def run(
     _write_lines_at_once()
     _write_pid(config.pidfile, config.source("pidfile"))
     report = Report(
-        config.verbose, out=out, set_title=set_title, prefix=config.procline_prefix, place=app.broker.address
+        config.verbose,
+        out=out,
+        set_title=set_title,
+        prefix=config.procline_prefix,
+        place=app.broker.address,
+        at_once=config.at_once,
     )
-    heard: list[events.Tell] = [report, moments(app.hooks, lambda: seat.id), *observers]
-
-    def tell(event: events.Event) -> None:
-        for listener in heard:
-            listener(event)
-        if isinstance(event, events.Registered):
-            registered()
-
-    tell(events.Starting())
+    audience = Audience(report, app.hooks, observers, registered)
+    audience(events.Starting())
     for notice in config.notices:
-        tell(events.Warned(notice))
+        audience(events.Warned(notice))
     if not set_title:
-        tell(events.Warned(f"The process title cannot be set: {why_not}. The worker's host is {_host(config)}+1."))
-    process = identity.this_process()
+        host = host_of(config)
+        audience(events.Warned(f"The process title cannot be set: {why_not}. The worker's host is {host}+1."))
+    left = False
     with Ear() as ear:
-        control = Control(ear, _manners(config), tell, supervisor=supervisor)
-        tell(events.Listening())
-        outage = Outage(tell)
-        seat = Seat(
-            app.broker,
-            control,
-            outage,
-            tell,
-            process=process,
-            host=_host(config),
-            queues=queues.id,
-            beat=config.beat,
-            dead_after=config.dead_after,
-            patience=max(config.shutdown_timeout, 1.0),
-            borrowed_host=not set_title,
-        )
-        lookout = Lookout(app.broker, app.tools, process, outage, tell, beat=config.beat)
-        hand = Hand(seat, most=config.prefetch)
-        execution = _execution(app, config, seat, hand, control, ear, lookout, tell, report.entitle)
-        worker = Worker(
-            broker=app.broker,
-            seat=seat,
-            line=Line(queues, app.broker.queues, order=ORDERS[config.order]),
-            execution=execution,
-            control=control,
-            lookout=lookout,
-            hand=hand,
-            settling=Settling(seat, hand, tell),
-            tools=app.tools,
-            tell=tell,
-            interval=config.interval,
-            burst=config.burst,
-            health_file=config.health_file,
-        )
+        control = Control(ear, _manners(config), audience, supervisor=supervisor)
+        audience(events.Listening())
+        first = 0 if set_title else 1
+        process = Process(app, config, queues, identity.this_process(), control, Outage(audience), first)
         with current.using(app):
-            if _reach(app, config, control, tell):
-                first = 0 if set_title else 1
-                app.hooks.tell("before_first_fork", next(identity.ids(_host(config), queues.id, first=first)))
-                with contextlib.suppress(GaveUp):  # told to end before it was registered
-                    work(worker)
-                app.hooks.tell_quietly("worker_exit", seat.id)
+            if _reach(app, config, control, audience):
+                app.hooks.tell("before_first_fork", next(identity.ids(host_of(config), queues.id, first=first)))
+                if config.execution in {"threads", "async"}:
+                    left = work_side_by_side(process, audience)
+                else:
+                    _work_alone(process, audience, ear, report.entitle)
         app.hooks.tell_quietly("flush")
-        tell(events.Exiting())
+        audience(events.Exiting())
+    if left:
+        _end_with_threads(control.status)
     return control.status
+
+
+def _work_alone(process: Process, audience: Audience, ear: Ear, entitle: Callable[[Task | None], None]) -> None:
+    """One worker in this process, from its registration to its end."""
+    tell = audience.of(lambda: seat.id)
+    seat = process.seat(tell)
+    lookout = process.lookout(tell)
+    hand = process.hand(seat)
+    execution = _execution(process, seat, hand, ear, lookout, tell, entitle)
+    with contextlib.suppress(GaveUp):  # told to end before it was registered
+        work(process.worker(seat, hand, execution, tell, lookout=lookout))
+    process.app.hooks.tell_quietly("worker_exit", seat.id)
+
+
+def _end_with_threads(status: int) -> NoReturn:
+    """End the process though jobs run in it that nobody can end. They are settled: what they still do counts not."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(status)
 
 
 def run_pool(
@@ -314,17 +303,16 @@ def _reach(app: TaskQ, config: Config, control: Control, tell: events.Tell) -> b
 
 
 def _execution(
-    app: TaskQ,
-    config: Config,
+    process: Process,
     seat: Seat,
     hand: Hand,
-    control: Control,
     ear: Ear,
     lookout: Lookout,
     tell: events.Tell,
     entitle: Callable[[Task | None], None],
 ) -> Execution:
     """The execution model that was asked for, or the one that can be had here, saying so."""
+    app, config, control = process.app, process.config, process.control
     why = ""
     if config.execution == "fork":
         if not hasattr(os, "fork"):
@@ -379,7 +367,3 @@ def _write_pid(path: Path | None, source: str) -> None:
         except OSError as error:
             message = f"the pid file {path} cannot be written: {error.strerror}."
             raise ConfigurationError([Problem("pidfile", source, message)]) from None
-
-
-def _host(config: Config) -> str:
-    return config.host or socket.gethostname()

@@ -16,7 +16,7 @@ from taskq import events
 from taskq.broker import Broker
 from taskq.errors import BrokerRefused, BrokerUnavailable, NotRegistered
 from taskq.records import ProcessIdentity, Registration, Reservation, Reserved, Token, Tokens
-from taskq.worker.control import Control
+from taskq.worker.control import Instructions
 from taskq.worker.identity import ids
 from taskq.worker.outage import GaveUp, Outage
 
@@ -40,7 +40,7 @@ class Seat:
     def __init__(
         self,
         broker: Broker,
-        control: Control,
+        control: Instructions,
         outage: Outage,
         tell: events.Tell,
         *,
@@ -50,7 +50,8 @@ class Seat:
         beat: float,
         dead_after: float,
         patience: float,
-        borrowed_host: bool = False,
+        number: int = 0,
+        hidden: bool = False,
     ) -> None:
         """Not registered yet.
 
@@ -65,7 +66,8 @@ class Seat:
             beat: seconds between heartbeats.
             dead_after: the silence after which others may take this worker's jobs.
             patience: seconds that a stopping worker goes on telling a broker that is away what became of its job.
-            borrowed_host: start with `host+1`: Ruby's pruner would take this process for dead (no process title).
+            number: what to begin with: 0 is `host`, 1 is `host+1`, and so on (see `identity.ids`).
+            hidden: other programs are not told of it.
         """
         self._broker = broker
         self._control = control
@@ -77,7 +79,8 @@ class Seat:
         self._beat = beat
         self._dead_after = dead_after
         self._patience = patience
-        self._first = 1 if borrowed_host else 0
+        self._number = number
+        self._hidden = hidden
         self._tokens = Tokens()
         self._told_pruned = False
         self._told_refused = False
@@ -97,8 +100,10 @@ class Seat:
         """
         again = bool(self.id)
         self._tokens = Tokens()
-        for worker in ids(self._host, self._queues, first=self._first):
-            registration = Registration(worker, self._process, self._dead_after, self._beat, self._tokens.process)
+        for worker in ids(self._host, self._queues, first=self._number):
+            registration = Registration(
+                worker, self._process, self._dead_after, self._beat, self._tokens.process, hidden=self._hidden
+            )
             if self._ask(lambda registration=registration: self._broker.register(registration)):  # type: ignore[misc]
                 self.id = worker
                 break

@@ -93,7 +93,7 @@ class TestConfiguration:
             (name.partition("=")[0], coded(row[0])[0]) for row in SETTINGS for name in coded(row[2]) if name.isupper()
         }
         known = {
-            *config._VARIABLES.items(),
+            *((text, "at_once" if name in config._MODELS else name) for text, name in config._VARIABLES.items()),
             *config._WORKER_TEXTS.items(),
             *((variable, name) for variable, (name, _) in config._WORKER_FLAGS.items()),
             ("REDIS_URL", "broker"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,8 @@ MODELS: dict[str, list[str]] = {
     "inline": ["--inline"],
     "inline, prefetch": ["--inline", "--prefetch", "8"],
     "fork, prefetch": ["--prefetch", "8"],
+    "threads": ["--threads", "4"],
+    "threads, prefetch": ["--threads", "4", "--prefetch", "8"],
 }
 """The ways to run jobs, by name: the options that say so. What is true of a fault is true of it in each."""
 
@@ -32,6 +35,11 @@ def in_every_model(*short: str) -> pytest.MarkDecorator:
     """Runs a test in each way to run jobs, in the short form in these; `model` is the worker's options."""
     chosen = tuple(MODELS) if LONG else short
     return pytest.mark.parametrize("model", [MODELS[name] for name in chosen], ids=chosen)
+
+
+def at_once(model: list[str]) -> int:
+    """How many jobs a process performs at once that was started so."""
+    return next((int(many) for option, many in pairwise(model) if option in {"--threads", "--async"}), 1)
 
 
 @pytest.fixture

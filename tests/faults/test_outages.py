@@ -15,7 +15,7 @@ import redis
 import taskq
 from taskq.errors import BrokerUnavailable
 from taskq_redis.testing import RedisServer
-from tests.faults.conftest import LONG, push_numbers
+from tests.faults.conftest import LONG, in_every_model, push_numbers
 from tests.support import fault_jobs
 from tests.support.journal import Journal, balance
 from tests.support.workers import RunningWorker, wait_until
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.redis
 
 Start = Callable[..., RunningWorker]
 
-MODELS = pytest.mark.parametrize("model", [[], ["--inline"]], ids=["fork", "inline"])
+MODELS = in_every_model("fork", "inline", "threads")
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import pytest
 
 import taskq
 from taskq_redis.testing import RedisServer
+from tests.faults.conftest import at_once, in_every_model
 from tests.support import fault_jobs
 from tests.support.journal import Journal, balance
 from tests.support.workers import RunningWorker, children_of, is_alive, wait_until
@@ -24,7 +25,7 @@ ASKING = [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT]
 
 
 @pytest.mark.parametrize("number", ASKING, ids=lambda n: n.name)
-@pytest.mark.parametrize("model", [[], ["--inline"]], ids=["fork", "inline"])
+@in_every_model("fork", "inline", "threads")
 def test_idle_it_ends_at_once_with_0(number: signal.Signals, model: list[str], worker: Start, app: taskq.TaskQ) -> None:
     running = worker(*model, "-vv")
     running.line("Waiting for")
@@ -34,23 +35,25 @@ def test_idle_it_ends_at_once_with_0(number: signal.Signals, model: list[str], w
 
 
 @pytest.mark.parametrize("number", ASKING, ids=lambda n: n.name)
-@pytest.mark.parametrize("model", [[], ["--inline"]], ids=["fork", "inline"])
+@in_every_model("fork", "inline", "threads")
 def test_in_a_job_that_ends_in_time_it_is_finished_and_no_other_is_taken(
     number: signal.Signals, model: list[str], worker: Start, app: taskq.TaskQ, journal: Journal, tmp_path: object
 ) -> None:
     gate = f"{tmp_path}/gate"
-    fault_jobs.until.enqueue(1, gate)
-    fault_jobs.numbered.enqueue(2)
+    in_hand = range(1, at_once(model) + 1)
+    for job in in_hand:
+        fault_jobs.until.enqueue(job, gate)
+    fault_jobs.numbered.enqueue(99)
     running = worker(*model, "-v", "--shutdown-timeout", "60")
-    wait_until(lambda: journal.counts("start")[1])
+    wait_until(lambda: len(journal.counts("start")) == len(in_hand))
     running.send(number)
-    running.line("Exiting") if not model else None
+    running.line("Exiting") if model != ["--inline"] else None
     open(gate, "w").close()
     assert running.ended() == 0
     kept = balance(app.broker, journal, ["q"])
-    kept.assert_kept([1, 2])
-    assert kept.queued == [2]
-    assert kept.ended[1] == 1
+    kept.assert_kept([*in_hand, 99])
+    assert kept.queued == [99]
+    assert sorted(kept.ended) == list(in_hand)
     assert app.workers() == []
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import taskq
-from taskq import events
+from taskq import events, queue_lists
 from taskq.broker import Broker
 from taskq.chain import Hooks
 from taskq.errors import BrokerRefused, BrokerUnavailable
@@ -23,6 +23,8 @@ from taskq.records import ProcessIdentity, Registration, Reservation, Tokens
 from taskq.registry import Registry
 from taskq.serializer import Serializer
 from taskq.worker import identity
+from taskq.worker.assembly import Process
+from taskq.worker.audience import Audience
 from taskq.worker.control import Control, Manners
 from taskq.worker.hand import Hand
 from taskq.worker.inline import Inline
@@ -35,6 +37,7 @@ from taskq.worker.report import Report
 from taskq.worker.seat import Seat
 from taskq.worker.settle import Settling
 from taskq.worker.signals import Ear
+from taskq.worker.threads import work_side_by_side
 from taskq_failed import FailedList
 from taskq_json import JSONSerializer
 from taskq_memory import MemoryBroker
@@ -172,8 +175,6 @@ class Bench:
         health_file: Path | None = None,
         tell: events.Tell = lambda event: None,
     ) -> None:
-        from taskq import queue_lists
-
         self.clock = Clock()
         self.broker = CutBroker(clock=self.clock) if broker is None else broker
         self.tools = tools_of(*written, hooks=hooks, handlers=handlers, serializers=serializers, now=self.broker.now)
@@ -181,10 +182,10 @@ class Bench:
         self.out = io.StringIO()
         self.titles: list[str] = []
         self.report = Report(verbosity, out=self.out, set_title=self.titles.append, place="The broker")
-        told_moments = moments(self.tools.hooks, lambda: self.seat.id)
+        its_moments = moments(self.tools.hooks, lambda: self.seat.id)
 
         def tell_all(event: events.Event) -> None:
-            for listener in (self.report, told_moments, self.told, tell):
+            for listener in (self.report, its_moments, self.told, tell):
                 listener(event)
 
         self.ear = Ear()
@@ -214,6 +215,7 @@ class Bench:
             line=Line(listed, self.broker.queues),
             execution=self.inline,
             control=self.control,
+            wait=self.broker.wait,
             lookout=self.lookout,
             hand=self.hand,
             settling=self.settling,
@@ -239,3 +241,55 @@ class Bench:
     @property
     def lines(self) -> list[str]:
         return self.out.getvalue().splitlines()
+
+
+class SideBySide:
+    """Several workers side by side in this process, on the in-memory broker."""
+
+    def __init__(
+        self,
+        *written: Any,
+        model: str = "threads",
+        at_once: int = 3,
+        burst: bool = True,
+        manners: Manners = _MANNERS,
+        hooks: Sequence[object] = (),
+        broker: CutBroker | None = None,
+        tell: events.Tell = lambda event: None,
+        **settings: Any,
+    ) -> None:
+        self.broker = CutBroker() if broker is None else broker
+        settings[model] = at_once
+        self.app = taskq.TaskQ(
+            broker=self.broker,
+            registry=registry_of(*written),
+            hooks=hooks,
+            queues=("jobs",),
+            host="host",
+            burst=burst,
+            **settings,
+        )
+        self.told = Told()
+        self.out = io.StringIO()
+        self.titles: list[str] = []
+        report = Report(1, out=self.out, set_title=self.titles.append, place="The broker", at_once=at_once)
+        self.audience = Audience(report, self.app.hooks, [self.told, tell], registered=lambda: None)
+        self.ear = Ear()
+        self.control = Control(self.ear, manners, self.audience)
+        self.process = Process(
+            self.app,
+            self.app.config,
+            queue_lists.parse(self.app.config.queues),
+            identity.this_process(),
+            self.control,
+            Outage(self.audience),
+            first=0,
+        )
+
+    def push(self, job: str, *args: object, times: int = 1) -> None:
+        self.broker.push("jobs", [payload(job, *args)] * times)
+
+    def works(self) -> bool:
+        """From start to end. Whether a thread is left."""
+        with self.ear, taskq.using(self.app):
+            return work_side_by_side(self.process, self.audience)

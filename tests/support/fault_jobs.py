@@ -49,6 +49,18 @@ def cleans_up(number: int) -> None:
 
 
 @taskq.job(queue="q")
+def computes(number: int) -> None:
+    """Runs Python for ever, and cleans up where it is told to end."""
+    note(journal(), "start", number)
+    try:
+        while True:
+            time.sleep(0.001)
+    except TermException:
+        note(journal(), "end", number)
+        raise
+
+
+@taskq.job(queue="q")
 def swallows(number: int) -> None:
     """Works on when told to end."""
     note(journal(), "start", number)

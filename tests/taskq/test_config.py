@@ -101,6 +101,8 @@ VARIABLES: list[tuple[str, str, str, object]] = [
     ("FORK_PER_JOB", "no", "execution", "fork"),
     ("TASKQ_SPAWN", "yes", "execution", "spawn"),
     ("TASKQ_SPAWN", "0", "execution", "fork"),
+    ("TASKQ_THREADS", "8", "execution", "threads"),
+    ("TASKQ_THREADS", "8", "at_once", 8),
     ("TASKQ_SHUTDOWN_TIMEOUT", "0", "shutdown_timeout", 0.0),
     ("TASKQ_BEAT", "2.5", "beat", 2.5),
     ("TASKQ_DEAD_AFTER", "60", "dead_after", 60.0),
@@ -243,7 +245,7 @@ class TestMistakes:
             ("beat", 0, "above 0"),
             ("verbose", 3, "from 0 to 2"),
             ("burst", 1, "true or false"),
-            ("execution", "frok", "must be fork, inline or spawn, not 'frok'. Did you mean fork?"),
+            ("execution", "frok", "must be fork, inline, threads or spawn, not 'frok'. Did you mean fork?"),
             (
                 "order",
                 "wieghted",
@@ -351,3 +353,53 @@ def test_for_worker_keeps_what_a_configuration_made_by_hand_says(tmp_path: Path)
     for_worker = config.for_worker(made, {"verbose": 1}, environ={"INTERVAL": "9"}, start=tmp_path)
     assert (for_worker.broker, for_worker.interval, for_worker.verbose) == ("memory://", 0.5, 1)
     assert for_worker.failure_handlers == ("multi_queue",)
+
+
+class TestManyAtOnce:
+    """`threads` says where and how many with one word, wherever settings are said."""
+
+    def test_is_said_by_option_call_variable_or_file(self, folder: Path) -> None:
+        (folder / "taskq.toml").write_text("threads = 2")
+        for given, many, source in [
+            ({}, 2, "taskq.toml threads"),
+            ({"environ": {"TASKQ_THREADS": "3"}}, 3, "TASKQ_THREADS"),
+            ({"environ": {"TASKQ_THREADS": "3"}, "call": {"threads": 4}}, 4, "threads=..."),
+            ({"call": {"threads": 4}, "options": {"threads": "5"}}, 5, "--threads"),
+            ({"call": {"execution": "threads", "at_once": 6}}, 6, "at_once=..."),
+        ]:
+            found = load(folder, **given)  # type: ignore[arg-type]  # each its own
+            assert (found.execution, found.at_once, found.source("at_once")) == ("threads", many, source)
+
+    def test_gives_a_worker_300_seconds_of_silence_as_inline_does(self, folder: Path) -> None:
+        assert load(folder, call={"threads": 2}).dead_after == 300.0
+
+    def test_yields_to_another_model_of_a_stronger_place(self, folder: Path) -> None:
+        found = load(folder, {"TASKQ_THREADS": "3"}, options={"execution": "inline"})
+        assert (found.execution, found.at_once) == ("inline", 1)
+        found = load(folder, {"FORK_PER_JOB": "false", "TASKQ_THREADS": "3"}, worker=True)
+        assert (found.execution, found.at_once) == ("threads", 3)
+
+    def test_beside_another_model_in_one_place_is_refused_naming_both(self, folder: Path) -> None:
+        (problem,) = problems(folder, options={"execution": "inline", "threads": "8"})
+        assert problem.source == "--inline and --threads"
+        assert problem.message == (
+            "--inline and --threads name two execution models. A worker has one: leave one of them out."
+        )
+        (folder / "taskq.toml").write_text("threads = 2\nexecution = 'fork'")
+        (problem,) = problems(folder)
+        assert problem.source == "taskq.toml threads and taskq.toml execution"
+
+    def test_needs_a_number_of_at_least_1(self, folder: Path) -> None:
+        (problem,) = problems(folder, options={"threads": "0"})
+        assert (problem.setting, problem.source) == ("at_once", "--threads")
+        assert problem.message == "must be a whole number from 1 to 1000, not '0'."
+
+    def test_needs_both_halves_where_they_are_said_apart(self, folder: Path) -> None:
+        (problem,) = problems(folder, call={"execution": "threads"})
+        assert problem.message == "needs to know how many jobs at once: write threads = 8 instead, say."
+        (problem,) = problems(folder, call={"at_once": 3})
+        assert "write threads = 8 instead" in problem.message
+
+    def test_goes_with_an_application_to_its_worker(self, folder: Path) -> None:
+        found = config.for_worker(load(folder, call={"threads": 4}), environ={}, start=folder)
+        assert (found.execution, found.at_once) == ("threads", 4)

@@ -1,0 +1,152 @@
+"""The execution model of a worker in a thread of its own: it performs there, and another thread may break into it.
+
+A job can be asked to end (an exception is raised in it) but not be killed. One that does not end is taken from
+it: then somebody else settles it, and the thread is never heard of again.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import os
+import threading
+import time
+from collections.abc import Callable
+
+from taskq import performing
+from taskq.outcome import Outcome
+from taskq.performing import Task, Tools
+from taskq.worker.heartbeat import Heart
+from taskq.worker.interrupt import raise_in
+from taskq.worker.seat import Seat
+
+__all__ = ["InThread", "Taken"]
+
+
+class Taken(BaseException):
+    """The job was taken from its thread, and settled: nothing that this thread still does counts."""
+
+
+class InThread:
+    """One thread's execution model.
+
+    Attributes:
+        started: whether its worker is registered, and performs.
+        interrupted: whether the job in hand was broken into.
+    """
+
+    def __init__(self, tools: Tools, seat: Seat, heart: Heart, *, started: Callable[[], None] = lambda: None) -> None:
+        """Not started yet.
+
+        Args:
+            tools: what performing needs.
+            seat: whose jobs they are.
+            heart: what beats for the seats of this process.
+            started: called when it starts.
+        """
+        self._tools = tools
+        self._seat = seat
+        self._heart = heart
+        self._tell_started = started
+        self._lock = threading.Lock()
+        self._task: Task | None = None
+        self._thread = 0
+        self._began = 0.0
+        self._taken = False
+        self._pid = os.getpid()
+        self.started = False
+        self.interrupted = False
+
+    def start(self) -> None:
+        """Have its heart beat."""
+        self._heart.take_in(self._seat)
+        self.started = True
+        self._tell_started()
+
+    def perform(self, task: Task) -> Outcome:
+        """Perform it in this thread, in a context of its own.
+
+        Raises:
+            Taken: somebody else settled it meanwhile.
+        """
+        outcome: Outcome | None = None
+        self._begin(task)
+        while True:
+            try:
+                if outcome is None:
+                    outcome = contextvars.copy_context().run(performing.perform, task, self._tools)
+                self._end()
+                _breathe()
+                break
+            except BaseException as late:
+                # Broken into after the job had ended: while its failure was looked at, or on the way out of it.
+                if isinstance(late, Taken) or not self.interrupted:
+                    raise
+                if outcome is None:
+                    outcome = performing.failed(task, late, self._tools, time.monotonic() - self._began)
+        if os.getpid() != self._pid:
+            os._exit(1)  # the job forked, and its copy came back too: there must not be two of this worker
+        return outcome
+
+    def between(self) -> float | None:
+        """The heart beats by itself."""
+        return None
+
+    def stop(self) -> None:
+        """Have it beat no more."""
+        self._heart.let_go(self._seat)
+
+    # ---- for another thread
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job is in hand."""
+        return self._task is not None
+
+    def interrupt(self, kind: type[BaseException]) -> bool:
+        """Raise this in the job in hand, once it runs Python; False where that cannot be this very moment.
+
+        Once a job: what cleans up should have its way, and what has caught it here must not be hit by another.
+
+        An `async def` job on the event loop of the process is cancelled there instead.
+        """
+        with self._lock:
+            if self._task is None or self.interrupted:
+                return True
+            self.interrupted = True  # first, for what is raised may be there at once
+            self.interrupted = raise_in(self._thread, kind, around=InThread.perform.__code__)
+            return self.interrupted
+
+    def take(self) -> tuple[Task, float] | None:
+        """Take the job from this thread, with the seconds that it took; None where it has just ended by itself.
+
+        Whoever has it settles it: its thread will not come back from it but by `Taken`.
+        """
+        with self._lock:
+            if self._task is None:
+                return None
+            self._taken = True
+            return self._task, time.monotonic() - self._began
+
+    # ---- in its own thread
+
+    def _begin(self, task: Task) -> None:
+        with self._lock:
+            self.interrupted = False
+            self._thread = threading.get_ident()
+            self._began = time.monotonic()
+            self._task = task
+
+    def _end(self) -> None:
+        """From here on nobody breaks into this thread."""
+        with self._lock:
+            if not self._taken:
+                self._task = None
+                return
+        raise Taken
+
+
+def _breathe() -> None:
+    """Have raised here, and in nothing that follows, what was to be raised and was not yet: a call is where that is.
+
+    Not by taking it back: on Python 3.11 that leaves the whole interpreter looking for it, for ever.
+    """
