@@ -184,7 +184,8 @@ ROWS: dict[str, Callable[[Sequence[Contender], Bench], Iterator[Figure]]] = {
         ["inline"],
     ),
     "ahead": drain(
-        "ahead", "one process, ahead", ["ahead"], [Goal(_AHEAD, 12, "one process ahead, beside the best peer's")],
+        "ahead", "one process, ahead", ["ahead", "threads"],
+        [Goal(_AHEAD, 12, "one process ahead, beside the best peer's")],
         ["inline", "ahead"],
     ),
     "fork": drain(
