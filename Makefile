@@ -46,7 +46,7 @@ layers: $(STAMP)  ## import-linter: who may import whom
 torture: $(STAMP)  ## the long form of the faults: 200 kills a model; TASKQ_SEED=n repeats a run
 	TASKQ_TORTURE=1 $(BIN)/python -m pytest tests/faults -v -rA
 
-bench: $(STAMP)  ## beside the least that does the same, and beside rq, as ratios; ROWS="inline fork" for some
+bench: $(STAMP)  ## beside the least that does the same, rq and huey, as ratios; ROWS="inline fork" for some
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[bench]"
 	$(BIN)/python -m benchmarks $(ROWS)
 

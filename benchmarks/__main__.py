@@ -8,6 +8,7 @@ from benchmarks.failed import failed
 from benchmarks.growth import growth
 from benchmarks.idle import crowd, start
 from benchmarks.imports import imports
+from benchmarks.sqlite import sqlite
 from benchmarks.table import print_table
 
 print_table(
@@ -21,8 +22,9 @@ print_table(
         "enqueue": enqueue,
         "growth": growth,
         "failed": failed,
+        "sqlite": sqlite,
     },
     program="benchmarks",
     rounds=5,
-    packages=["rq"],
+    packages=["rq", "huey"],
 )

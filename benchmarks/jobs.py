@@ -7,6 +7,7 @@ from benchmarks import work
 
 nothing = taskq.job(queue="bench")(work.nothing)
 started = taskq.job(queue="bench")(work.started)
+begins = taskq.job(queue="bench")(work.begins)
 
 
 @taskq.job(queue="bench")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-__all__ = ["NOTES", "nothing", "started"]
+__all__ = ["NOTES", "begins", "nothing", "started"]
 
 NOTES = "TASKQ_BENCH_NOTES"
 """The variable that names the file to which jobs note."""
@@ -15,6 +15,11 @@ def nothing(number: int, last: int) -> None:
     """Note the time if it is the first or the last one."""
     if number in (0, last):
         _note(number, time.monotonic())
+
+
+def begins(number: int) -> None:
+    """Note the time."""
+    _note(number, time.monotonic())
 
 
 def started(pushed: float) -> None:

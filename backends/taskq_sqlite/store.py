@@ -63,8 +63,7 @@ class Store:
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
         self._waits_for_disk = False  # what PRAGMA synchronous says
-        self._waited_at = 0.0
-        self._owes = False
+        self._owes_since: float | None = None  # the first commit that the disk was not waited for, monotonic
         self._writing = False
         self._torn = False
         _everywhere.add(self)
@@ -108,9 +107,9 @@ class Store:
                 self._drop_after(error)
                 raise translated(error, self.path, "unknown" if sent else "no") from None
             if self._waits_for_disk:
-                self._waited_at, self._owes = time.monotonic(), False
-            elif durable is Durable.SOON:
-                self._owes = True
+                self._owes_since = None
+            elif durable is Durable.SOON and self._owes_since is None:
+                self._owes_since = time.monotonic()
 
     def check(self) -> None:
         """Return where it opens and would take a write; one who writes just now is no reason against it."""
@@ -136,14 +135,14 @@ class Store:
 
     def settle_debts(self) -> None:
         """Wait for the disk, where something was committed without."""
-        if self._owes:
+        if self._owes_since is not None:
             with self.writing() as connection:
                 connection.execute(SQL["touch"])
 
     def _must_wait(self, durable: Durable) -> bool:
-        if durable is Durable.SOON:
-            return self._strict or time.monotonic() - self._waited_at > _OWED
-        return durable is Durable.NOW
+        if durable is Durable.SOON and not self._strict:
+            return self._owes_since is not None and time.monotonic() - self._owes_since > _OWED
+        return durable is not Durable.LATER
 
     def _wait_for_disk(self, connection: sqlite3.Connection, *, wait: bool) -> None:
         if wait is not self._waits_for_disk:  # within a transaction this would be an error
@@ -205,7 +204,6 @@ class Store:
 
     def _close(self) -> None:
         connection, self._connection = self._connection, None
-        self._owes = False  # SQLite syncs the log as it closes; where others have it open, they do
         if connection is not None:
             with contextlib.suppress(sqlite3.Error):
                 connection.close()
@@ -285,6 +283,7 @@ class Store:
     def begin_anew(self) -> None:
         """After a fork, in the child."""
         self._lock = threading.RLock()
+        self._owes_since = None  # that is the parent's
         if self._writing:  # the thread that forked was in a transaction itself: its signal's handler forked
             _inherited.append((self._connection, self._gate))
             self._connection, self._gate = None, Gate(f"{self.path}-taskq")
