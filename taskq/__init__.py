@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         EnqueueError,
         InvalidPayload,
         JobDefinitionError,
+        JobTimeout,
         NotAJob,
         NotSupported,
         PayloadTooLarge,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     )
     from taskq.hook import Accepted, Deferred, Enqueued, Vetoed
     from taskq.jobs import Call, Job, job
+    from taskq.on_crash import Requeue
     from taskq.registry import Registry
     from taskq.verbs import (
         call,
@@ -80,11 +82,13 @@ __all__ = [
     "InvalidPayload",
     "Job",
     "JobDefinitionError",
+    "JobTimeout",
     "NotAJob",
     "NotSupported",
     "PayloadTooLarge",
     "PluginError",
     "Registry",
+    "Requeue",
     "TaskQ",
     "TaskqError",
     "UnknownJob",
@@ -137,6 +141,7 @@ _HOMES: Final = {
         "EnqueueError",
         "InvalidPayload",
         "JobDefinitionError",
+        "JobTimeout",
         "NotAJob",
         "NotSupported",
         "PayloadTooLarge",
@@ -159,6 +164,7 @@ _HOMES: Final = {
         "Job",
         "job",
     ),
+    "on_crash": ("Requeue",),
     "registry": ("Registry",),
     "verbs": (
         "call",

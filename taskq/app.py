@@ -15,7 +15,7 @@ from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypedDict, cast
 
 from taskq import config as configuration
-from taskq import envelope, plugins
+from taskq import envelope, on_crash, plugins
 from taskq.broker import Broker
 from taskq.chain import Hooks
 from taskq.config import Config
@@ -198,6 +198,7 @@ class TaskQ(Verbs):
                 hooks=self.hooks,
                 handlers=self.handlers,
                 now=lambda: self.broker.now(),
+                on_crash=on_crash.times(self.config.on_crash),
             )
         return self._tools
 

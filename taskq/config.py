@@ -79,6 +79,8 @@ class Config:
         at_once: how many jobs one process performs at once, in threads; each is a worker of its own at the broker. 1
             where jobs are performed otherwise.
         prefetch: how many jobs a worker may hold at once; 1 is strict.
+        on_crash: what becomes of jobs that do not say when their process dies: the failed list, or their queue again.
+        timeout_grace: what a job is given to end by itself once it went over its time limit, before it is killed.
         shutdown_timeout: what TERM and INT give the job in hand; 0 is Resque's way, which kills at once.
         beat: how long between two heartbeats.
         dead_after: the silence after which others may take a worker's jobs. Where it is not set, it follows from the
@@ -118,6 +120,8 @@ class Config:
     execution: Literal["fork", "inline", "threads", "spawn"] = "fork"
     at_once: int = 1
     prefetch: int = 1
+    on_crash: Literal["fail", "requeue"] = "fail"
+    timeout_grace: float = 5.0
     shutdown_timeout: float = 8.0
     beat: float = 5.0
     dead_after: float = 25.0
@@ -461,6 +465,8 @@ _SETTINGS: Final[Mapping[str, _Setting]] = {
     "execution": _Setting(_one_of("fork", "inline", "threads", "spawn"), option="--inline", variable=""),
     "at_once": _Setting(_whole(1, "", _AT_ONCE_MOST), variable=""),
     "prefetch": _Setting(_whole(1, "of jobs, ", most=1000)),
+    "on_crash": _Setting(_one_of("fail", "requeue")),
+    "timeout_grace": _Setting(_seconds(zero=False)),
     "shutdown_timeout": _Setting(_seconds(zero=True)),
     "beat": _Setting(_seconds(zero=False)),
     "dead_after": _Setting(_seconds(zero=False)),

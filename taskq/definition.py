@@ -6,6 +6,7 @@ This module knows neither applications nor brokers; `taskq.jobs` makes these rec
 from __future__ import annotations
 
 import inspect
+import math
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -14,6 +15,7 @@ from typing import TypeAlias
 
 from taskq.errors import JobDefinitionError
 from taskq.job_options import check_queue
+from taskq.on_crash import OnCrash, times
 from taskq.signature import Signature
 
 __all__ = ["ClassMethods", "JobDefinition", "of_class", "of_function"]
@@ -53,6 +55,8 @@ class JobDefinition:
         is_async: whether it is an `async def`.
         signature: what it takes.
         secret: the parameters whose arguments are shown as `[secret]`.
+        on_crash: how often it is requeued when its process dies; None where it did not say.
+        timeout: the seconds that it may take; None for as long as it takes.
         options: what it said for the options that hooks declare.
         methods: its class's own hook methods.
         source: the file it was written in; empty where that is not known.
@@ -66,6 +70,8 @@ class JobDefinition:
     is_async: bool
     signature: Signature
     secret: frozenset[str] = frozenset()
+    on_crash: int | None = None
+    timeout: float | None = None
     options: Mapping[str, object] = field(default_factory=dict)
     methods: ClassMethods = ClassMethods()
     source: str = ""
@@ -89,6 +95,8 @@ def of_function(
     aliases: tuple[str, ...],
     queue: str | None,
     secret: tuple[str, ...],
+    on_crash: OnCrash | None,
+    timeout: float | None,
     options: Mapping[str, object],
 ) -> JobDefinition:
     """The definition of a job that is a function.
@@ -105,6 +113,8 @@ def of_function(
         aliases=aliases,
         queue=queue,
         secret=secret,
+        on_crash=on_crash,
+        timeout=timeout,
         options=options,
         methods=ClassMethods(),
     )
@@ -117,6 +127,8 @@ def of_class(
     aliases: tuple[str, ...],
     queue: str | None,
     secret: tuple[str, ...],
+    on_crash: OnCrash | None,
+    timeout: float | None,
     options: Mapping[str, object],
 ) -> JobDefinition:
     """The definition of a job that is a class with `perform`: a static, class or instance method.
@@ -155,6 +167,8 @@ def of_class(
         aliases=aliases,
         queue=queue,
         secret=secret,
+        on_crash=on_crash,
+        timeout=timeout,
         options=options,
         methods=_methods(owner, where),
     )
@@ -170,6 +184,8 @@ def _definition(
     aliases: tuple[str, ...],
     queue: str | None,
     secret: tuple[str, ...],
+    on_crash: OnCrash | None,
+    timeout: float | None,
     options: Mapping[str, object],
     methods: ClassMethods,
 ) -> JobDefinition:
@@ -196,6 +212,10 @@ def _definition(
         raise JobDefinitionError(
             f'{where}: secret names "{unknown[0]}", which is no parameter. Signature: {name}{signature}.'
         )
+    try:
+        requeued = None if on_crash is None else times(on_crash)
+    except ValueError as error:
+        raise JobDefinitionError(f"{where}: {error}.") from None
     return JobDefinition(
         name=name,
         aliases=aliases,
@@ -205,10 +225,18 @@ def _definition(
         is_async=inspect.iscoroutinefunction(signature_of),
         signature=signature,
         secret=frozenset(secret),
+        on_crash=requeued,
+        timeout=None if timeout is None else _seconds(timeout, where),
         options=dict(options),
         methods=methods,
         source=_source(written, signature_of),
     )
+
+
+def _seconds(timeout: float, where: str) -> float:
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < math.inf:
+        raise JobDefinitionError(f"{where}: timeout is a number of seconds above 0, or None for none, not {timeout!r}.")
+    return float(timeout)
 
 
 def _methods(owner: type, where: str) -> ClassMethods:

@@ -23,7 +23,7 @@
     ├── DirtyExit                   what `on_failure` gets where a job's process died
     └── DontPerform                 raised by a `before_perform` method: end this job quietly
 
-    TermException (a BaseException) raised in a job that is told to end now
+    TermException and JobTimeout (each a BaseException) raised in a job that is told to end, or whose time is over
 
 Each class keeps its facts as fields and builds its message from them, so that no caller parses text.
 This module knows nothing of the rest of taskq.
@@ -48,6 +48,7 @@ __all__ = [
     "EnqueueError",
     "InvalidPayload",
     "JobDefinitionError",
+    "JobTimeout",
     "NotAJob",
     "NotRegistered",
     "NotSupported",
@@ -294,4 +295,23 @@ class TermException(BaseException):
     """Raised in a job that is told to end now. No `except Exception` swallows it; catch it to clean up, then let it go.
 
     Resque's own name, and its name in the failed list (WIRE.md section 13).
+
+    Attributes:
+        alone: whether somebody asked for the end of this one job (USR1); else its worker ends.
     """
+
+    alone: bool = False
+
+
+class JobTimeout(BaseException):
+    """Raised in a job that goes over its time limit. No `except Exception` swallows it; catch it to clean up.
+
+    A job that lets it go fails with it; one that catches it and returns is done all the same.
+
+    Attributes:
+        seconds: the limit.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        super().__init__(f"The job went over its time limit of {seconds:g} s.")

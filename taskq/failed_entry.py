@@ -17,9 +17,10 @@ from typing import Any
 from taskq import dates, envelope
 from taskq.errors import InvalidPayload
 from taskq.failure_handler import Failure
+from taskq.members import Member, join, members
 from taskq.records import Crash, ErrorRecord, Payload, StoredFailure
 
-__all__ = ["MAX_ENTRY", "FailedJob", "decode", "encode", "last_words", "mark_retried"]
+__all__ = ["MAX_ENTRY", "FailedJob", "decode", "dying", "encode", "last_words", "mark_retried"]
 
 MAX_ENTRY = 64 * 1024
 """How many bytes an entry may have, its payload and its queue's and worker's names not counted: those are never cut."""
@@ -34,7 +35,7 @@ _FRAME = 256
 # --- writing ----------------------------------------------------------------------------------------------------------
 
 
-def encode(failure: Failure, *, note: str = "") -> bytes:
+def encode(failure: Failure, *, quarantined: str = "") -> bytes:
     """The entry of a failed list for this failure, keys in Ruby's order (WIRE.md section 6).
 
     The payload is in it byte for byte; where it is no JSON object, as `{"class":"","args":[],"raw":"<base64>"}`. The
@@ -43,12 +44,14 @@ def encode(failure: Failure, *, note: str = "") -> bytes:
 
     Args:
         failure: what failed, and how.
-        note: said behind the message; for a job that was quarantined, why.
+        quarantined: why it should not be performed again as it is: said behind the message, for whoever reads only
+            that, and once more as the last key; empty where it may be.
     """
     exception, message, backtrace = _told(failure)
     exception = _fitted(exception, _LINE)
-    behind = _fitted(f" ({note})", _LINE) if note else ""
-    room = MAX_ENTRY - _FRAME - len(_quoted(exception)) - len(_quoted(behind))
+    behind = _fitted(f" (quarantined: {quarantined})", _LINE) if quarantined else ""
+    mark = b',"quarantined":' + _quoted(_fitted(quarantined, _LINE)) if quarantined else b""
+    room = MAX_ENTRY - _FRAME - len(_quoted(exception)) - len(_quoted(behind)) - len(mark)
     frames = _frames(backtrace, max(room - len(_quoted(_fitted(message, room))), _BACKTRACE_SHARE))
     message = _fitted(message, room - len(frames)) + behind
     return b"".join(
@@ -67,6 +70,7 @@ def encode(failure: Failure, *, note: str = "") -> bytes:
             _quoted(_clean(failure.worker)),
             b',"queue":',
             _quoted(_clean(failure.queue)),
+            mark,
             b"}",
         )
     )
@@ -81,21 +85,32 @@ def _told(failure: Failure) -> tuple[str, str, Sequence[str]]:
         job = failure.payload.job if failure.payload else "No Name"
         sentence = f"Worker {failure.worker} did not gracefully exit while processing {job}"
         return "Resque::PruneDeadWorkerDirtyExit", sentence, ()
-    return "Resque::DirtyExit", last_words(cause), ()
+    return dying(cause), last_words(cause), ()
+
+
+def dying(crash: Crash) -> str:
+    """The exception class that stands for the death of a job's process."""
+    return "taskq.errors.JobTimeout" if crash.ended == "timeout" else "Resque::DirtyExit"
 
 
 def last_words(crash: Crash) -> str:
     """How a process died, in the words of Ruby's parent, where it has words for it (WIRE.md section 5)."""
-    pid = "" if crash.pid is None else f"pid {crash.pid} "
+    where = "" if crash.pid is None else f" (pid {crash.pid})"
+    if crash.ended == "timeout":
+        limit = "" if crash.limit is None else f" of {crash.limit:g} s"
+        return f"The job went over its time limit{limit} and did not end when told to; its process{where} was killed"
     if crash.signal is not None:
+        pid = "" if crash.pid is None else f"pid {crash.pid} "
         return f"Child process received unhandled signal {pid}{_signal(crash.signal)}"
     if crash.status is not None:  # Ruby writes no entry at all for this end
-        where = "" if crash.pid is None else f" (pid {crash.pid})"
         return f"Child process exited with status {crash.status} without finishing the job{where}"
-    if crash.worker_lost or not crash.reason:
+    if crash.worker_lost or not crash.ended:
         return "Job still being processed"
     who = "The worker's process" if crash.pid is None else "Child process"
-    return f"{who} ended without finishing the job: {crash.reason}"
+    return f"{who} ended without finishing the job: {_WHY_ENDED[crash.ended]}"
+
+
+_WHY_ENDED = {"shutdown": "the worker was told to stop, and its time was over", "kill": "USR1 asked for it"}
 
 
 def _signal(number: int) -> str:
@@ -184,6 +199,7 @@ class FailedJob:
         backtrace: the frames.
         worker: the id of the worker that had it.
         job_queue: the queue it came from, and goes to when it is requeued.
+        quarantined: why it should not be performed again as it is; empty where nobody said so.
         retried_at: when it was last requeued, as it is written there; None where it was not.
         why_not: why it cannot be requeued; empty where it can.
     """
@@ -199,6 +215,7 @@ class FailedJob:
     backtrace: tuple[str, ...] = ()
     worker: str = ""
     job_queue: str = ""
+    quarantined: str = ""
     retried_at: str | None = None
     why_not: str = ""
 
@@ -211,12 +228,12 @@ class FailedJob:
 def decode(stored: StoredFailure) -> FailedJob:
     """What an entry says, whoever wrote it. Never raises, whatever its bytes are."""
     try:
-        members = {member.key: member for member in _members(stored.entry)}
+        found = {member.key: member for member in _members(stored.entry)}
     except ValueError as wrong:
         return FailedJob(stored.position, stored.queue, stored.entry, why_not=f"The entry cannot be read: {wrong}.")
-    values = {key: member.value for key, member in members.items()}
-    body, payload, why_not = _job(members.get("payload"))
-    if not why_not and not ("queue" in members and members["queue"].written.startswith('"')):
+    values = {key: member.value for key, member in found.items()}
+    body, payload, why_not = _job(found.get("payload"))
+    if not why_not and not ("queue" in found and found["queue"].written.startswith('"')):
         why_not = "The entry does not say which queue the job came from."
     return FailedJob(
         position=stored.position,
@@ -230,6 +247,7 @@ def decode(stored: StoredFailure) -> FailedJob:
         backtrace=_lines(values.get("backtrace")),
         worker=_text(values.get("worker")),
         job_queue=_text(values.get("queue")),
+        quarantined=_text(values.get("quarantined")),
         retried_at=_text(values["retried_at"]) if values.get("retried_at") is not None else None,
         why_not=why_not,
     )
@@ -246,12 +264,16 @@ def mark_retried(entry: bytes, at: float, *, zone: bool = True) -> bytes:
     Raises:
         ValueError: the entry is no JSON object. One that `decode` calls requeueable is.
     """
-    members = [member.text for member in _members(entry) if member.key != "retried_at"]
-    members.append(f'"retried_at":{envelope.dump(dates.failed_at(at, zone=zone))}')
-    return f"{{{','.join(members)}}}".encode()
+    texts = [member.text for member in _members(entry) if member.key != "retried_at"]
+    return join([*texts, f'"retried_at":{envelope.dump(dates.failed_at(at, zone=zone))}'])
 
 
-def _job(member: _Member | None) -> tuple[bytes | None, Payload | None, str]:
+def _members(entry: bytes) -> list[Member]:
+    """An entry's members; it is a level deeper than the payload in it. Raises ValueError where it is no object."""
+    return members(entry, most=envelope.MAX_DEPTH + 1)
+
+
+def _job(member: Member | None) -> tuple[bytes | None, Payload | None, str]:
     """The payload's bytes, the payload, and why it cannot be requeued."""
     if member is None:
         return None, None, "The entry has no payload."
@@ -278,80 +300,3 @@ def _lines(value: Any) -> tuple[str, ...]:
     if isinstance(value, list):
         return tuple(_text(line) for line in value)
     return tuple(_text(value).splitlines())
-
-
-@dataclass(frozen=True, slots=True)
-class _Member:
-    """A key of the outermost object: its value, the text of that value, the text of both."""
-
-    key: str
-    value: Any
-    written: str
-    text: str
-
-
-# Numbers stay text: an entry is shown, not computed with, and no number is then too long to be read.
-_lenient = json.JSONDecoder(strict=False, parse_int=str, parse_float=str, parse_constant=str)
-
-
-def _members(entry: bytes) -> list[_Member]:
-    """The members of the object that an entry is, in order, doubled keys too. Raises ValueError where it is none.
-
-    By hand, one value at a time, because nothing else tells where each of them lies; the payload's very bytes are
-    wanted, not its meaning.
-    """
-    try:
-        text = entry.decode()
-    except UnicodeDecodeError as wrong:
-        raise ValueError(f"it is not UTF-8 (byte {wrong.start})") from None
-    if envelope.too_deep(entry, envelope.MAX_DEPTH + 1):
-        raise ValueError("it is nested too deeply")
-    members: list[_Member] = []
-    place = _expect(text, 0, "{")
-    if text[place : place + 1] == "}":
-        _end(text, place + 1)
-        return members
-    while True:
-        start = place
-        key, place = _value(text, place)
-        if not isinstance(key, str) or text[start] != '"':
-            raise ValueError(f"a key was expected at character {start}")
-        begin = _expect(text, place, ":")
-        value, place = _value(text, begin)
-        members.append(_Member(key, value, text[begin:place], text[start:place]))
-        ending = _space(text, place)
-        if text[ending : ending + 1] == "}":
-            _end(text, ending + 1)
-            return members
-        place = _expect(text, place, ",")
-
-
-def _value(text: str, place: int) -> tuple[Any, int]:
-    try:
-        return _lenient.raw_decode(text, place)
-    except json.JSONDecodeError as wrong:
-        raise ValueError(f"{wrong.msg} (character {wrong.pos})") from None
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
-
-
-def _space(text: str, place: int) -> int:
-    while text[place : place + 1] in _SPACES:
-        place += 1
-    return place
-
-
-_SPACES = frozenset(" \t\n\r")
-
-
-def _expect(text: str, place: int, char: str) -> int:
-    """The place of what comes after `char` and the white space around it."""
-    place = _space(text, place)
-    if text[place : place + 1] != char:
-        raise ValueError(f'"{char}" was expected at character {place}')
-    return _space(text, place + 1)
-
-
-def _end(text: str, place: int) -> None:
-    if _space(text, place) != len(text):
-        raise ValueError(f"there is more behind its end, at character {place}")

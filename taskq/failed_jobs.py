@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
-from taskq import failed_entry
+from taskq import crashes, failed_entry
 from taskq.broker import Broker, Requeued
 from taskq.envelope import encode
 from taskq.errors import InvalidPayload
@@ -88,7 +88,8 @@ class Failures:
     def requeue(self, failed: FailedJob, *, queue: str | None = None) -> Requeued:
         """Put a failed job into its queue again, and mark its entry as retried, in one step; the entry stays.
 
-        What is pushed are the very bytes that failed. One that was retried before may be requeued again.
+        What is pushed are the very bytes that failed, but for the count of the processes that it killed, which starts
+        anew. One that was retried before may be requeued again.
 
         Args:
             failed: as it was listed.
@@ -103,10 +104,10 @@ class Failures:
         if not failed.requeueable or failed.body is None:
             raise InvalidPayload(f"This failed job cannot be requeued. {failed.why_not}")
         broker = self._broker()
-        body = failed.body
+        body = crashes.uncounted(failed.body)
         if failed.payload is not None and not failed.payload.args and b'"args"' not in body:
             # Ruby's requeue always writes the list (WIRE.md section 7), for some workers insist on it.
-            body = encode(failed.payload.job, "[]", failed.payload.extra)
+            body = crashes.uncounted(encode(failed.payload.job, "[]", failed.payload.extra))
         marked = failed_entry.mark_retried(failed.entry, broker.now(), zone=failed.queue is None)
         return broker.requeue_failure(
             _stored(failed), queue=failed.job_queue if queue is None else queue, body=body, replacement=marked

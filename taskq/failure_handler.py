@@ -27,6 +27,8 @@ class Failure:
         run_at: when it was reserved, unix seconds.
         failed_at: when it failed, unix seconds by the broker's clock.
         attempts: how many times it has been performed, this time included, as far as is known.
+        on_crash: what the job's `on_crash` makes of it, and what becomes of it where no handler says otherwise; None
+            where that says nothing: of an exception, a kill that was asked for, a time limit.
     """
 
     payload: Payload | None
@@ -37,6 +39,7 @@ class Failure:
     run_at: float
     failed_at: float
     attempts: int = 1
+    on_crash: Retry | Quarantine | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ class Retry:
 
     Attributes:
         front: ahead of what waits there, instead of behind. The job of a worker that was found dead always goes ahead.
-        body: bytes to put back instead of those it came with; None keeps them, and so does a worker found dead.
+        body: bytes to put back instead of those it came with; None keeps them.
     """
 
     front: bool = False
@@ -71,9 +74,13 @@ class Fail:
 
 @dataclass(frozen=True, slots=True)
 class Quarantine:
-    """Put it into the failed list, marked as a job that should not be performed again as it is."""
+    """Put it into the failed list, marked as a job that should not be performed again as it is.
+
+    With `by_queue` into the failed list of its own queue.
+    """
 
     reason: str
+    by_queue: bool = False
 
 
 Decision: TypeAlias = Retry | Discard | Fail | Quarantine

@@ -16,7 +16,7 @@ from taskq.errors import ConfigurationError, JobDefinitionError, Problem, Unknow
 __all__ = ["CallOptions", "KnownOptions", "check_queue"]
 
 OF_A_CALL: Final = ("connection", "front", "queue")
-_OF_A_JOB: Final = ("aliases", "name", "queue", "registry", "secret")
+_OF_A_JOB: Final = ("aliases", "name", "on_crash", "queue", "registry", "secret", "timeout")
 
 
 @dataclass(frozen=True, slots=True)

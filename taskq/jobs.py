@@ -15,6 +15,7 @@ from taskq.definition import JobDefinition, of_class, of_function
 from taskq.errors import NotAJob, WrongCall
 from taskq.in_force import Application, applications
 from taskq.job_options import CallOptions, check_queue
+from taskq.on_crash import OnCrash
 from taskq.registry import DEFAULT, Registry
 
 if TYPE_CHECKING:  # with what it needs it is a third of what `import taskq` and a job cost
@@ -297,6 +298,8 @@ def job(
     queue: str | None = None,
     aliases: Sequence[str] = (),
     secret: Sequence[str] = (),
+    on_crash: OnCrash | None = None,
+    timeout: float | None = None,
     registry: Registry = DEFAULT,
     **options: object,
 ) -> _Decorator: ...
@@ -308,6 +311,8 @@ def job(
     queue: str | None = None,
     aliases: Sequence[str] = (),
     secret: Sequence[str] = (),
+    on_crash: OnCrash | None = None,
+    timeout: float | None = None,
     registry: Registry = DEFAULT,
     **options: object,
 ) -> Any:
@@ -319,6 +324,10 @@ def job(
         queue: where it goes when a call does not say; for a class its attribute `queue`, else `default`.
         aliases: further names that workers perform it under: its old ones.
         secret: parameters whose arguments are shown as `[secret]` wherever arguments are shown.
+        on_crash: what becomes of it when its process dies: `"fail"`, into the failed list; `"requeue"`, or
+            `Requeue(times=5)`, to the front of its queue, at most so often; None for what its worker says.
+        timeout: the seconds that it may take. When they are over `JobTimeout` is raised in it; where it does not end
+            then, its process is killed (see the guide "Limit the time of a job"). None for as long as it takes.
         registry: where it is registered.
         options: values for options that hooks declare. They are checked now where an application has been built, else
             when the job is first used.
@@ -342,6 +351,8 @@ def job(
             queue=queue,
             aliases=_names(aliases),
             secret=_names(secret),
+            on_crash=on_crash,
+            timeout=timeout,
             options=options,
         )
         if options and (application := applications.built()) is not None:

@@ -17,13 +17,14 @@ from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
-from taskq import envelope
+from taskq import crashes, envelope, limits
 from taskq.chain import Hooks
 from taskq.definition import JobDefinition
-from taskq.errors import DirtyExit, DontPerform, InvalidPayload, TermException, UnknownJob
+from taskq.errors import DirtyExit, DontPerform, InvalidPayload, TaskqError, TermException, UnknownJob
 from taskq.failed_entry import last_words
 from taskq.failure_handler import Decision, Discard, Fail, Failure, FailureHandler, Quarantine, Retry
 from taskq.hook import PerformContext
+from taskq.limits import Limiter
 from taskq.outcome import Crashed, Done, Failed
 from taskq.records import Crash, ErrorRecord, Payload, Reservation
 from taskq.registry import Registry
@@ -45,7 +46,7 @@ _FRAMES_MOST: Final = 100  # of each end of a backtrace: a stack overflow has th
 class Tools:
     """What performing needs of the application. Made once; the wraps are nested once."""
 
-    __slots__ = ("_plain", "_within_loop", "handlers", "hooks", "now", "registry", "serializers")
+    __slots__ = ("_plain", "_within_loop", "handlers", "hooks", "now", "on_crash", "registry", "serializers")
 
     def __init__(
         self,
@@ -55,6 +56,7 @@ class Tools:
         hooks: Hooks,
         handlers: Sequence[FailureHandler],
         now: Callable[[], float],
+        on_crash: int = 0,
     ) -> None:
         """Nest the wraps around the call.
 
@@ -64,15 +66,28 @@ class Tools:
             hooks: what wraps each performing.
             handlers: who decides on a failure, in order.
             now: the broker's time.
+            on_crash: how often a job that does not say is requeued when its process dies.
         """
         self.registry = registry
         self.serializers = serializers
         self.hooks = hooks
         self.handlers = tuple(handlers)
         self.now = now
+        self.on_crash = on_crash
         within = hooks.around_perform_async(self._call_async)
         self._plain = hooks.around_perform(self._call)
         self._within_loop = hooks.around_loop(lambda context: _run(within(context)))
+
+    def requeues(self) -> Mapping[str, int]:
+        """The names of the jobs that are requeued when their process dies, aliases too, and how often."""
+        found = {name: self.registry.find(name) for name in self.registry.names()}
+        return {name: times for name, job in found.items() if job is not None and (times := self.times(job))}
+
+    def times(self, definition: JobDefinition | None) -> int:
+        """How often this job is requeued when its process dies."""
+        if definition is None:
+            return 0
+        return self.on_crash if definition.on_crash is None else definition.on_crash
 
     def call(self, definition: JobDefinition, context: PerformContext) -> object:
         """Perform within all that wraps; what the job returns or raises."""
@@ -162,13 +177,26 @@ def prepare(reservation: Reservation, tools: Tools) -> Task:
     return Task(reservation, payload, definition, shown)
 
 
-def perform(task: Task, tools: Tools) -> Done | Failed:
-    """Perform a task in this thread, and say how it ended. Raises nothing that the job raises."""
+def perform(task: Task, tools: Tools, limiter: Limiter | None = None) -> Done | Failed:
+    """Perform a task in this thread, and say how it ended. Raises nothing that the job raises.
+
+    Args:
+        task: the job.
+        tools: what performing needs.
+        limiter: what holds it to its time limit; where there is none, a job that has one is refused.
+    """
     if task.problem is not None or task.definition is None:
         return failed(task, task.problem or RuntimeError("no definition"), tools, 0.0)
+    seconds = task.definition.timeout
+    if seconds is not None and limiter is None:
+        return failed(task, _not_limited(task, seconds), tools, 0.0)
     began = time.perf_counter()
     try:
-        tools.call(task.definition, task.context())
+        if seconds is None or limiter is None:
+            tools.call(task.definition, task.context())
+        else:
+            with limiter(seconds):
+                tools.call(task.definition, task.context())
     except BaseException as error:  # SystemExit and KeyboardInterrupt end the job, not the worker
         return failed(task, error, tools, time.perf_counter() - began)
     return Done(time.perf_counter() - began)
@@ -192,28 +220,71 @@ def perform_inline(tools: Tools, body: bytes, queue: str) -> object:
 
 
 def failed(task: Task, error: BaseException, tools: Tools, seconds: float) -> Failed:
-    """The outcome of a task that raised: its own `on_failure` methods are told, the failure handlers decide."""
+    """The outcome of a task that raised: its own `on_failure` methods are told, the failure handlers decide.
+
+    One that was told to end, because its worker ends, did not fail: as its `on_crash` says it goes back to its queue
+    as it came, and the interruption counts for nothing.
+    """
     _tell_failure(task, error)
     record = describe(error)
     if task.definition is not None and task.definition.secret:
         record = _without_secrets(record, task)
     if error is task.problem:
         record = replace(record, backtrace=(), traceback="")  # it happened in taskq; the message has all there is
-    return Failed(record, decide(_failure(task, record, tools), tools.handlers), seconds)
+    on_crash = Retry(front=True) if tools.times(task.definition) and _was_told_to_end(error) else None
+    return Failed(record, decide(_failure(task, record, tools, on_crash), tools.handlers), seconds)
 
 
-def crashed(task: Task, crash: Crash, tools: Tools, seconds: float) -> Crashed:
-    """The outcome of a task whose process died, decided by whoever found it."""
+def crashed(
+    task: Task, crash: Crash, tools: Tools, seconds: float, *, requeues: Mapping[str, int] | None = None
+) -> Crashed:
+    """The outcome of a task whose process died, decided by whoever found it.
+
+    Args:
+        task: the job.
+        crash: how its process died.
+        tools: what deciding needs.
+        seconds: how long it took.
+        requeues: which jobs its worker said are requeued then, and how often; None where that worker is this one.
+    """
     _tell_failure(task, DirtyExit(last_words(crash)))
-    return Crashed(crash, decide(_failure(task, crash, tools), tools.handlers), seconds)
+    times = tools.times(task.definition) if requeues is None else requeues.get(task.name, 0)
+    failure = _failure(task, crash, tools, _on_crash(task, crash, times))
+    # Who does not know the job leaves it at what its worker said.
+    decision = decide(failure, tools.handlers if task.definition is not None else ())
+    return Crashed(crash, decision, seconds)
+
+
+def _on_crash(task: Task, crash: Crash, times: int) -> Retry | Quarantine | None:
+    """What the job's `on_crash` says, where it has a say: not of what an operator or its own time limit ended."""
+    if task.payload is None or not times or crash.ended in {"kill", "timeout"}:
+        return None
+    if crash.ended == "shutdown":
+        return Retry(front=True)  # as it came: it killed nobody
+    return crashes.decide(task.payload, task.reservation.body, times)
+
+
+def _was_told_to_end(error: BaseException) -> bool:
+    """Whether the job was told to end: it let that go, or raised something else while it cleaned up."""
+    at: BaseException | None = error
+    while at is not None:
+        if _tells_to_end(at) or (isinstance(at, BaseExceptionGroup) and at.subgroup(_tells_to_end) is not None):
+            return True
+        at = at.__context__
+    return False
+
+
+def _tells_to_end(error: BaseException) -> bool:
+    return isinstance(error, TermException) and not error.alone
 
 
 def decide(failure: Failure, handlers: Sequence[FailureHandler]) -> Decision:
     """Ask each handler in turn; the first that does not pass decides. Then tell them all.
 
-    One that raises is logged and passed over. Where nobody decides, the job goes to the failed list.
+    One that raises is logged and passed over. Where nobody decides, it is as the job's `on_crash` says, else the failed
+    list.
     """
-    decision: Decision = Fail()
+    decision: Decision = failure.on_crash or Fail()
     for handler in handlers:
         answer: object = None
         try:
@@ -364,8 +435,11 @@ def _awaited(result: object) -> object:
 def _run(coroutine: Awaitable[object]) -> object:
     import asyncio  # 40 ms that only `async def` jobs need
 
-    async def main() -> object:
+    async def job() -> object:
         return await coroutine
+
+    async def main() -> object:
+        return await limits.driven(job())
 
     caller = None
     with suppress(RuntimeError):
@@ -383,9 +457,20 @@ def _run(coroutine: Awaitable[object]) -> object:
 # ---- failing
 
 
-def _failure(task: Task, cause: ErrorRecord | Crash, tools: Tools) -> Failure:
+def _not_limited(task: Task, seconds: float) -> TaskqError:
+    return TaskqError(
+        f"{task.name} has a time limit of {seconds:g} s, which cannot be held here: this platform, or the way in which "
+        "this worker performs jobs, has nothing that ends a job. Give it to a worker that forks, or take its timeout "
+        "away. It was not begun."
+    )
+
+
+def _failure(task: Task, cause: ErrorRecord | Crash, tools: Tools, on_crash: Retry | Quarantine | None) -> Failure:
     held = task.reservation
-    return Failure(task.payload, held.body, held.queue, held.worker, cause, held.run_at, tools.now())
+    attempts = 1 if task.payload is None else crashes.count(task.payload) + 1
+    return Failure(
+        task.payload, held.body, held.queue, held.worker, cause, held.run_at, tools.now(), attempts, on_crash
+    )
 
 
 def _without_secrets(record: ErrorRecord, task: Task) -> ErrorRecord:
@@ -454,7 +539,7 @@ def _frames(error: BaseException) -> list[str]:
         code = at.tb_frame.f_code
         if code.co_filename in _OURS:
             frames.clear()
-        else:
+        elif code.co_filename != limits.__file__:
             frames.append(f"{code.co_filename}:{at.tb_lineno}:in '{code.co_qualname}'")
         at = at.tb_next
     frames.reverse()

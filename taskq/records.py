@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 __all__ = [
     "JSON",
     "Crash",
+    "Ended",
     "ErrorRecord",
     "Paused",
     "Payload",
@@ -261,6 +262,12 @@ class ErrorRecord:
     traceback: str = ""
 
 
+Ended: TypeAlias = Literal["", "shutdown", "kill", "timeout"]
+"""Why taskq itself ended a process: the time that a stopping worker gave its job was over, somebody asked for it
+(USR1), the job went over its own time limit; empty where it did not.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Crash:
     """An end that is neither return nor exception: the process that performed is gone.
@@ -271,7 +278,8 @@ class Crash:
         status: its exit status; None if a signal killed it, or nobody saw it end.
         worker_lost: True where the whole worker died and another process found what it left.
         last_heartbeat: of a lost worker; None if it never beat or lived.
-        reason: why taskq itself ended it (shutdown, kill asked for by USR1); empty where it did not.
+        ended: why taskq itself ended it; empty where it did not.
+        limit: the time limit that it went over, in seconds; None where it was not for that.
     """
 
     pid: int | None = None
@@ -279,4 +287,5 @@ class Crash:
     status: int | None = None
     worker_lost: bool = False
     last_heartbeat: float | None = None
-    reason: str = ""
+    ended: Ended = ""
+    limit: float | None = None

@@ -290,7 +290,7 @@ def _row(failed: FailedJob) -> tuple[str, ...]:
         failed.job_queue or "?",
         failed.payload.job if failed.payload is not None else "[unreadable]",
         _first_line(f"{failed.exception}: {failed.error}" if failed.exception else failed.why_not),
-        "retried" if failed.retried_at is not None else "",
+        "retried" if failed.retried_at is not None else "quarantined" if failed.quarantined else "",
     )
 
 
@@ -309,6 +309,7 @@ def _show(app: TaskQ, failed: FailedJob) -> None:
         ("arguments", json_text(_arguments(app, failed)) if failed.payload is not None else ""),
         ("exception", failed.exception),
         ("error", failed.error.replace("\n", " / ")),
+        ("quarantined", failed.quarantined and f"{failed.quarantined}; performed as it is, it may do so again"),
         ("retried at", failed.retried_at or ""),
         ("no requeue", failed.why_not),
         ("bytes", repr(failed.entry[:2000])[2:-1] if failed.payload is None else ""),
@@ -330,6 +331,7 @@ def _described(app: TaskQ, failed: FailedJob) -> dict[str, object]:
         "error": failed.error,
         "backtrace": failed.backtrace,
         "worker": failed.worker,
+        "quarantined": failed.quarantined or None,
         "retried_at": failed.retried_at,
         "requeueable": failed.requeueable,
         "why_not": failed.why_not or None,

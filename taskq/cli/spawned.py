@@ -61,6 +61,7 @@ def main(descriptors: Sequence[str]) -> NoReturn:
             answers,
             tie=lambda: None,
             entitle=Report(0, set_title=set_title, prefix=app.config.procline_prefix).entitle,
+            timeout_grace=app.config.timeout_grace,
             term_child=app.config.term_child,
             run_at_exit=app.config.run_at_exit_hooks,
         )

@@ -64,6 +64,16 @@ __all__ = ["worker"]
 @click.option("--prefetch", metavar="N", help="Hold up to N jobs: faster, and less strict.  [TASKQ_PREFETCH; 1]")
 @click.option("--threads", metavar="N", help="Perform N jobs at once, in threads of this process.  [TASKQ_THREADS]")
 @click.option(
+    "--on-crash",
+    metavar="WHAT",
+    help="Jobs that do not say, when their process dies: fail, or requeue.  [TASKQ_ON_CRASH; fail]",
+)
+@click.option(
+    "--timeout-grace",
+    metavar="SECONDS",
+    help="What a job over its time limit is given to end before it is killed.  [TASKQ_TIMEOUT_GRACE; 5]",
+)
+@click.option(
     "--shutdown-timeout", metavar="SECONDS", help="What TERM and INT give the job in hand.  [TASKQ_SHUTDOWN_TIMEOUT; 8]"
 )
 @click.option("--beat", metavar="SECONDS", help="Between two heartbeats.  [TASKQ_BEAT; 5]")

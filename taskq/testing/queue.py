@@ -18,7 +18,7 @@ from taskq.testing.clock import Clock
 from taskq.testing.expectation import Expectation, GivenJob, expectation, listed
 from taskq.testing.jobs import EnqueuedJob, PerformedJob, enqueued_job
 from taskq.testing.ledger import Ledger
-from taskq.testing.worker import ChildKilled, Here, Killed, Orders, WorkerKilled, doomed, recover, run_worker
+from taskq.testing.worker import ChildKilled, Here, Killed, Orders, WorkerKilled, doomed, limiter, recover, run_worker
 from taskq.worker.execution import Execution
 
 __all__ = ["Leftover", "Mode", "Queue"]
@@ -97,7 +97,7 @@ class Queue(Assertions):
         queues = [queue] if isinstance(queue, str) else list(queue)
         with self._performing("perform_all()"), Orders() as orders:
             jobs = _Performed(self._ledger, orders, stop_at_failure=not collect, limit=limit)
-            here = Here(lambda task: performing.perform(task, self.app.tools))
+            here = Here(lambda task: performing.perform(task, self.app.tools, limiter()))
             self._run(here, orders, jobs.tell, queues, wanted=wanted)
         jobs.raise_failure("perform_all()", all_of_them=not collect)
         if len(jobs.all) >= limit and (left := self._left(queues, wanted)):
@@ -124,7 +124,7 @@ class Queue(Assertions):
         queues = [queue] if isinstance(queue, str) else list(queue)
         with self._performing("worker()"), Orders() as orders:
             jobs = _Performed(self._ledger, orders, stop_at_failure=False, limit=None)
-            here = Here(lambda task: performing.perform(task, self.app.tools))
+            here = Here(lambda task: performing.perform(task, self.app.tools, limiter()))
             # What the test put in force in its own context (an event loop's, say) is in force in the jobs too.
             context = contextvars.copy_context()
             died: list[BaseException] = []

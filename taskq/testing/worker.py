@@ -12,13 +12,15 @@ import socket
 import uuid
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
-from taskq import events, performing, queue_lists
+from taskq import events, limits, performing, queue_lists
 from taskq.app import TaskQ
 from taskq.broker import Broker
+from taskq.limits import Limiter
 from taskq.outcome import Outcome
 from taskq.performing import Task
 from taskq.records import Crash, ProcessIdentity
@@ -36,6 +38,7 @@ from taskq.worker.settle import Settling
 __all__ = ["ChildKilled", "Here", "Killed", "Orders", "WorkerKilled", "doomed", "recover", "run_worker"]
 
 _A_DAY: Final = 86400.0  # no heart beats here, and nobody is to wonder
+_GRACE: Final = 5.0  # seconds after which a job over its time limit hears of it once more
 _NO_PID: Final = 2**31 - 1  # beyond what any system gives a process
 
 
@@ -127,6 +130,11 @@ def _perform_until_killed(app: TaskQ, task: Task, *, at_end: bool) -> None:
             app.tools.call(task.definition, task.context())
         except Exception:  # noqa: S110  # it was killed before anybody heard of it
             pass
+
+
+def limiter() -> Limiter:
+    """What holds jobs to their time limits: in the main thread as a worker does, in another one nothing."""
+    return limits.by_alarm(_GRACE) or (lambda _: nullcontext())
 
 
 def run_worker(

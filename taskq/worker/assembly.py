@@ -70,6 +70,7 @@ class Process:
             beat=config.beat,
             dead_after=config.dead_after,
             patience=max(config.shutdown_timeout, 1.0),
+            requeues=self.app.tools.requeues,
             number=self.first + number,
             hidden=number >= _SHOWN_MOST,
         )

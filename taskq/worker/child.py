@@ -16,9 +16,10 @@ from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
 
+from taskq import limits, performing
 from taskq import outcome as outcomes
-from taskq import performing
 from taskq.errors import TermException
+from taskq.limits import Limiter
 from taskq.performing import Task, Tools
 from taskq.worker import adapters, handover
 
@@ -36,6 +37,7 @@ def run(
     *,
     tie: Tie,
     entitle: Callable[[Task | None], None],
+    timeout_grace: float,
     term_child: bool,
     run_at_exit: bool,
 ) -> NoReturn:
@@ -47,6 +49,7 @@ def run(
         pipe: where the order is answered, and the outcome is written.
         tie: see to it that this process does not outlive its parent.
         entitle: set the title of a process that stands by (None), and of one that performs this task.
+        timeout_grace: seconds after which a job over its time limit hears of it once more, if its parent lets it.
         term_child: whether TERM, INT and QUIT mean something to this child (Resque's TERM_CHILD).
         run_at_exit: whether the interpreter's `atexit` functions run (Resque's RUN_AT_EXIT_HOOKS).
     """
@@ -69,7 +72,7 @@ def run(
             entitle(task)
         if term_child:
             _heed_term()
-        outcome = _perform(task, tools)
+        outcome = _perform(task, tools, limits.by_alarm(timeout_grace))
         if os.getpid() != me:  # the job forked, and its copy came back too: only one of them speaks for the job
             return  # type: ignore[misc]  # into `finally`
         _flush()  # the parent's line on how the job ended comes after all that the job printed
@@ -91,13 +94,13 @@ def _flush() -> None:
             stream.flush()
 
 
-def _perform(task: Task, tools: Tools) -> outcomes.Done | outcomes.Failed:
+def _perform(task: Task, tools: Tools, limiter: Limiter | None) -> outcomes.Done | outcomes.Failed:
     try:
         if tools.hooks.listens("after_fork"):
             tools.hooks.tell("after_fork", task.context())
     except BaseException as error:  # as in the job itself: what it says is worth more than that this process ended
         return performing.failed(task, error, tools, 0.0)
-    return performing.perform(task, tools)
+    return performing.perform(task, tools, limiter)
 
 
 def prepare_tie() -> tuple[Tie, tuple[int, int]]:

@@ -7,6 +7,7 @@ descriptor and `waitpid`, never by the pipe's end, for a grandchild may hold the
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import time
@@ -18,9 +19,9 @@ from taskq import events, performing
 from taskq import outcome as outcomes
 from taskq.outcome import Done, Failed, NotBegun, Outcome
 from taskq.performing import Task, Tools
-from taskq.records import Crash
+from taskq.records import Crash, Ended
 from taskq.worker import handover, orphans
-from taskq.worker.control import TIME_IS_OVER, Control
+from taskq.worker.control import Control
 from taskq.worker.hand import Hand
 from taskq.worker.seat import Seat
 from taskq.worker.waiting import readable
@@ -43,7 +44,10 @@ class Child:
         taken: whether it has its job: it was made with it, or said that it has it.
         unsent: what it is still to be told.
         said: what was read so far.
-        reason: why we ended it, if we did.
+        ended: why we ended it, if we did.
+        allowed: the time limit of its job, in seconds; None where it has none.
+        kill_after: how long it has its job until it is killed for that, in seconds.
+        kill_at: when that is, by the monotonic clock.
         warned: whether it was said that it is given time to end.
         termed: whether TERM was handed to it.
         dead: whether it was waited for.
@@ -56,7 +60,10 @@ class Child:
     taken: bool
     unsent: memoryview = _NOTHING
     said: bytearray = field(default_factory=bytearray)
-    reason: str = ""
+    ended: Ended = ""
+    allowed: float | None = None
+    kill_after: float = math.inf
+    kill_at: float = math.inf
     warned: bool = False
     termed: bool = False
     dead: bool = False
@@ -78,6 +85,13 @@ class Child:
         self.unsent = _NOTHING
         self.dismiss()
 
+    def limit(self, seconds: float, grace: float) -> None:
+        """Its job may take so long, once it has it. The child raises the exception; after the grace it is killed."""
+        self.allowed = seconds
+        self.kill_after = seconds + grace
+        if self.taken:
+            self.kill_at = time.monotonic() + self.kill_after
+
     def dismiss(self) -> None:
         """Give it no more orders: without any it ends."""
         if self.orders is not None:
@@ -93,10 +107,12 @@ class Child:
                 self.said += chunk
                 if not self.taken and self.said.startswith(handover.TAKEN):
                     self.taken = True
+                    self.kill_at = time.monotonic() + self.kill_after
                     del self.said[: len(handover.TAKEN)]
                 # One line, and only the right one: a job may have written there itself.
                 if self.said.endswith(b"\n") and (said := outcomes.load(bytes(self.said))) is not None:
                     self._hang_up()
+                    self.kill_at = math.inf  # its job is over, and it may flush
                     return said
         except BlockingIOError:
             return None
@@ -209,6 +225,8 @@ class Children:
         """Watch until the job's end, or the child's. `NotBegun` where it died before it had the job."""
         began = time.monotonic()
         self._tell(events.Forked(child.pid))
+        if task.definition is not None and task.definition.timeout is not None:
+            child.limit(task.definition.timeout, self._control.manners.timeout_grace)
         ended = self.watch(child)
         if not isinstance(ended, Crash):
             return ended
@@ -234,11 +252,11 @@ class Children:
         child.let_go()
         return _crash(child, status) if said is None else said
 
-    def kill(self, child: Child, reason: str) -> None:
-        """End it now, with all that it started. Told once; `reason` is what its job's failure says."""
-        if child.reason:
+    def kill(self, child: Child, why: Ended) -> None:
+        """End it now, with all that it started. Told once; `why` is what its job's failure says."""
+        if child.ended:
             return
-        child.reason = reason
+        child.ended = why
         self._tell(events.ChildEnding(child.pid, signal.SIGKILL, after_term=child.termed))
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(child.pid, signal.SIGKILL)
@@ -249,16 +267,19 @@ class Children:
         """Signal the child where its time has come. When to look again, at the latest."""
         control = self._control
         if control.takes_kill():
-            self.kill(child, "USR1 asked for it")
+            self.kill(child, "kill")
+        if now >= child.kill_at:
+            self.kill(child, "timeout")
+        again = self._seat.next_beat if child.ended else min(self._seat.next_beat, child.kill_at)
         deadline = control.deadline
         if deadline is None:
-            return self._seat.next_beat
+            return again
         term_at = control.term_at
         if now >= deadline:
-            self.kill(child, TIME_IS_OVER)
+            self.kill(child, "shutdown")
             return self._seat.next_beat
         if term_at is None:
-            return min(deadline, self._seat.next_beat)
+            return min(deadline, again)
         if now >= term_at and not child.termed:
             child.termed = True
             self._tell(events.ChildEnding(child.pid, signal.SIGTERM))
@@ -267,7 +288,7 @@ class Children:
         elif now < term_at and not child.warned:
             child.warned = True
             self._tell(events.ChildEnding(child.pid, seconds=control.before_term))
-        return min(deadline if child.termed else term_at, self._seat.next_beat)
+        return min(deadline if child.termed else term_at, again)
 
     def _reap(self) -> None:
         orphans.reap(frozenset(self._living))
@@ -276,4 +297,10 @@ class Children:
 def _crash(child: Child, status: int) -> Crash:
     killed = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
     exited = os.WEXITSTATUS(status) if os.WIFEXITED(status) else None
-    return Crash(pid=child.pid, signal=killed, status=exited, reason=child.reason)
+    return Crash(
+        pid=child.pid,
+        signal=killed,
+        status=exited,
+        ended=child.ended,
+        limit=child.allowed if child.ended == "timeout" else None,
+    )

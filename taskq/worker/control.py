@@ -18,20 +18,18 @@ from taskq import events
 from taskq.worker.signals import MEANINGS_TO_POOL, Hearing, Order
 from taskq.worker.waiting import readable
 
-__all__ = ["TIME_IS_OVER", "Control", "Instructions", "Manners"]
-
-TIME_IS_OVER: Final = "the worker was told to stop, and its time was over"
-"""Why a job was ended that had not ended by itself, for its failure."""
+__all__ = ["Control", "Instructions", "Manners"]
 
 _ONE_SIGNAL: Final = 1.0  # seconds in which the same signal again is the same one: Ctrl-C reaches a whole group
 
 
 @dataclass(frozen=True, slots=True)
 class Manners:
-    """How a worker treats the job in hand when it is told to stop. Seconds.
+    """How a worker ends the job in hand. Seconds.
 
     Attributes:
         shutdown_timeout: what STOP gives it; 0 kills at once.
+        timeout_grace: what it is given once it went over its own time limit and was told, before it is killed.
         term_child: Resque's TERM_CHILD: STOP hands TERM on to it instead, then KILL.
         pre_shutdown_timeout: with TERM_CHILD, the wait before TERM.
         term_timeout: with TERM_CHILD, the wait between TERM and KILL.
@@ -39,6 +37,7 @@ class Manners:
     """
 
     shutdown_timeout: float = 8.0
+    timeout_grace: float = 5.0
     term_child: bool = False
     pre_shutdown_timeout: float = 0.0
     term_timeout: float = 4.0
@@ -99,6 +98,7 @@ class Control:
     """The orders given so far.
 
     Attributes:
+        manners: what they mean for the job in hand.
         stopping: no more jobs are to be taken.
         stopped_at: when that was said, by the monotonic clock; None where it was not.
         paused: no more jobs are to be taken for now.
@@ -125,7 +125,7 @@ class Control:
             clock: monotonic seconds.
         """
         self._ear = ear
-        self._manners = manners
+        self.manners = manners
         self._tell = tell
         self._supervisor = supervisor
         self._clock = clock
@@ -192,14 +192,14 @@ class Control:
             return
         self._last[number] = now
         self._tell(events.Heard(number))
-        if order is Order.QUIT or (number == signal.SIGTERM and self._manners.graceful_term):
+        if order is Order.QUIT or (number == signal.SIGTERM and self.manners.graceful_term):
             if not self.stopping:
                 self._stop(None)
         elif order is Order.STOP:
             if self._deadline is not None:
                 self._hurry(number)
             else:
-                self._stop(self._manners.grace)
+                self._stop(self.manners.grace)
         elif order is Order.KILL:
             self._kill = True
         elif order is Order.PAUSE and not self.paused:
@@ -240,14 +240,14 @@ class Control:
     @property
     def term_at(self) -> float | None:
         """When TERM is to be handed to the child; None where it is not."""
-        if self._deadline is None or self.hurried or not self._manners.term_child:
+        if self._deadline is None or self.hurried or not self.manners.term_child:
             return None
-        return self._deadline - self._manners.term_timeout
+        return self._deadline - self.manners.term_timeout
 
     @property
     def before_term(self) -> float:
         """The seconds that a child is given before TERM is handed to it."""
-        return self._manners.pre_shutdown_timeout
+        return self.manners.pre_shutdown_timeout
 
     @property
     def raises_at_once(self) -> bool:

@@ -157,6 +157,7 @@ class Fork:
                 writer,
                 tie=self._tie,
                 entitle=self._entitle,
+                timeout_grace=self._control.manners.timeout_grace,
                 term_child=self._term_child,
                 run_at_exit=self._run_at_exit,
             )

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 
 from taskq import performing
+from taskq.limits import Limiter
 from taskq.outcome import Outcome
 from taskq.performing import Task, Tools
 from taskq.worker.heartbeat import Heart
@@ -34,18 +35,28 @@ class InThread:
         interrupted: whether the job in hand was broken into.
     """
 
-    def __init__(self, tools: Tools, seat: Seat, heart: Heart, *, started: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        tools: Tools,
+        seat: Seat,
+        heart: Heart,
+        limiter: Limiter | None = None,
+        *,
+        started: Callable[[], None] = lambda: None,
+    ) -> None:
         """Not started yet.
 
         Args:
             tools: what performing needs.
             seat: whose jobs they are.
             heart: what beats for the seats of this process.
+            limiter: what holds a job in this thread to its time limit.
             started: called when it starts.
         """
         self._tools = tools
         self._seat = seat
         self._heart = heart
+        self._limiter = limiter
         self._tell_started = started
         self._lock = threading.Lock()
         self._task: Task | None = None
@@ -73,7 +84,7 @@ class InThread:
         while True:
             try:
                 if outcome is None:
-                    outcome = contextvars.copy_context().run(performing.perform, task, self._tools)
+                    outcome = contextvars.copy_context().run(performing.perform, task, self._tools, self._limiter)
                 self._end()
                 _breathe()
                 break

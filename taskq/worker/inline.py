@@ -11,7 +11,7 @@ import time
 from types import FrameType
 from typing import Final
 
-from taskq import performing
+from taskq import limits, performing
 from taskq.errors import TermException
 from taskq.outcome import Outcome
 from taskq.performing import Task, Tools
@@ -35,6 +35,7 @@ class Inline:
         """Not started yet."""
         self._tools = tools
         self._hand = hand
+        self._limiter = limits.by_alarm(control.manners.timeout_grace)
         self._control = control
         self._ear = ear
         self._heart = Heart(seat, beside=self._look_after_job)
@@ -57,7 +58,7 @@ class Inline:
         if self._ear.pending:
             self._heart.nudge()  # it came while the job was reserved, when nobody would have nudged
         try:
-            outcome = performing.perform(task, self._tools)
+            outcome = performing.perform(task, self._tools, self._limiter)
         except TermException as late:  # after the job raised something else, while that was being looked at
             self._busy = False  # what follows must not be interrupted too
             outcome = performing.failed(task, late, self._tools, 0.0)

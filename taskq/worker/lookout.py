@@ -12,11 +12,11 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 from taskq import events, performing
 from taskq.broker import Broker
-from taskq.failure_handler import Fail, Retry
+from taskq.failure_handler import Fail, Quarantine, Retry
 from taskq.hook import Settled
 from taskq.performing import Tools
 from taskq.records import Crash, ProcessIdentity, WorkerInfo
@@ -232,16 +232,18 @@ class Lookout:
             return
         task = performing.prepare(info.job, self._tools)
         crash = Crash(worker_lost=True, last_heartbeat=None if "process" in why else info.heartbeat)
-        outcome = performing.crashed(task, crash, self._tools, 0.0)
-        decision = outcome.decision
-        entry = None if isinstance(decision, Retry) else entry_for(task, crash, decision, self._broker.now())
-        by_queue = isinstance(decision, Fail) and decision.by_queue
-        if self._broker.recover(info, entry, by_queue=by_queue):
-            became = "retried" if entry is None else "failed"
+        requeues = {} if info.registration is None else info.registration.requeues
+        decision = performing.crashed(task, crash, self._tools, 0.0, requeues=requeues).decision
+        body, entry = None, None
+        if isinstance(decision, Retry):
+            body = decision.body
+        else:
+            entry = entry_for(task, crash, decision, self._broker.now())
+        by_queue = isinstance(decision, Fail | Quarantine) and decision.by_queue
+        if self._broker.recover(info, entry, body=body, by_queue=by_queue):
+            became: Literal["retried", "failed"] = "retried" if entry is None else "failed"
             self._tell(events.Recovered(info.id, why, became))
-            self._tell(
-                events.SettledJob(task, Settled(info.job, "retried" if entry is None else "failed", crash, decision))
-            )
+            self._tell(events.SettledJob(task, Settled(info.job, became, crash, decision)))
 
     def _watch(self, workers: list[WorkerInfo]) -> None:
         """Watch the processes on this machine, those not yet watched."""

@@ -15,7 +15,8 @@ from collections.abc import Callable
 from typing import Final, TextIO
 
 from taskq import envelope, events
-from taskq.failed_entry import last_words
+from taskq.failed_entry import dying, last_words
+from taskq.failure_handler import Quarantine
 from taskq.outcome import Crashed, Done, Failed, NotBegun
 from taskq.performing import Task
 from taskq.worker import title
@@ -184,7 +185,7 @@ class Report:
             case Failed(error=error):
                 self._say(f"{whose}{_job(event.task)} failed: #<{error.type}: {_cut(error.message)}>")
             case Crashed(crash=crash):
-                self._say(f"{whose}{_job(event.task)} failed: #<Resque::DirtyExit: {last_words(crash)}>")
+                self._say(f"{whose}{_job(event.task)} failed: #<{dying(crash)}: {last_words(crash)}>")
 
     def _settled(self, event: events.SettledJob) -> None:
         settled = event.settled
@@ -194,6 +195,8 @@ class Report:
                 f"{whose}{_job(event.task)} had been settled by somebody else who took this worker for dead; "
                 "what became of it here counts for nothing."
             )
+        elif isinstance(settled.decision, Quarantine):
+            self._always(f"{whose}{_job(event.task)} is quarantined in the failed list: {settled.decision.reason}.")
         elif settled.outcome in {"retried", "discarded"}:
             self._very(f"{whose}{_job(event.task)} {settled.outcome}")
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Final, NoReturn, TextIO
 
-from taskq import current, events, queue_lists
+from taskq import current, events, on_crash, queue_lists
 from taskq.app import TaskQ
 from taskq.broker import Capability
 from taskq.config import Config, Count
@@ -79,6 +79,7 @@ def run(
     if config.count.most > 1:
         return _supervised(app, config, [Group("", config)], out, observers, supervisor=supervisor)
     app.load()
+    app.tools.on_crash = on_crash.times(config.on_crash)  # the worker's: a group of a pool may say its own
     queues = _queues(config)
     set_title, why_not = title.setter()
     _write_lines_at_once()
@@ -108,6 +109,7 @@ def run(
             if _reach(app, config, control, audience):
                 app.hooks.tell("before_first_fork", next(identity.ids(host_of(config), queues.id, first=first)))
                 if config.execution in {"threads", "async"}:
+                    _warn_of_limits(app, audience)
                     left = work_side_by_side(process, audience)
                 else:
                     _work_alone(process, audience, ear, report.entitle)
@@ -272,6 +274,7 @@ def _queues(config: Config) -> QueueList:
 def _manners(config: Config) -> Manners:
     return Manners(
         shutdown_timeout=config.shutdown_timeout,
+        timeout_grace=config.timeout_grace,
         term_child=config.term_child,
         pre_shutdown_timeout=config.pre_shutdown_timeout,
         term_timeout=config.term_timeout,
@@ -327,6 +330,7 @@ def _execution(
             why = f"another process would not see the store of the backend {app.broker.name}."
     if config.execution == "inline" or why:
         tell(events.Chose("in the worker's own process", why))
+        _warn_of_limits(app, tell)
         return Inline(app.tools, seat, hand, control, ear)
 
     def look_out() -> None:
@@ -350,6 +354,17 @@ def _execution(
         term_child=config.term_child,
         run_at_exit=config.run_at_exit_hooks,
     )
+
+
+def _warn_of_limits(app: TaskQ, tell: events.Tell) -> None:
+    """Say what cannot be done where jobs have no process of their own."""
+    if limited := sorted(job.name for job in app.registry if job.timeout is not None):
+        tell(
+            events.Warned(
+                f"Jobs with a time limit ({', '.join(limited)}) are told here when it is over, "
+                "and cannot be killed: one that does not heed it holds this worker up."
+            )
+        )
 
 
 def _write_lines_at_once() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, TypeVar
 
@@ -52,6 +52,7 @@ class Seat:
         patience: float,
         number: int = 0,
         hidden: bool = False,
+        requeues: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
         """Not registered yet.
 
@@ -68,6 +69,7 @@ class Seat:
             patience: seconds that a stopping worker goes on telling a broker that is away what became of its job.
             number: what to begin with: 0 is `host`, 1 is `host+1`, and so on (see `identity.ids`).
             hidden: other programs are not told of it.
+            requeues: which jobs are requeued when this worker dies with them, and how often; asked when it registers.
         """
         self._broker = broker
         self._control = control
@@ -81,6 +83,7 @@ class Seat:
         self._patience = patience
         self._number = number
         self._hidden = hidden
+        self._requeues = requeues
         self._tokens = Tokens()
         self._told_pruned = False
         self._told_refused = False
@@ -102,7 +105,13 @@ class Seat:
         self._tokens = Tokens()
         for worker in ids(self._host, self._queues, first=self._number):
             registration = Registration(
-                worker, self._process, self._dead_after, self._beat, self._tokens.process, hidden=self._hidden
+                worker,
+                self._process,
+                self._dead_after,
+                self._beat,
+                self._tokens.process,
+                requeues=self._requeues(),
+                hidden=self._hidden,
             )
             if self._ask(lambda registration=registration: self._broker.register(registration)):  # type: ignore[misc]
                 self.id = worker

@@ -86,12 +86,9 @@ class Settling:
     ) -> None:
         held = task.reservation
         match decision:
-            case Fail(by_queue=by_queue):
+            case Fail(by_queue=by_queue) | Quarantine(by_queue=by_queue):
                 settled = self._seat.fail(held, entry_for(task, cause, decision, failed_at), by_queue=by_queue)
                 became: Literal["failed", "retried", "discarded"] = "failed"
-            case Quarantine():
-                settled = self._seat.fail(held, entry_for(task, cause, decision, failed_at), by_queue=False)
-                became = "failed"
             case Retry(front=front, body=body):
                 settled = self._seat.release(held, body=body, front=front)
                 became = "retried"
@@ -135,5 +132,4 @@ def entry_for(task: Task, cause: ErrorRecord | Crash, decision: Decision, failed
     """The entry of the failed list for a job that did not end well."""
     held = task.reservation
     failure = Failure(task.payload, held.body, held.queue, held.worker, cause, held.run_at, failed_at)
-    note = f"quarantined: {decision.reason}" if isinstance(decision, Quarantine) else ""
-    return failed_entry.encode(failure, note=note)
+    return failed_entry.encode(failure, quarantined=decision.reason if isinstance(decision, Quarantine) else "")

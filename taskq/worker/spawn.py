@@ -36,7 +36,7 @@ __all__ = ["SPAWNED", "Setup", "Spawn", "setup_of"]
 SPAWNED: Final = "--spawned"
 """The one word by which `python -m taskq` knows that it is a worker's child. Behind it: four descriptors."""
 
-# What an application is made of. What else is configured concerns the worker, and stays there.
+# What an application is made of, and how its jobs end. What else is configured concerns the worker, and stays there.
 _OF_THE_APPLICATION: Final = (
     "broker",
     "namespace",
@@ -48,6 +48,8 @@ _OF_THE_APPLICATION: Final = (
     "max_payload",
     "failed_max",
     "inline",
+    "on_crash",
+    "timeout_grace",
     "term_child",
     "procline_prefix",
     "run_at_exit_hooks",

@@ -16,11 +16,12 @@ from typing import Final
 
 from taskq import events, performing
 from taskq.errors import BrokerUnavailable, TermException
+from taskq.limits import ByThread
 from taskq.records import Crash
 from taskq.worker import orphans
 from taskq.worker.assembly import Process
 from taskq.worker.audience import Audience
-from taskq.worker.control import TIME_IS_OVER, Control
+from taskq.worker.control import Control
 from taskq.worker.heartbeat import Heart
 from taskq.worker.in_thread import InThread, Taken
 from taskq.worker.lookout import Lookout, Nobody
@@ -38,6 +39,8 @@ _LAST_WORDS: Final = 2.0  # seconds that a job has for cleaning up once it was t
 
 class Asked(TermException):
     """USR1 asked for the end of the job in hand."""
+
+    alone = True
 
     def __init__(self) -> None:
         """Say so."""
@@ -73,6 +76,7 @@ def work_side_by_side(process: Process, audience: Audience) -> bool:
     seats: list[Seat] = []
     tells = [audience.of(lambda number=number: seats[number].id) for number in range(count)]  # type: ignore[misc]
     threads = Threads(process.control, process.lookout(tells[0]), app.broker.wait)
+    limits = ByThread(process.control.manners.timeout_grace)
     for number, tell_it in enumerate(tells):
 
         def tell(event: events.Event, tell_it: events.Tell = tell_it) -> None:
@@ -84,11 +88,14 @@ def work_side_by_side(process: Process, audience: Audience) -> bool:
         seats.append(seat)
         hand = process.hand(seat)
         hand.watch = threads.heart.nudge
-        execution = InThread(app.tools, seat, threads.heart, started=threads.ring)
+        execution = InThread(app.tools, seat, threads.heart, limits, started=threads.ring)
         worker = process.worker(seat, hand, execution, tell, lookout=Nobody(), told=station, wait=station.wait)
         threads.join(Member(worker, execution, station))
     audience(events.Chose(f"in {count} threads of this process, each a worker of its own"))
-    left = threads.work()
+    try:
+        left = threads.work()
+    finally:
+        limits.stop()
     for seat in seats:
         if seat.id:
             app.hooks.tell_quietly("worker_exit", seat.id)
@@ -259,7 +266,7 @@ class Threads:
             return
         task, seconds = taken
         worker = member.worker
-        outcome = performing.crashed(task, Crash(reason=TIME_IS_OVER), worker.tools, seconds)
+        outcome = performing.crashed(task, Crash(ended="shutdown"), worker.tools, seconds)
         worker.tell(events.Performed(task, outcome))
         member.execution.stop()
         try:

@@ -156,11 +156,13 @@ class Failing:
         error: str = "no",
         body: bytes | None = None,
         by_queue: bool = False,
+        quarantined: str = "",
     ) -> None:
         body = body if body is not None else f'{{"class":"{job}","args":{args}}}'.encode()
         record = ErrorRecord(exception, error, ("shop/jobs.py:7:in 'perform'",))
         entry = failed_entry.encode(
-            Failure(_payload(body), body, queue, self.id, record, self._broker.now(), self._broker.now())
+            Failure(_payload(body), body, queue, self.id, record, self._broker.now(), self._broker.now()),
+            quarantined=quarantined,
         )
         self._broker.push(queue, [body])
         [held] = self._broker.reserve(self.id, [queue], self._tokens.next()).jobs

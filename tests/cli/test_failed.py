@@ -96,6 +96,7 @@ def test_list_as_json(shop: Shop, failing: Failing) -> None:
         "error": "no",
         "backtrace": ["shop/jobs.py:7:in 'perform'"],
         "worker": "host:1:*",
+        "quarantined": None,
         "retried_at": None,
         "requeueable": True,
         "why_not": None,
@@ -158,6 +159,17 @@ def test_show_hides_secret_arguments(shop: Shop, failing: Failing) -> None:
         said = shop.run("failed", "show", "0", *output).output
         assert "[secret]" in said
         assert "hunter2" not in said
+
+
+def test_a_quarantined_one_is_marked(shop: Shop, failing: Failing) -> None:
+    failing.fail(error="Child process received unhandled signal", quarantined="it killed its process 4 times")
+    [line] = shop.run("failed").stdout.splitlines()
+    assert line.endswith("quarantined")
+    facts = dict(line.split("\t") for line in shop.run("failed", "show", "0").stdout.splitlines())
+    assert facts["quarantined"] == "it killed its process 4 times; performed as it is, it may do so again"
+    assert facts["error"].endswith("(quarantined: it killed its process 4 times)")
+    said = json.loads(shop.run("failed", "show", "0", "--json").stdout)
+    assert said["quarantined"] == "it killed its process 4 times"
 
 
 def test_show_of_some_that_are_not_there(shop: Shop, failing: Failing) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from taskq import plugins
 from taskq.app import TaskQ
-from taskq.failure_handler import Fail, Failure, FailureHandler
+from taskq.failure_handler import Fail, Failure, FailureHandler, Quarantine, Retry
 from taskq.records import Crash, ErrorRecord, Payload
 from taskq.registry import Registry
 from taskq.testing.contract import FailureHandlerContract
@@ -37,6 +39,23 @@ class TestFailedListPerQueue(FailureHandlerContract):
     @pytest.mark.parametrize("cause", CAUSES)
     def test_decide_is_the_failed_list_of_the_queue(self, cause: ErrorRecord | Crash) -> None:
         assert FailedListPerQueue().decide(failure(cause)) == Fail(by_queue=True)
+
+
+class TestOnCrash:
+    """They leave it at what the job's `on_crash` says, where it says something."""
+
+    def of(self, on_crash: Retry | Quarantine) -> Failure:
+        return replace(failure(Crash(pid=1, signal=9)), on_crash=on_crash)
+
+    @pytest.mark.parametrize("handler", [FailedList(), FailedListPerQueue()])
+    def test_a_requeue_is_a_requeue(self, handler: FailureHandler) -> None:
+        again = Retry(front=True, body=b"{}")
+        assert handler.decide(self.of(again)) == again
+
+    def test_a_quarantine_lies_in_the_list_that_is_theirs(self) -> None:
+        poison = Quarantine("it killed its process 4 times")
+        assert FailedList().decide(self.of(poison)) == poison
+        assert FailedListPerQueue().decide(self.of(poison)) == replace(poison, by_queue=True)
 
 
 @pytest.mark.parametrize(("name", "made"), [("broker", FailedList), ("multi_queue", FailedListPerQueue)])

@@ -145,11 +145,17 @@ def failed_jobs(broker: Broker, queue: str | None = None) -> list[FailedJob]:
 
 
 def stranger(
-    broker: Broker, worker: str, *, process: ProcessIdentity = GONE, dead_after: float = 25.0, beat: float = 5.0
+    broker: Broker,
+    worker: str,
+    *,
+    process: ProcessIdentity = GONE,
+    dead_after: float = 25.0,
+    beat: float = 5.0,
+    requeues: Mapping[str, int] | None = None,
 ) -> Tokens:
     """Register another worker; the tokens of its calls."""
     tokens = Tokens()
-    assert broker.register(Registration(worker, process, dead_after, beat, tokens.process))
+    assert broker.register(Registration(worker, process, dead_after, beat, tokens.process, requeues or {}))
     return tokens
 
 

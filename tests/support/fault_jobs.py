@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
+import itertools
 import os
 import resource
 import signal
 import subprocess
 import sys
 import time
+from collections import deque
 
 import taskq
-from taskq.errors import TermException
+from taskq.errors import JobTimeout, TermException
 from tests.support.journal import note
 
 
@@ -190,3 +193,50 @@ def spreads(number: int, to: str) -> None:
     note(journal(), "start", number)
     numbered.options(queue=to).enqueue(number + 1)
     note(journal(), "end", number)
+
+
+@taskq.job(queue="q", timeout=0.2)
+def limited(number: int, how: str) -> None:
+    """Goes over its time limit, and takes it somehow."""
+    note(journal(), "start", number)
+    match how:
+        case "lets go":
+            time.sleep(600)
+        case "cleans up":
+            try:
+                time.sleep(600)
+            except JobTimeout:
+                note(journal(), "end", number)
+                raise
+        case "returns":
+            try:
+                time.sleep(600)
+            except JobTimeout:
+                note(journal(), "end", number)
+        case "ignores":
+            while True:
+                try:
+                    time.sleep(600)
+                except JobTimeout:
+                    note(journal(), "heard", number)
+        case "spins":
+            while True:
+                time.sleep(0.001)
+        case "in C":
+            deque(itertools.repeat(None, 10**12), maxlen=0)
+        case "takes its own alarm":
+            signal.signal(signal.SIGALRM, signal.SIG_IGN)
+            time.sleep(600)
+        case _:
+            raise ValueError(how)
+
+
+@taskq.job(queue="q", timeout=0.2)
+async def limited_async(number: int) -> None:
+    """Waits for ever on its loop."""
+    note(journal(), "start", number)
+    try:
+        await asyncio.sleep(600)
+    except JobTimeout:
+        note(journal(), "end", number)
+        raise

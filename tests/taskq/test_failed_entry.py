@@ -53,6 +53,9 @@ def seconds(text: str) -> int:
     return calendar.timegm(time.strptime(text[:19], "%Y/%m/%d %H:%M:%S"))
 
 
+SHUTDOWN = "the worker was told to stop, and its time was over"
+
+
 class TestEncode:
     @pytest.mark.parametrize("number", ["07", "09", "12", "13", "28", "29"])
     def test_recorded_entries_of_exceptions_byte_for_byte(self, number: str) -> None:
@@ -109,12 +112,21 @@ class TestEncode:
             (Crash(signal=9), "Child process received unhandled signal SIGKILL (signal 9)"),
             (Crash(pid=7, signal=60), "Child process received unhandled signal pid 7 signal 60"),
             (Crash(), "Job still being processed"),
-            (Crash(reason="shutdown"), "Child process ended without finishing the job: shutdown"),
+            (
+                Crash(ended="shutdown"),
+                f"The worker's process ended without finishing the job: {SHUTDOWN}",
+            ),
+            (Crash(pid=7, ended="kill"), "Child process ended without finishing the job: USR1 asked for it"),
+            (
+                Crash(7, signal=9, ended="timeout", limit=2),
+                "The job went over its time limit of 2 s and did not end when told to; its process (pid 7) was killed",
+            ),
         ],
     )
     def test_ends_that_ruby_has_no_recording_of(self, crash: Crash, error: str) -> None:
         said = read(failed_entry.encode(failure(cause=crash)))
-        assert (said.exception, said.error, said.backtrace) == ("Resque::DirtyExit", error, ())
+        exception = "taskq.errors.JobTimeout" if crash.ended == "timeout" else "Resque::DirtyExit"
+        assert (said.exception, said.error, said.backtrace) == (exception, error, ())
 
     def test_a_lost_worker_with_a_payload_that_cannot_be_read(self) -> None:
         said = read(failed_entry.encode(failure(b"\0", Crash(worker_lost=True, last_heartbeat=1.0))))
@@ -156,15 +168,18 @@ class TestEncode:
         assert said.payload is None
         assert said.why_not.startswith("The payload")
 
-    def test_a_note_is_said_behind_the_message(self) -> None:
-        entry = failed_entry.encode(failure(), note="quarantined: killed 3 workers")
+    def test_a_quarantine_is_said_behind_the_message_and_as_a_key(self) -> None:
+        entry = failed_entry.encode(failure(), quarantined="killed 3 workers")
         assert read(entry).error == "no (quarantined: killed 3 workers)"
+        assert read(entry).quarantined == "killed 3 workers"
+        assert list(json.loads(entry))[-2:] == ["queue", "quarantined"]
+        assert read(failed_entry.mark_retried(entry, 1_800_000_005.0)).quarantined == "killed 3 workers"
 
     def test_surrogates_and_control_characters_make_valid_text(self) -> None:
         cause = ErrorRecord("Bo\ud800om", "\ud83d \0\x07\x1b[31m é\udfff", ("a\udc80.py:1:in 'x\0'",))
-        entry = failed_entry.encode(failure(cause=cause, worker="w\ud800", queue="q\ud800"), note="\ud800")
+        entry = failed_entry.encode(failure(cause=cause, worker="w\ud800", queue="q\ud800"), quarantined="\ud800")
         said = read(entry)
-        assert said.error == "\\ud83d \0\x07\x1b[31m é\\udfff (\\ud800)"
+        assert said.error == "\\ud83d \0\x07\x1b[31m é\\udfff (quarantined: \\ud800)"
         assert (said.exception, said.worker, said.job_queue) == ("Bo\\ud800om", "w\\ud800", "q\\ud800")
         assert said.backtrace == ("a\\udc80.py:1:in 'x\0'",)
 
@@ -190,11 +205,11 @@ class TestCut:
     def test_then_the_message(self, letter: str) -> None:
         frames = tuple(f"/app/deep.py:{n}:in 'down'" for n in range(50))
         message = "the beginning " + letter * 20_000_000 + " the end"
-        entry = failed_entry.encode(failure(cause=ErrorRecord("Boom", message, frames)), note="why")
+        entry = failed_entry.encode(failure(cause=ErrorRecord("Boom", message, frames)), quarantined="why")
         said = read(entry)
         assert failed_entry.MAX_ENTRY * 0.8 < self.size(entry) <= failed_entry.MAX_ENTRY
         assert said.error.startswith("the beginning ")
-        assert said.error.endswith(" the end (why)")
+        assert said.error.endswith(" the end (quarantined: why)")
         assert re.search(r" \[\.\.\. 19,\d{3},\d{3} characters cut \.\.\.\] ", said.error)
         assert said.backtrace == frames
 

@@ -48,6 +48,13 @@ def shop() -> Iterator[Shop]:
     made.app.close()
 
 
+def test_requeue_starts_the_count_of_crashes_anew(shop: Shop) -> None:
+    shop.fail("a", b'{"class":"Job","args":[1.50],"id":7,"taskq:crashes":4}')
+    shop.fail("a", b'{"class":"Job","taskq:crashes":4}')
+    assert shop.app.failures.requeue_all() == 2
+    assert shop.waiting("a") == ['{"class":"Job","args":[1.50],"id":7}', '{"class":"Job","args":[]}']
+
+
 def numbers(failed: Iterator[failed_entry.FailedJob] | list[failed_entry.FailedJob]) -> list[object]:
     return [each.payload.args[0] if each.payload is not None else None for each in failed]
 

@@ -12,6 +12,7 @@ from taskq.definition import of_class
 from taskq.errors import DuplicateJob, JobDefinitionError, NotAJob, UnknownOption, WrongCall
 from taskq.hook import Hook
 from taskq.jobs import Job, definition_of, job
+from taskq.on_crash import Requeue
 from taskq.registry import DEFAULT, Registry
 
 
@@ -299,7 +300,8 @@ def test_a_class_of_c_without_signature_can_be_made() -> None:
     class Counted(int):
         def perform(self, to: str) -> None: ...
 
-    assert of_class(Counted, name=None, aliases=(), queue=None, secret=(), options={}).name == "Counted"
+    said = of_class(Counted, name=None, aliases=(), queue=None, secret=(), on_crash=None, timeout=None, options={})
+    assert said.name == "Counted"
 
 
 def test_the_same_source_may_be_executed_again(registry: Registry) -> None:
@@ -312,3 +314,49 @@ def test_the_same_source_may_be_executed_again(registry: Registry) -> None:
     first, second = define(), define()
     assert first is not second
     assert registry.names() == ("send",)
+
+
+class TestOnCrash:
+    @pytest.mark.parametrize(("said", "times"), [("fail", 0), ("requeue", 3), (Requeue(times=5), 5), (None, None)])
+    def test_is_how_often_the_job_is_requeued(self, said: Any, times: int | None, registry: Registry) -> None:
+        @job(registry=registry, on_crash=said)
+        def charge() -> None: ...
+
+        assert charge.definition.on_crash == times
+
+    def test_of_a_class_is_said_in_its_decorator_too(self, registry: Registry) -> None:
+        @job(registry=registry, on_crash="requeue", timeout=30)
+        class Charge:
+            @staticmethod
+            def perform() -> None: ...
+
+        definition = definition_of(Charge)
+        assert (definition.on_crash, definition.timeout) == (3, 30.0)
+
+    def test_that_is_none_is_refused_where_the_job_is_defined(self, registry: Registry) -> None:
+        with pytest.raises(JobDefinitionError) as raised:
+
+            @job(registry=registry, on_crash="again")  # type: ignore[call-overload,untyped-decorator]  # what is tested
+            def charge() -> None: ...
+
+        assert str(raised.value).endswith(
+            'charge: on_crash is "fail", "requeue" or taskq.Requeue(times=...), not \'again\'.'
+        )
+        assert registry.names() == ()
+
+
+class TestTimeout:
+    def test_is_seconds(self, registry: Registry) -> None:
+        @job(registry=registry, timeout=2)
+        def charge() -> None: ...
+
+        assert charge.definition.timeout == 2.0
+
+    @pytest.mark.parametrize("said", [0, -1, "30", True, float("nan"), float("inf")])
+    def test_that_is_none_is_refused_where_the_job_is_defined(self, said: Any, registry: Registry) -> None:
+        with pytest.raises(
+            JobDefinitionError, match="charge: timeout is a number of seconds above 0, or None for none"
+        ):
+
+            @job(registry=registry, timeout=said)
+            def charge() -> None: ...

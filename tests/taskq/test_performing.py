@@ -10,12 +10,17 @@ from typing import Any
 
 import pytest
 
+import taskq
 from taskq.errors import DirtyExit, DontPerform, InvalidPayload, TermException, UnknownJob
 from taskq.failure_handler import Decision, Discard, Fail, Failure, FailureHandler, Quarantine, Retry
 from taskq.hook import Hook, PerformContext
+from taskq.on_crash import Requeue
 from taskq.outcome import Crashed, Done, Failed
 from taskq.performing import crashed, decide, describe, perform, perform_inline, prepare
-from taskq.records import Crash, ErrorRecord, Payload
+from taskq.records import Crash, Ended, ErrorRecord, Payload
+from taskq.registry import Registry
+from taskq.worker.threads import Asked
+from taskq_failed import FailedList
 from taskq_json import JSONSerializer
 from taskq_msgpack import MsgpackSerializer
 from tests.support.bench import held, payload, task_of, tools_of
@@ -559,6 +564,130 @@ class TestCrashed:
         tools = tools_of()
         outcome = crashed(prepare(held(b"[]"), tools), Crash(worker_lost=True), tools, 0.0)
         assert outcome.decision == Fail()
+
+    def test_of_one_that_is_requeued_says_so_and_counts(self) -> None:
+        tools = tools_of(note, on_crash="requeue")
+        task = task_of(tools, "note", 1)
+        crash = Crash(pid=1, signal=9)
+        requeued = Retry(front=True, body=b'{"class":"note","args":[1],"taskq:crashes":1}')
+        assert crashed(task, crash, tools, 0.0).decision == requeued
+
+    def test_of_one_that_killed_too_many_is_quarantined(self) -> None:
+        tools = tools_of(note, on_crash=Requeue(times=1))
+        task = prepare(held(b'{"class":"note","args":[1],"taskq:crashes":1}'), tools)
+        assert crashed(task, Crash(pid=1, signal=9), tools, 0.0).decision == Quarantine("it killed its process 2 times")
+
+    def test_of_one_that_does_not_say_is_as_the_worker_says(self) -> None:
+        tools = tools_of(note)
+        tools.on_crash = 3
+        assert isinstance(crashed(task_of(tools, "note", 1), Crash(signal=9), tools, 0.0).decision, Retry)
+        tools = tools_of(note, on_crash="fail")
+        tools.on_crash = 3
+        assert crashed(task_of(tools, "note", 1), Crash(signal=9), tools, 0.0).decision == Fail()
+
+    @pytest.mark.parametrize("ended", ["kill", "timeout"])
+    def test_by_an_operator_or_its_own_limit_is_a_failure_and_no_crash_to_repeat(self, ended: Ended) -> None:
+        tools = tools_of(note, on_crash="requeue")
+        assert crashed(task_of(tools, "note", 1), Crash(signal=9, ended=ended), tools, 0.0).decision == Fail()
+
+    def test_by_a_stopping_worker_goes_back_as_it_came(self) -> None:
+        tools = tools_of(note, on_crash="requeue")
+        crash = Crash(signal=9, ended="shutdown")
+        assert crashed(task_of(tools, "note", 1), crash, tools, 0.0).decision == Retry(front=True)
+
+    @pytest.mark.parametrize("answer", [Fail(), Discard("old"), Retry()])
+    def test_what_a_handler_decides_wins_over_on_crash_which_it_can_see(self, answer: Decision) -> None:
+        handler = Handler(answer)
+        tools = tools_of(note, handlers=[handler, FailedList()], on_crash="requeue")
+        task = prepare(held(b'{"class":"note","args":[1],"taskq:crashes":1}'), tools)
+        assert crashed(task, Crash(signal=9), tools, 0.0).decision == answer
+        (failure,) = handler.asked
+        assert failure.on_crash == Retry(front=True, body=b'{"class":"note","args":[1],"taskq:crashes":2}')
+        assert failure.attempts == 2
+
+    def test_where_all_handlers_pass_it_is_as_on_crash_says(self) -> None:
+        tools = tools_of(note, handlers=[Handler(None)], on_crash="requeue")
+        assert isinstance(crashed(task_of(tools, "note", 1), Crash(signal=9), tools, 0.0).decision, Retry)
+
+    def test_who_does_not_know_the_job_leaves_it_at_what_its_worker_said(self) -> None:
+        handler = Handler(Discard("not mine"))
+        tools = tools_of(handlers=[handler])
+        task = task_of(tools, "note", 1)
+        crash = Crash(worker_lost=True)
+        assert isinstance(crashed(task, crash, tools, 0.0, requeues={"note": 2}).decision, Retry)
+        assert crashed(task, crash, tools, 0.0, requeues={"other": 2}).decision == Fail()
+        assert handler.asked == []
+
+    def test_what_its_worker_said_wins_over_what_the_finder_would_do(self) -> None:
+        tools = tools_of(note, on_crash="requeue")
+        task = task_of(tools, "note", 1)
+        assert crashed(task, Crash(worker_lost=True), tools, 0.0, requeues={}).decision == Fail()
+
+
+class TestToldToEnd:
+    """A job that is interrupted because its worker ends."""
+
+    def test_goes_back_as_it_came_where_it_is_requeued_on_a_crash(self) -> None:
+        def interrupted() -> None:
+            raise TermException("SIGTERM")
+
+        outcome = outcome_of(interrupted, on_crash="requeue")
+        assert isinstance(outcome, Failed)
+        assert outcome.decision == Retry(front=True)
+        assert error_of(interrupted).type == "Resque::TermException"
+
+    def test_fails_where_somebody_asked_for_the_end_of_this_one_alone(self) -> None:
+        def interrupted() -> None:
+            raise Asked
+
+        outcome = outcome_of(interrupted, on_crash="requeue")
+        assert isinstance(outcome, Failed)
+        assert outcome.decision == Fail()
+
+    def test_fails_where_it_is_not(self) -> None:
+        def interrupted() -> None:
+            raise TermException("SIGTERM")
+
+        outcome = outcome_of(interrupted)
+        assert isinstance(outcome, Failed)
+        assert outcome.decision == Fail()
+
+    @pytest.mark.parametrize("how", ["in place of it", "from it", "in a group"])
+    def test_is_told_by_what_it_raises_while_it_cleans_up_too(self, how: str) -> None:
+        def interrupted() -> None:
+            try:
+                raise TermException("SIGTERM")
+            except TermException as told:
+                if how == "in a group":
+                    raise BaseExceptionGroup("tasks", [ValueError(1), told]) from None
+                if how == "from it":
+                    raise ConnectionError("the database is gone") from told
+                raise ConnectionError("the database is gone") from None
+
+        outcome = outcome_of(interrupted, on_crash="requeue")
+        assert isinstance(outcome, Failed)
+        assert outcome.decision == Retry(front=True)
+
+    def test_an_ordinary_exception_is_none_of_that(self) -> None:
+        outcome = outcome_of(fails, on_crash="requeue")
+        assert isinstance(outcome, Failed)
+        assert outcome.decision == Fail()
+
+
+class TestRequeues:
+    def test_are_the_jobs_that_are_requeued_by_every_name_and_how_often(self) -> None:
+        registry = Registry()
+        taskq.job(registry=registry, name="Charge", aliases=["Bill"], on_crash=Requeue(times=5))(note)
+        taskq.job(registry=registry, on_crash="fail")(fails)
+        taskq.job(registry=registry)(lambda_job)
+        tools = tools_of()
+        tools.registry = registry
+        assert tools.requeues() == {"Charge": 5, "Bill": 5}
+        tools.on_crash = 3
+        assert tools.requeues() == {"Charge": 5, "Bill": 5, "lambda_job": 3}
+
+
+def lambda_job() -> None: ...
 
 
 class Handler(FailureHandler):

@@ -11,7 +11,9 @@ def defined(name: str, *aliases: str, target: str = "", source: str = "") -> Job
     def perform() -> None: ...
 
     perform.__module__, _, perform.__qualname__ = (target or f"shop.jobs:{name}").partition(":")
-    made = of_function(perform, name=name, aliases=aliases, queue=None, secret=(), options={})
+    made = of_function(
+        perform, name=name, aliases=aliases, queue=None, secret=(), on_crash=None, timeout=None, options={}
+    )
     return JobDefinition(
         name=made.name,
         aliases=made.aliases,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import time
@@ -91,8 +92,8 @@ class TestWatch:
         child = children.make(says(DONE, then=lives))
         assert children.watch(child) == Done(0.5)
         assert not child.dead
-        children.kill(child, "the test is over")
-        assert ends(children, child).reason == "the test is over"
+        children.kill(child, "shutdown")
+        assert ends(children, child).ended == "shutdown"
 
     def test_what_it_said_last_counts_though_it_is_dead(self, bench: Bench) -> None:
         children = Watched(bench)
@@ -111,7 +112,7 @@ class TestWatch:
     def test_other_words_are_none(self, bench: Bench, words: bytes) -> None:
         children = Watched(bench)
         crash = ends(children, child := children.make(says(words)))
-        assert crash == Crash(pid=child.pid, signal=None, status=0, reason="")
+        assert crash == Crash(pid=child.pid, signal=None, status=0, ended="")
 
     def test_how_it_died(self, bench: Bench) -> None:
         children = Watched(bench)
@@ -150,11 +151,11 @@ class TestWatch:
             calls.append(bench.broker.workers()[0].heartbeat)
             bench.clock.passes(1.0)
             if len(calls) == 3:
-                children.kill(child, "enough")
+                children.kill(child, "timeout")
 
         children = Watched(bench, beside)
         child = children.make(lives)
-        assert ends(children, child).reason == "enough"
+        assert ends(children, child).ended == "timeout"
         first, second, third, *_ = calls  # it takes a moment to die
         assert first is not None
         assert (second, third) == (first + 1.0, first + 2.0)
@@ -182,9 +183,7 @@ class TestEnding:
         child = children.make(starts_another)
         wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
         signal.raise_signal(signal.SIGUSR1)
-        assert ends(children, child) == Crash(
-            pid=child.pid, signal=signal.SIGKILL, status=None, reason="USR1 asked for it"
-        )
+        assert ends(children, child) == Crash(pid=child.pid, signal=signal.SIGKILL, status=None, ended="kill")
         wait_until(lambda: not is_alive(int((tmp_path / "pid").read_text())))
         assert bench.told.of(events.ChildEnding) == [events.ChildEnding(child.pid, signal.SIGKILL)]
 
@@ -194,7 +193,7 @@ class TestEnding:
             children = Watched(bench)
             child = children.make(lives)
             signal.raise_signal(signal.SIGTERM)
-            assert ends(children, child).reason == "the worker was told to stop, and its time was over"
+            assert ends(children, child).ended == "shutdown"
 
     def test_term_child_warns_then_hands_term_on_then_kills(self) -> None:
         def ignores(pipe: int) -> None:
@@ -214,12 +213,12 @@ class TestEnding:
                 events.ChildEnding(child.pid, signal.SIGKILL, after_term=True),
             ]
 
-    def test_a_reason_is_kept_and_told_once(self, bench: Bench) -> None:
+    def test_what_ended_it_is_kept_and_told_once(self, bench: Bench) -> None:
         children = Watched(bench)
         child = children.make(lives)
-        children.kill(child, "first")
-        children.kill(child, "second")
-        assert ends(children, child).reason == "first"
+        children.kill(child, "kill")
+        children.kill(child, "timeout")
+        assert ends(children, child).ended == "kill"
         assert len(bench.told.of(events.ChildEnding)) == 1
 
 
@@ -231,3 +230,35 @@ def test_between_jobs_the_dead_are_buried_and_the_living_are_not(bench: Bench) -
     assert (dead.dead, living.dead) == (True, False)
     children.kill(living, "")
     ends(children, living)
+
+
+class TestLimit:
+    def test_one_that_goes_on_after_its_time_and_the_grace_is_killed_and_says_why(self, bench: Bench) -> None:
+        children = Watched(bench)
+        child = children.make(lives)
+        child.limit(0.02, 0.03)
+        assert ends(children, child) == Crash(
+            pid=child.pid, signal=signal.SIGKILL, status=None, ended="timeout", limit=0.02
+        )
+        assert bench.told.of(events.ChildEnding) == [events.ChildEnding(child.pid, signal.SIGKILL)]
+
+    def test_begins_when_a_child_has_its_job(self, bench: Bench) -> None:
+        children = Watched(bench)
+        child = children.make(lives)
+        child.taken = False
+        child.limit(5.0, 1.0)
+        assert child.kill_at == math.inf
+        child.taken = True
+        child.limit(5.0, 1.0)
+        assert 5.0 < child.kill_at - time.monotonic() <= 6.0
+        children.kill(child, "kill")
+        ends(children, child)
+
+    def test_is_over_with_the_job_for_what_is_flushed_after_it(self, bench: Bench) -> None:
+        children = Watched(bench)
+        child = children.make(says(DONE, then=lives))
+        child.limit(0.5, 0.5)
+        assert children.watch(child) == Done(0.5)
+        assert child.kill_at == math.inf
+        children.kill(child, "kill")
+        ends(children, child)

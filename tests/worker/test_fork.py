@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
@@ -14,11 +16,13 @@ from typing import Any, Self
 import pytest
 
 from taskq import events
+from taskq.errors import JobTimeout
+from taskq.failure_handler import Fail
 from taskq.hook import Hook, PerformContext
 from taskq.outcome import Crashed, Done, Failed, NotBegun, Outcome
 from taskq.worker.control import Manners
 from taskq.worker.fork import Fork
-from tests.support.bench import Bench, task_of
+from tests.support.bench import Bench, registry_of, task_of
 from tests.support.workers import is_alive, wait_until
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -32,9 +36,12 @@ class Forking(Bench):
         *written: Callable[..., object],
         hooks: tuple[object, ...] = (),
         manners: Manners | None = None,
+        timeout: float | None = None,
         **more: Any,
     ) -> None:
         super().__init__(*written, hooks=hooks, manners=manners or Manners(), beat=0.05, tell=self._told_of)
+        if timeout is not None:
+            self.tools.registry = registry_of(*written, timeout=timeout)
         self.on_forked: Callable[[int], object] = lambda pid: None
         self.fork = Fork(self.tools, self.seat, self.hand, self.control, self.worker.tell, **more)
 
@@ -373,3 +380,41 @@ class TestSignals:
             outcome = bench.perform()
             assert isinstance(outcome, Failed)
             assert outcome.error.type == "Resque::TermException"
+
+
+class TestTimeLimits:
+    """The child is told, and what it says of that is an outcome as any other; else it is killed."""
+
+    @pytest.mark.parametrize("standing_by", [False, True])
+    def test_a_job_over_its_limit_is_told(self, standing_by: bool, notes: Path) -> None:
+        def job() -> None:
+            try:
+                time.sleep(600)
+            except JobTimeout:
+                note(notes, "told")
+                raise
+
+        with Forking(job, timeout=0.05) as bench:
+            if standing_by:
+                bench.standby()
+            outcome = bench.perform()
+            assert isinstance(outcome, Failed)
+            assert (outcome.error.type, outcome.error.message) == (
+                "taskq.errors.JobTimeout",
+                "The job went over its time limit of 0.05 s.",
+            )
+            assert lines(notes) == ["told"]
+
+    @pytest.mark.parametrize("standing_by", [False, True])
+    def test_one_that_does_not_heed_it_is_killed_and_fails_saying_so(self, standing_by: bool) -> None:
+        def job() -> None:
+            while True:
+                with contextlib.suppress(JobTimeout):
+                    time.sleep(600)
+
+        with Forking(job, timeout=0.05, manners=Manners(timeout_grace=0.1)) as bench:
+            if standing_by:
+                bench.standby()
+            outcome = bench.perform()
+            assert isinstance(outcome, Crashed)
+            assert (outcome.crash.ended, outcome.crash.limit, outcome.decision) == ("timeout", 0.05, Fail())

@@ -15,11 +15,13 @@ from taskq import events
 from taskq.errors import BrokerUnavailable
 from taskq.failure_handler import Decision, Fail, Failure, FailureHandler, Retry
 from taskq.hook import Settled
+from taskq.on_crash import OnCrash
 from taskq.records import Crash, ProcessIdentity, Tokens
 from taskq.worker import lookout as lookouts
 from taskq.worker.lookout import Lookout
 from taskq.worker.outage import Outage
 from taskq.worker.waiting import readable
+from taskq_failed import FailedList
 from tests.support.bench import GONE, Bench, Clock, CutBroker, Told, failed_jobs, payload, stranger, tools_of
 
 BEAT = 5.0
@@ -39,7 +41,7 @@ class Decides(FailureHandler):
 class Watch:
     """A lookout whose clock, and the broker's, pass together."""
 
-    def __init__(self, *written: object, handler: FailureHandler | None = None) -> None:
+    def __init__(self, *written: object, handler: FailureHandler | None = None, on_crash: OnCrash = "fail") -> None:
         from taskq.worker.identity import this_process
 
         self.clock = Clock()
@@ -48,7 +50,7 @@ class Watch:
         self.process = this_process()
         self.outage = Outage(self.told, clock=self.clock)
         self.handler = Decides(Fail()) if handler is None else handler
-        tools = tools_of(*written, handlers=[self.handler], now=self.broker.now)
+        tools = tools_of(*written, handlers=[self.handler], now=self.broker.now, on_crash=on_crash)
         self.lookout = Lookout(self.broker, tools, self.process, self.outage, self.told, beat=BEAT, clock=self.clock)
 
     def passes(self, seconds: float) -> None:
@@ -301,6 +303,41 @@ class TestWhatTheyLeft:
         assert list(watch.broker.peek("jobs", 0, 9)) == [payload("job", 1), payload("job", 2)]
         assert watch.broker.failure_count() == 0
         assert watch.told.of(events.Recovered)[0].became == "retried"
+
+    @pytest.mark.parametrize("known", [True, False], ids=["known here", "not known here"])
+    def test_goes_back_to_the_front_and_is_counted_where_its_worker_said_so(self, known: bool) -> None:
+        """By any finder, of another application too."""
+        watch = Watch(*([job] if known else []), handler=FailedList())
+        tokens = stranger(watch.broker, "far:1:jobs", dead_after=25.0, requeues={"job": 2})
+        takes(watch, "far:1:jobs", tokens, 1, 2)
+        watch.look()
+        watch.passes(30.0)
+        watch.look()
+        counted = b'{"class":"job","args":[1],"taskq:crashes":1}'
+        assert list(watch.broker.peek("jobs", 0, 9)) == [counted, payload("job", 2)]
+        assert watch.broker.failure_count() == 0
+        assert watch.told.of(events.Recovered)[0].became == "retried"
+
+    def test_is_quarantined_where_it_killed_too_many(self) -> None:
+        watch = Watch(handler=FailedList())
+        tokens = stranger(watch.broker, "far:1:jobs", dead_after=25.0, requeues={"job": 2})
+        watch.broker.push("jobs", [b'{"class":"job","args":[1],"taskq:crashes":2}'])
+        watch.broker.reserve("far:1:jobs", ["jobs"], tokens.next())
+        watch.look()
+        watch.passes(30.0)
+        watch.look()
+        [failed] = failed_jobs(watch.broker)
+        assert failed.quarantined == "it killed its process 3 times"
+        assert watch.broker.size("jobs") == 0
+
+    def test_is_failed_where_only_the_finder_would_requeue_it(self) -> None:
+        watch = Watch(job, handler=FailedList(), on_crash="requeue")
+        tokens = stranger(watch.broker, "far:1:jobs", dead_after=25.0)
+        takes(watch, "far:1:jobs", tokens, 1)
+        watch.look()
+        watch.passes(30.0)
+        watch.look()
+        assert [failed.body for failed in failed_jobs(watch.broker)] == [payload("job", 1)]
 
     def test_goes_into_its_queues_own_list_where_a_handler_says_so(self) -> None:
         watch = Watch(job, handler=Decides(Fail(by_queue=True)))

@@ -11,7 +11,7 @@ import pytest
 
 from taskq import events
 from taskq.errors import ConfigurationError, Problem
-from taskq.failure_handler import Discard, Fail, Retry
+from taskq.failure_handler import Discard, Fail, Quarantine, Retry
 from taskq.hook import Settled
 from taskq.outcome import Crashed, Done, Failed, NotBegun
 from taskq.performing import Task, Tools, prepare
@@ -346,3 +346,21 @@ def test_decisions_need_no_line_of_their_own_at_verbose(tools: Tools) -> None:
         lines_of(VERBOSE, events.Performed(ok, Failed(error, decision, 0.1))) for decision in (Retry(), Discard("x"))
     ]
     assert lines == [["*** (Job{jobs} | Ok | []) failed: #<Boom: no>"]] * 2
+
+
+def test_a_quarantine_is_said_even_where_little_is(tools: Tools) -> None:
+    poison = task(tools, "Bad", 2)
+    settled = Settled(poison.reservation, "failed", Crash(pid=7, signal=9), Quarantine("it killed its process 4 times"))
+    assert lines_of(QUIET, events.SettledJob(poison, settled)) == [
+        "*** (Job{jobs} | Bad | [2]) is quarantined in the failed list: it killed its process 4 times."
+    ]
+
+
+def test_one_killed_for_its_time_limit_is_said_to_be(tools: Tools) -> None:
+    late = task(tools, "Long", 5)
+    crash = Crash(pid=7, signal=9, ended="timeout", limit=30.0)
+    [line] = lines_of(VERBOSE, events.Performed(late, Crashed(crash, Fail(), 35.0)))
+    assert line == (
+        "*** (Job{jobs} | Long | [5]) failed: #<taskq.errors.JobTimeout: The job went over its time limit of 30 s "
+        "and did not end when told to; its process (pid 7) was killed>"
+    )

@@ -58,6 +58,15 @@ class TestRegister:
             assert (info.registration.dead_after, info.registration.beat) == (25.0, 5.0)
             assert info.registration.process == bench.process
 
+    def test_names_the_jobs_that_are_requeued_when_this_worker_dies_with_them(self) -> None:
+        with Bench() as bench:
+            said = {"Charge": 5}
+            bench.seat._requeues = lambda: said
+            bench.seat.register()
+            [info] = bench.broker.workers()
+            assert info.registration is not None
+            assert info.registration.requeues == {"Charge": 5}
+
     def test_takes_the_next_id_where_one_belongs_to_somebody_else_dead_or_alive(self) -> None:
         """Containers share host names and pid 1."""
         with Bench() as bench:

@@ -7,6 +7,7 @@ import dataclasses
 import logging
 from collections.abc import Sequence
 from functools import partial
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -16,7 +17,7 @@ from taskq import envelope
 from taskq.errors import InvalidPayload
 from taskq.failure_handler import Decision, Discard, Fail, Failure, FailureHandler, Quarantine, Retry
 from taskq.performing import decide
-from taskq.records import Crash, ErrorRecord, Payload
+from taskq.records import Crash, Ended, ErrorRecord, Payload
 from taskq.testing.contract.alongside import PATIENCE, in_child, side_by_side, within
 from taskq.testing.contract.unhurried import UNHURRIED
 
@@ -45,7 +46,8 @@ _FAILURES = {
     "an exception at a later attempt": _failure(_ERROR, attempts=1_000),
     "killed by a signal": _failure(Crash(pid=17, signal=9)),
     "an exit status": _failure(Crash(pid=17, status=3)),
-    "ended by taskq": _failure(Crash(pid=17, signal=9, reason="asked for by USR1")),
+    "over its time limit": _failure(Crash(pid=17, signal=9, ended="timeout", limit=30.0)),
+    "ended by taskq": _failure(Crash(pid=17, signal=9, ended="kill")),
     "a lost worker": _failure(Crash(worker_lost=True, last_heartbeat=1_799_999_990.0)),
     "a lost worker that never beat": _failure(Crash(worker_lost=True)),
     "nothing known": _failure(Crash()),
@@ -73,7 +75,8 @@ _CAUSES = st.builds(
     status=st.none() | st.integers(0, 255),
     worker_lost=st.booleans(),
     last_heartbeat=st.none() | st.floats(0, 2**32),
-    reason=st.text(),
+    ended=st.sampled_from(get_args(Ended)),
+    limit=st.none() | st.floats(0, 2**32),
 )
 _ANY = st.builds(
     Failure,
