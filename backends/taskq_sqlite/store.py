@@ -61,6 +61,7 @@ class Store:
         self._lock = threading.RLock()
         self._gate = Gate(f"{path}-taskq")
         self._connection: sqlite3.Connection | None = None
+        self._closing: weakref.finalize[[], Store] | None = None  # closes what nobody closed, at the end at the latest
         self._identity: tuple[int, int] | None = None
         self._waits_for_disk = False  # what PRAGMA synchronous says
         self._owes_since: float | None = None  # the first commit that the disk was not waited for, monotonic
@@ -204,6 +205,8 @@ class Store:
 
     def _close(self) -> None:
         connection, self._connection = self._connection, None
+        if self._closing is not None:
+            self._closing.detach()
         if connection is not None:
             with contextlib.suppress(sqlite3.Error):
                 connection.close()
@@ -218,6 +221,7 @@ class Store:
                     advice="Fork elsewhere: what SQLite holds there cannot be let go of.",
                 )
             self._connection = self._open()
+            self._closing = weakref.finalize(self, self._connection.close)
         return self._connection
 
     def _open(self) -> sqlite3.Connection:
@@ -273,8 +277,12 @@ class Store:
         takes those of its parent for its own. To open another connection in the child is not enough.
         """
         self._lock.acquire()
-        if not self._writing:
-            self._close()
+        if self._writing:
+            return
+        if self._connection is not None and sys.version_info >= (3, 12):
+            # Soon somebody opens it again: the last to close need not copy the log back, which takes several syncs.
+            self._connection.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE)
+        self._close()
 
     def go_on(self) -> None:
         """After a fork, in the parent."""
@@ -285,6 +293,8 @@ class Store:
         self._lock = threading.RLock()
         self._owes_since = None  # that is the parent's
         if self._writing:  # the thread that forked was in a transaction itself: its signal's handler forked
+            if self._closing is not None:
+                self._closing.detach()
             _inherited.append((self._connection, self._gate))
             self._connection, self._gate = None, Gate(f"{self.path}-taskq")
             self._writing, self._torn = False, True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sqlite3
@@ -16,7 +17,7 @@ import pytest
 
 from taskq.errors import BrokerRefused
 from taskq.testing.contract.broker.holder import ONE, job
-from taskq_sqlite import SQLiteBroker
+from taskq_sqlite import SQLiteBroker, open_broker
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
 # Python 3.12 and later warn of a fork beside threads, which is what some of these are about.
@@ -165,3 +166,14 @@ def test_forks_of_several_threads_at_once(broker: SQLiteBroker) -> None:
     for thread in threads:
         thread.join()
     assert broker.size("q") == 30
+
+
+def test_what_nobody_closes_is_closed(path: Path) -> None:
+    """By the end of the process at the latest: the last one to close copies the log back and removes it."""
+    broker = open_broker(f"sqlite:///{path}")
+    broker.push("q", [ONE])
+    log = Path(f"{path}-wal")
+    assert log.exists()
+    del broker
+    gc.collect()
+    assert not log.exists()
