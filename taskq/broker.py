@@ -218,10 +218,21 @@ class Broker(Protocol):
         """
 
     @abstractmethod
-    def heartbeat(self, worker: str, process_token: str) -> bool:
+    def heartbeat(self, worker: str, process_token: str, *, speaks: bool = True) -> bool:
         """Write the time of the broker as this worker's heartbeat, and set the own clock by it.
 
+        `speaks` is False where another process of the same registration makes its other calls: a child that runs the
+        loop.
+
         False, and nothing written, where the worker is not registered under this process part: it was taken for dead.
+        """
+
+    @abstractmethod
+    def hear_out(self, worker: str) -> None:
+        """Return once all that the worker's processes sent which are dead by now has been heard; within seconds.
+
+        Asked by the process that registered it, when a child died that spoke for it. What that sent last, and what
+        nobody waits for, may still be on its way.
         """
 
     @abstractmethod

@@ -78,6 +78,8 @@ class Config:
             fresh interpreter. `threads=8` says two settings with one word: this one, and `at_once`.
         at_once: how many jobs one process performs at once, in threads; each is a worker of its own at the broker. 1
             where jobs are performed otherwise.
+        jobs_per_fork: how many jobs a child performs before the next one takes over.
+        recycle_at_mib: the resident mebibytes past which a child is replaced after its job; None for any.
         prefetch: how many jobs a worker may hold at once; 1 is strict.
         on_crash: what becomes of jobs that do not say when their process dies: the failed list, or their queue again.
         timeout_grace: what a job is given to end by itself once it went over its time limit, before it is killed.
@@ -119,6 +121,8 @@ class Config:
     verbose: int = 0
     execution: Literal["fork", "inline", "threads", "spawn"] = "fork"
     at_once: int = 1
+    jobs_per_fork: int = 1
+    recycle_at_mib: int | None = None
     prefetch: int = 1
     on_crash: Literal["fail", "requeue"] = "fail"
     timeout_grace: float = 5.0
@@ -464,6 +468,8 @@ _SETTINGS: Final[Mapping[str, _Setting]] = {
     "verbose": _Setting(_verbosity, variable=""),
     "execution": _Setting(_one_of("fork", "inline", "threads", "spawn"), option="--inline", variable=""),
     "at_once": _Setting(_whole(1, "", _AT_ONCE_MOST), variable=""),
+    "jobs_per_fork": _Setting(_whole(1, "of jobs, ")),
+    "recycle_at_mib": _Setting(_whole(1, "of mebibytes, ")),
     "prefetch": _Setting(_whole(1, "of jobs, ", most=1000)),
     "on_crash": _Setting(_one_of("fail", "requeue")),
     "timeout_grace": _Setting(_seconds(zero=False)),
@@ -737,6 +743,28 @@ def _check_weights(reading: _Reading) -> None:
         )
 
 
+def _check_children(reading: _Reading) -> None:
+    """Say which settings of children mean nothing where there are none, or each performs one job."""
+    values = reading.values
+    defaults = Config()
+    needless = [
+        name
+        for name in ("jobs_per_fork", "recycle_at_mib")
+        if values.get(name, getattr(defaults, name)) != getattr(defaults, name)
+    ]
+    if values.get("execution", defaults.execution) == "fork":
+        if values.get("jobs_per_fork", 1) == 1 and "recycle_at_mib" in needless:
+            reading.notices.append(
+                f"{reading.sources['recycle_at_mib']}: every child performs one job and is replaced then; "
+                "it means something with --jobs-per-fork."
+            )
+        return
+    for name in needless:
+        model = reading.sources.get("execution", DEFAULT)
+        reading.notices.append(f"{reading.sources[name]}: means nothing, for there is no child to replace ({model}).")
+        values[name] = getattr(defaults, name)
+
+
 def _completed(reading: _Reading) -> dict[str, Any]:
     """The values, with those that follow from others. Notes the problems that several make together."""
     values = reading.values
@@ -762,6 +790,7 @@ def _completed(reading: _Reading) -> dict[str, Any]:
             message = "says how many jobs threads or an event loop perform at once; write threads = 8 instead, say."
             reading.problems.append(Problem("at_once", reading.sources["at_once"], message))
         values["at_once"] = defaults.at_once  # a weaker place named a model with many
+    _check_children(reading)
     if values.get("interval") == 0 and "burst" not in values:
         values["burst"] = True
         reading.sources["burst"] = reading.sources["interval"]

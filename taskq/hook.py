@@ -154,10 +154,13 @@ class Hook:
         """Told once, in the worker, before it registers, with the id it will ask for. An exception ends the worker."""
 
     def before_fork(self, context: PerformContext) -> None:
-        """Told in the parent, before it forks a child for this job. An exception fails the job."""
+        """Told in the parent, before it forks a child for this job. An exception fails the job.
+
+        Where a child performs several (`--jobs-per-fork N`) nobody knows a job before the fork, and it is not told.
+        """
 
     def after_fork(self, context: PerformContext) -> None:
-        """Told in the child, before it performs. An exception fails the job."""
+        """Told in the child, before it performs the first of its jobs. An exception fails the job."""
 
     def before_pause(self, worker: str) -> None:
         """Told when a worker pauses."""

@@ -282,13 +282,17 @@ class MemoryBroker(Broker):
             self._seats[registration.worker] = _Seat(registration, started=now, heartbeat=now, last=first)
             return True
 
-    def heartbeat(self, worker: str, process_token: str) -> bool:
+    def heartbeat(self, worker: str, process_token: str, *, speaks: bool = True) -> bool:
         with self._held():
             seat = self._seat(worker, process_token)
             if seat is None:
                 return False
             seat.heartbeat = self.now()
             return True
+
+    def hear_out(self, worker: str) -> None:
+        with self._held():  # nothing is ever on its way
+            return
 
     def unregister(self, worker: str, process_token: str) -> bool:
         with self._held():

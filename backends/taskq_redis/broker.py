@@ -345,13 +345,14 @@ class RedisBroker(Broker):
             self._registered[worker] = registration, clients
         return bool(taken)
 
-    def heartbeat(self, worker: str, process_token: str) -> bool:
+    def heartbeat(self, worker: str, process_token: str, *, speaks: bool = True) -> bool:
         self._set_clock()
         self._wakeup.rest()
         registration, clients = self._registered.get(worker, (None, []))
         now_clients = self._links.identified() if registration else []
         news = b""
-        if registration is not None and registration.process_token == process_token and now_clients != clients:
+        mine = registration is not None and registration.process_token == process_token
+        if speaks and registration is not None and mine and now_clients != clients:
             news = record.dump_registration(registration, now_clients)
         keys = [
             self._keys.token(worker), self._members(worker), self._keys.heartbeats, self._keys.registration(worker)
@@ -360,6 +361,10 @@ class RedisBroker(Broker):
         if beaten and news and registration is not None:
             self._registered[worker] = registration, now_clients
         return bool(beaten)
+
+    def hear_out(self, worker: str) -> None:
+        said = self._read(b"GET", (self._keys.registration(worker), "string"))
+        self._wait_until_gone(record.read_clients(said), None)
 
     def unregister(self, worker: str, process_token: str) -> bool:
         keys = [*self._own_keys(worker), self._members(worker), self._keys.holders, self._keys.heartbeats]

@@ -336,10 +336,13 @@ class SQLiteBroker(Broker):
             db.execute(SQL["register"], (registration.worker, registration.process_token, said, now, now))
             return True
 
-    def heartbeat(self, worker: str, process_token: str) -> bool:
+    def heartbeat(self, worker: str, process_token: str, *, speaks: bool = True) -> bool:
         self._store.check_file()
         with self._store.writing(Durable.SOON) as db:
             return db.execute(SQL["heartbeat"], (self.now(), worker, process_token)).rowcount == 1
+
+    def hear_out(self, worker: str) -> None:
+        return  # what a process did not commit before it died never will be
 
     def unregister(self, worker: str, process_token: str) -> bool:
         with self._store.writing() as db:

@@ -61,6 +61,16 @@ __all__ = ["worker"]
 @click.option("--verbose", "-v", count=True, help="Say what happens to jobs; -vv: every step.  [VERBOSE, VVERBOSE]")
 @click.option("--inline", is_flag=True, help="Perform jobs in this process, not in a child each.  [FORK_PER_JOB=false]")
 @click.option("--spawn", is_flag=True, help="Perform jobs in a fresh interpreter each, without a fork.  [TASKQ_SPAWN]")
+@click.option(
+    "--jobs-per-fork",
+    metavar="N",
+    help="A child performs N jobs, then the next one takes over.  [TASKQ_JOBS_PER_FORK; 1]",
+)
+@click.option(
+    "--recycle-at-mib",
+    metavar="M",
+    help="With --jobs-per-fork: replace a child that has grown past M mebibytes.  [TASKQ_RECYCLE_AT_MIB]",
+)
 @click.option("--prefetch", metavar="N", help="Hold up to N jobs: faster, and less strict.  [TASKQ_PREFETCH; 1]")
 @click.option("--threads", metavar="N", help="Perform N jobs at once, in threads of this process.  [TASKQ_THREADS]")
 @click.option(

@@ -10,7 +10,7 @@ from taskq import events
 from taskq.app import TaskQ
 from taskq.config import Config
 from taskq.queue_lists import QueueList
-from taskq.records import ProcessIdentity
+from taskq.records import ProcessIdentity, Tokens
 from taskq.worker.control import Control, Instructions
 from taskq.worker.execution import Execution
 from taskq.worker.hand import Hand
@@ -19,6 +19,7 @@ from taskq.worker.lookout import Lookout, Watch
 from taskq.worker.loop import Worker
 from taskq.worker.orders import ORDERS
 from taskq.worker.outage import Outage
+from taskq.worker.relay import shared_tokens
 from taskq.worker.seat import Seat
 from taskq.worker.settle import Settling
 
@@ -73,6 +74,7 @@ class Process:
             requeues=self.app.tools.requeues,
             number=self.first + number,
             hidden=number >= _SHOWN_MOST,
+            tokens=shared_tokens() if config.jobs_per_fork > 1 else Tokens,
         )
 
     def hand(self, seat: Seat) -> Hand:

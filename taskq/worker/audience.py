@@ -30,11 +30,19 @@ class Audience:
         self._observers = tuple(observers)
         self._registered = registered
         self._moments: list[events.Tell] = []
+        self._child_tells: Callable[[events.Event], bool] = lambda _: False
 
     def __call__(self, event: events.Event) -> None:
         """Tell it."""
+        if self._child_tells(event):
+            return
         for listener in (self._report, *self._moments, *self._observers):
             listener(event)
+
+    def leave_to_child(self, tells: Callable[[events.Event], bool], hear: events.Tell) -> None:
+        """From now on pass over what a child tells, and have its parent hear the rest."""
+        self._child_tells = tells
+        self._observers = (*self._observers, hear)
 
     def of(self, worker: Callable[[], str]) -> events.Tell:
         """Who is told what one worker does, given what says its id."""

@@ -245,6 +245,11 @@ class Control:
         return self._deadline - self.manners.term_timeout
 
     @property
+    def kills_at_once(self) -> bool:
+        """Whether a job whose time is over is killed without an exception first, where both can be."""
+        return self.hurried or self.manners.grace == 0
+
+    @property
     def before_term(self) -> float:
         """The seconds that a child is given before TERM is handed to it."""
         return self.manners.pre_shutdown_timeout

@@ -50,6 +50,10 @@ class Hand:
         self._watched = False
         self._seen, self._seen_at = -1, 0.0
 
+    def lent(self, seat: Seat) -> Hand:
+        """An empty one for a forked child that has the worker's place on loan."""
+        return Hand(seat, most=self._most, clock=self._clock)
+
     @property
     def limit(self) -> int:
         """How many jobs to take now."""

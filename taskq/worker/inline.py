@@ -29,11 +29,15 @@ _AGAIN: Final = 0.02  # seconds to the next try to interrupt a job, where taskq'
 
 
 class Inline:
-    """The execution model `inline`."""
+    """The execution model `inline`.
+
+    Attributes:
+        tools: what performing needs.
+    """
 
     def __init__(self, tools: Tools, seat: Seat, hand: Hand, control: Control, ear: Ear) -> None:
         """Not started yet."""
-        self._tools = tools
+        self.tools = tools
         self._hand = hand
         self._limiter = limits.by_alarm(control.manners.timeout_grace)
         self._control = control
@@ -58,10 +62,10 @@ class Inline:
         if self._ear.pending:
             self._heart.nudge()  # it came while the job was reserved, when nobody would have nudged
         try:
-            outcome = performing.perform(task, self._tools, self._limiter)
+            outcome = performing.perform(task, self.tools, self._limiter)
         except TermException as late:  # after the job raised something else, while that was being looked at
             self._busy = False  # what follows must not be interrupted too
-            outcome = performing.failed(task, late, self._tools, 0.0)
+            outcome = performing.failed(task, late, self.tools, 0.0)
         finally:
             self._busy = False
             self._ear.at_once = None

@@ -95,6 +95,7 @@ class Lookout:
     """One worker's watch over the others.
 
     Attributes:
+        process: who judges.
         fds: descriptors that become readable when a process on this machine dies; then `look` finds it at once.
         next_look: when to look again, by the monotonic clock.
     """
@@ -123,7 +124,7 @@ class Lookout:
         """
         self._broker = broker
         self._tools = tools
-        self._process = process
+        self.process = process
         self._outage = outage
         self._tell = tell
         self._beat = beat
@@ -192,7 +193,7 @@ class Lookout:
     def _why_dead(self, info: WorkerInfo, now: float, *, as_ruby: bool) -> str:
         """Why this worker is dead, for people; empty where it may live."""
         registration = info.registration
-        if registration is not None and identity.is_gone(registration.process, self._process):
+        if registration is not None and identity.is_gone(registration.process, self.process):
             return f"its process {registration.process.pid} is gone"
         if info.heartbeat is None and registration is None:
             return ""  # it never beat, and never said that it would: node-resque's workers (WIRE.md section 8)
@@ -256,6 +257,6 @@ class Lookout:
         for worker, info in here.items():
             if worker in watched or len(self._peers) >= _PEERS_MOST or info.registration is None:
                 continue
-            death = identity.watch(info.registration.process, self._process)
+            death = identity.watch(info.registration.process, self.process)
             if death is not None:
                 self._peers[death] = worker

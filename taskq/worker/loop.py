@@ -25,7 +25,7 @@ from taskq.worker.outage import GaveUp
 from taskq.worker.seat import Seat
 from taskq.worker.settle import Settling
 
-__all__ = ["Worker", "work"]
+__all__ = ["Worker", "leave", "look_out", "take_turns", "work"]
 
 _BREATH: Final = 1.0  # seconds before another job is taken, where one could not be begun
 
@@ -48,6 +48,7 @@ class Worker:
         tell: who is told what happens.
         interval: seconds between two looks at most.
         burst: end where a reserve finds nothing.
+        lasts: whether this process is to take another job: one of several that take turns ends after so many.
         health_file: what is touched at each turn that the broker answered; None for nothing.
     """
 
@@ -65,39 +66,49 @@ class Worker:
     interval: float
     burst: bool
     health_file: Path | None
+    lasts: Callable[[], bool] = lambda: True
 
 
 def work(worker: Worker) -> None:
-    """Until told to stop: reserve or wait, perform, settle. Then leave."""
+    """Register, take turns until told to stop, and leave."""
     worker.seat.register()
     worker.execution.start()
-    alive = _sign_of_life(worker.health_file, worker.tell)
     try:
-        _look_out(worker, at_start=True)
-        while worker.control.goes_on():
-            if worker.control.paused:
-                _pause(worker, alive)
-                continue
-            task = _next(worker)  # a crash here leaves the job in hand: recovery fails or requeues it
-            alive()
-            if task is not None:
-                worker.control.takes_kill()
-                outcome = worker.execution.perform(task)  # a crash here too
-                worker.tell(events.Performed(task, outcome))
-                worker.settling.settle(task, outcome, worker.broker.now)  # and here, where it is not settled yet
-                if isinstance(outcome, NotBegun):
-                    _rest(worker, _BREATH)  # for the system to recover, and others to take it
-            elif worker.burst:
-                _tell_paused(worker)
-                break
-            else:
-                _wait(worker)
-        worker.settling.finish()
+        look_out(worker, at_start=True)
+        take_turns(worker)
     except GaveUp:
         worker.tell(events.Warned("The broker is away; what this worker still holds there is left to recovery."))
     finally:
         worker.execution.stop()
-    _leave(worker)
+    leave(worker)
+
+
+def take_turns(worker: Worker) -> None:
+    """Until told to stop: reserve or wait, perform, settle. Nothing is held any more when it returns.
+
+    Raises:
+        GaveUp: it was told to stop while the broker was away; what is held is left to recovery.
+    """
+    alive = _sign_of_life(worker.health_file, worker.tell)
+    while worker.control.goes_on() and worker.lasts():
+        if worker.control.paused:
+            _pause(worker, alive)
+            continue
+        task = _next(worker)  # a crash here leaves the job in hand: recovery fails or requeues it
+        alive()
+        if task is not None:
+            worker.control.takes_kill()
+            outcome = worker.execution.perform(task)  # a crash here too
+            worker.tell(events.Performed(task, outcome))
+            worker.settling.settle(task, outcome, worker.broker.now)  # and here, where it is not settled yet
+            if isinstance(outcome, NotBegun):
+                _rest(worker, _BREATH)  # for the system to recover, and others to take it
+        elif worker.burst:
+            _tell_paused(worker)
+            break
+        else:
+            _wait(worker)
+    worker.settling.finish()
 
 
 def _next(worker: Worker) -> Task | None:
@@ -154,7 +165,7 @@ def _wait(worker: Worker) -> None:
             seat.outage.lost(error)
             return
         control.listen()
-        _look_out(worker)
+        look_out(worker)
         if woken or time.monotonic() >= ends:
             return
 
@@ -182,10 +193,10 @@ def _be_idle(worker: Worker, ends: float = math.inf) -> None:
     beat_in = worker.execution.between()
     due = min(ends, worker.lookout.next_look) - time.monotonic()
     worker.control.rest(due if beat_in is None else min(due, beat_in), worker.lookout.fds)
-    _look_out(worker)
+    look_out(worker)
 
 
-def _look_out(worker: Worker, *, at_start: bool = False) -> None:
+def look_out(worker: Worker, *, at_start: bool = False) -> None:
     """Look for dead workers, where the time has come or one was seen to fall. An outage is found out elsewhere."""
     lookout = worker.lookout
     try:
@@ -197,7 +208,8 @@ def _look_out(worker: Worker, *, at_start: bool = False) -> None:
         worker.seat.outage.lost(error)
 
 
-def _leave(worker: Worker) -> None:
+def leave(worker: Worker) -> None:
+    """Unregister, and watch nobody any more."""
     if not worker.seat.leave():
         worker.tell(events.Warned(f"{worker.seat.id} could not be unregistered; it is left to recovery."))
     worker.lookout.close()

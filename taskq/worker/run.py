@@ -22,7 +22,7 @@ from taskq.errors import BrokerRefused, BrokerUnavailable, ConfigurationError, P
 from taskq.performing import Task
 from taskq.pool import Group
 from taskq.queue_lists import QueueList
-from taskq.worker import identity, title
+from taskq.worker import child, identity, title
 from taskq.worker.assembly import Process, host_of
 from taskq.worker.audience import Audience
 from taskq.worker.control import Control, Manners
@@ -31,11 +31,13 @@ from taskq.worker.fork import Fork
 from taskq.worker.hand import Hand
 from taskq.worker.inline import Inline
 from taskq.worker.lookout import Lookout
-from taskq.worker.loop import work
+from taskq.worker.loop import Worker, work
 from taskq.worker.offspring import Say, Work
 from taskq.worker.outage import GaveUp, Outage
+from taskq.worker.relay import Relay
 from taskq.worker.reloading import keep_fresh, watch
 from taskq.worker.report import Report
+from taskq.worker.runner import Leg, runner
 from taskq.worker.scaling import LOOK_EVERY
 from taskq.worker.scout import scout
 from taskq.worker.seat import Seat
@@ -81,6 +83,8 @@ def run(
     app.load()
     app.tools.on_crash = on_crash.times(config.on_crash)  # the worker's: a group of a pool may say its own
     queues = _queues(config)
+    if config.execution == "spawn":
+        setup_of(config)  # where it cannot be, that is said before any broker is waited for
     set_title, why_not = title.setter()
     _write_lines_at_once()
     _write_pid(config.pidfile, config.source("pidfile"))
@@ -127,9 +131,29 @@ def _work_alone(process: Process, audience: Audience, ear: Ear, entitle: Callabl
     lookout = process.lookout(tell)
     hand = process.hand(seat)
     execution = _execution(process, seat, hand, ear, lookout, tell, entitle)
+    worker = process.worker(seat, hand, execution, tell, lookout=lookout)
     with contextlib.suppress(GaveUp):  # told to end before it was registered
-        work(process.worker(seat, hand, execution, tell, lookout=lookout))
+        if isinstance(execution, Fork) and process.config.jobs_per_fork > 1:
+            _work_by_relay(worker, process, audience, entitle)
+        else:
+            work(worker)
     process.app.hooks.tell_quietly("worker_exit", seat.id)
+
+
+def _work_by_relay(
+    worker: Worker, process: Process, audience: Audience, entitle: Callable[[Task | None], None]
+) -> None:
+    """Have children run the loop, each for many jobs."""
+    if worker.tools.hooks.listens("before_fork"):
+        message = "Hooks that have before_fork are not told: with --jobs-per-fork no job is known before the fork."
+        worker.tell(events.Warned(message))
+    tie, _ = child.prepare_tie()
+    config = process.config
+    leg = Leg(config.jobs_per_fork, config.recycle_at_mib)
+    manners, at_exit = _manners(config), config.run_at_exit_hooks
+    relay = Relay(worker, process.control, runner(worker, leg, manners, tie=tie, entitle=entitle, run_at_exit=at_exit))
+    audience.leave_to_child(relay.leaves_to_child, relay.hear)
+    relay.work()
 
 
 def _end_with_threads(status: int) -> NoReturn:
@@ -342,7 +366,8 @@ def _execution(
     if config.execution == "spawn":
         tell(events.Chose("in a fresh interpreter each"))
         return Spawn(app.tools, seat, hand, control, tell, setup, beside=look_out)
-    tell(events.Chose("in a child of its own each"))
+    many = f"in children, {config.jobs_per_fork:,} each"
+    tell(events.Chose("in a child of its own each" if config.jobs_per_fork == 1 else many))
     return Fork(
         app.tools,
         seat,

@@ -6,6 +6,7 @@ knows nothing of jobs; it holds reservations.
 
 from __future__ import annotations
 
+import copy
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,11 +21,15 @@ from taskq.worker.control import Instructions
 from taskq.worker.identity import ids
 from taskq.worker.outage import GaveUp, Outage
 
-__all__ = ["Seat"]
+__all__ = ["Seat", "Unseated"]
 
 T = TypeVar("T")
 
 _BEAT_AGAIN: Final = 1.0  # seconds to the next try of a heartbeat that the broker did not answer
+
+
+class Unseated(Exception):
+    """The worker was taken for dead, and this process cannot register it anew."""
 
 
 class Seat:
@@ -34,6 +39,7 @@ class Seat:
         id: its id, once it is registered.
         outage: whether the broker answers.
         next_beat: when the next heartbeat is due, by the monotonic clock.
+        speaks: whether this process makes the worker's calls, not a child that has its place on loan.
         turn: held for as long as a call is asked: another thread may give back what has not begun.
     """
 
@@ -53,6 +59,7 @@ class Seat:
         number: int = 0,
         hidden: bool = False,
         requeues: Callable[[], Mapping[str, int]] = dict,
+        tokens: Callable[[], Tokens] = Tokens,
     ) -> None:
         """Not registered yet.
 
@@ -70,6 +77,7 @@ class Seat:
             number: what to begin with: 0 is `host`, 1 is `host+1`, and so on (see `identity.ids`).
             hidden: other programs are not told of it.
             requeues: which jobs are requeued when this worker dies with them, and how often; asked when it registers.
+            tokens: makes the tokens of one registration.
         """
         self._broker = broker
         self._control = control
@@ -84,11 +92,14 @@ class Seat:
         self._number = number
         self._hidden = hidden
         self._requeues = requeues
-        self._tokens = Tokens()
+        self._make_tokens = tokens
+        self._tokens = tokens()
+        self._lent = False
         self._told_pruned = False
         self._told_refused = False
         self._heard = float("-inf")  # when it last asked something that was answered: it was not taken for dead then
         self._owed: tuple[Sequence[Reservation], Token] | None = None  # given back, but nobody answered
+        self.speaks = True
         self.turn = threading.RLock()
         self.id = ""
         self.next_beat = 0.0
@@ -100,9 +111,12 @@ class Seat:
 
         Raises:
             GaveUp: the worker was told to end first.
+            Unseated: this process has the place on loan; the one that lent it registers anew.
         """
+        if self._lent:
+            raise Unseated
         again = bool(self.id)
-        self._tokens = Tokens()
+        self._tokens = self._make_tokens()
         for worker in ids(self._host, self._queues, first=self._number):
             registration = Registration(
                 worker,
@@ -127,13 +141,24 @@ class Seat:
         except GaveUp:
             return False
 
+    def lend(self, control: Instructions, outage: Outage, tell: events.Tell) -> Seat:
+        """The same place for a forked child that runs the loop. Its registration stays with this process.
+
+        Both beat, but one of the two makes all other calls at a time, and their tokens are one sequence.
+        """
+        lent = copy.copy(self)
+        lent._control, lent.outage, lent._tell = control, outage, tell  # noqa: SLF001 - it is one of us
+        lent._lent, lent._owed, lent.turn = True, None, threading.RLock()  # noqa: SLF001
+        lent.speaks = True
+        return lent
+
     # ---- the heartbeat
 
     def beat(self) -> None:
         """Write a heartbeat; one try. Safe in a thread of its own beside the worker's other calls."""
         asked = time.monotonic()
         try:
-            known = self._broker.heartbeat(self.id, self._tokens.process)
+            known = self._broker.heartbeat(self.id, self._tokens.process, speaks=self.speaks)
         except BrokerUnavailable as error:
             self.outage.lost(error)
             self.next_beat = time.monotonic() + min(_BEAT_AGAIN, self._beat)
@@ -179,6 +204,15 @@ class Seat:
             self.register()
             return replace(self.reserve(queues, limit=limit), settled=settled is None)
 
+    def held(self) -> Sequence[Reservation]:
+        """What this worker holds, once all was heard that a process of it said which is dead. Nothing is taken.
+
+        Raises:
+            GaveUp: the worker was told to end while the broker was away.
+        """
+        self._ask(lambda: self._broker.hear_out(self.id), in_hand=True)
+        return self.reserve(()).jobs
+
     def note(self, reservation: Reservation) -> None:
         """Note that a job held ahead begins, and that those before it ended well. It may be lost."""
         self._broker.note(reservation)
@@ -216,6 +250,14 @@ class Seat:
                     self.outage.lost(error, in_hand=True)
             else:
                 self._pay_what_is_owed()
+
+    def introduce(self) -> bool:
+        """In a child that has this place on loan: have the broker know its connections. False where it lost the place.
+
+        Raises:
+            GaveUp: the worker was told to end while the broker was away.
+        """
+        return self._ask(lambda: self._broker.heartbeat(self.id, self._tokens.process))
 
     def holds(self) -> bool:
         """Whether what it took is still its own. Asked where it was silent for so long that others may have taken it.

@@ -16,7 +16,7 @@ from taskq.outcome import Crashed, Done, Failed, NotBegun, Outcome
 from taskq.performing import Task
 from taskq.records import Crash, ErrorRecord, Reserved
 from taskq.worker.hand import Hand
-from taskq.worker.seat import Seat
+from taskq.worker.seat import Seat, Unseated
 
 __all__ = ["Settling", "entry_for"]
 
@@ -61,11 +61,16 @@ class Settling:
 
         Raises:
             GaveUp: the worker was told to end while the broker was away.
+            Unseated: see `Seat.register`.
         """
         limit = self._hand.limit
         if not self._done:
             return self._seat.reserve(queues, limit=limit)
-        reserved = self._seat.reserve(queues, limit=limit, settled=self._done[-1][0].reservation)
+        try:
+            reserved = self._seat.reserve(queues, limit=limit, settled=self._done[-1][0].reservation)
+        except Unseated:
+            self._say_done(False)
+            raise
         self._say_done(reserved.settled)
         if not reserved.settled and not reserved.jobs:  # then nothing was looked for; the queues may be full
             return self._seat.reserve(queues, limit=limit)

@@ -27,6 +27,8 @@ MODELS: dict[str, list[str]] = {
     "fork, prefetch": ["--prefetch", "8"],
     "threads": ["--threads", "4"],
     "threads, prefetch": ["--threads", "4", "--prefetch", "8"],
+    "children": ["--jobs-per-fork", "7"],
+    "children, prefetch": ["--jobs-per-fork", "20", "--prefetch", "8"],
 }
 """The ways to run jobs, by name: the options that say so. What is true of a fault is true of it in each."""
 

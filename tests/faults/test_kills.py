@@ -128,6 +128,50 @@ def test_crash_at_every_single_command(
     assert command > 5
 
 
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("when", ["before", "after"] if LONG else ["after"])
+@pytest.mark.parametrize("prefetch", ["1", "8"])
+def test_crash_of_a_child_at_every_single_command(
+    when: str,
+    prefetch: str,
+    worker: Start,
+    app: taskq.TaskQ,
+    server: RedisServer,
+    tmp_path: Path,
+    chance: random.Random,
+) -> None:
+    """Fault 3, in a child that runs the loop: the same worker goes on, and settles what the child left."""
+    for command in _commands(chance):
+        journal = Journal(tmp_path / f"journal-{command}")
+        died = tmp_path / f"died-{command}"
+        fault_jobs.numbered.enqueue(1)
+        fault_jobs.raises.enqueue(2)
+        for number in range(3, 7):
+            fault_jobs.numbered.enqueue(number)
+        crashing = worker(
+            "--burst", "--jobs-per-fork", "3", "--prefetch", prefetch,
+            app="tests.support.crashing",
+            env={
+                "TASKQ_TEST_JOURNAL": str(journal.path),
+                "TASKQ_TEST_CRASH": f"{when} {command}",
+                "TASKQ_TEST_CRASH_ONCE": str(died),
+            },
+        )  # fmt: skip
+        assert crashing.ended() == 0, command
+        kept = balance(app.broker, journal, ["q"])
+        kept.assert_kept(range(1, 7))
+        assert (kept.queued, kept.in_flight) == ([], []), command
+        assert 2 in kept.failed, command
+        assert len(kept.failed) <= 2, command
+        assert kept.processed == 6, command
+        assert app.workers() == [], command
+        with server.client() as client:
+            client.flushall()
+        if not died.exists():
+            break
+    assert command > 5
+
+
 def test_crash_between_a_jobs_end_and_its_settling(worker: Start, app: taskq.TaskQ, journal: Journal) -> None:
     """Fault 4: the job is failed, as chosen, and not performed again."""
     fault_jobs.numbered.enqueue(1, 0.2)

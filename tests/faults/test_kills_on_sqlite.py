@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 import taskq
-from tests.faults.conftest import LONG
+from tests.faults.conftest import LONG, in_every_model
 from tests.faults.test_kills import (
     test_crash_between_a_jobs_end_and_its_settling,
     test_kill_of_the_parent_alone_takes_the_child_with_it,
@@ -124,7 +124,7 @@ def small_disk() -> Iterator[Path]:
     directory.rmdir()
 
 
-@pytest.mark.parametrize("model", [[], ["--inline"]], ids=["fork", "inline"])
+@in_every_model("fork", "inline", "children, prefetch")
 def test_a_disk_that_is_full_when_a_job_ends(
     model: list[str], worker: Start, journal: Journal, small_disk: Path, tmp_path: Path
 ) -> None:

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.redis
 
 Start = Callable[..., RunningWorker]
 
-MODELS = in_every_model("fork", "inline", "threads")
+EVERY_MODEL = in_every_model("fork", "inline", "threads", "children, prefetch")
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def durable() -> Iterator[RedisServer]:
         yield server
 
 
-@MODELS
+@EVERY_MODEL
 @pytest.mark.timeout(600 if LONG else 90)
 def test_redis_is_killed_under_load_and_the_same_worker_goes_on(
     model: list[str], durable: RedisServer, worker: Start, journal: Journal, chance: random.Random
@@ -83,7 +83,7 @@ def test_an_outage_longer_than_dead_after_robs_nobody(durable: RedisServer, work
         assert kept.failed == []
 
 
-@MODELS
+@EVERY_MODEL
 @pytest.mark.timeout(120)
 def test_every_connection_is_killed_again_and_again(
     model: list[str], server: RedisServer, worker: Start, app: taskq.TaskQ, journal: Journal, chance: random.Random
@@ -144,7 +144,7 @@ def test_enqueue_names_the_address_where_redis_is_away() -> None:
     assert raised.value.sent == "no"
 
 
-@MODELS
+@EVERY_MODEL
 def test_a_replica_that_may_not_write_is_waited_for(model: list[str], worker: Start, journal: Journal) -> None:
     """Fault 11, READONLY: a failover that has not come through."""
     with RedisServer() as own, own.client() as client, taskq.using(own.url) as app:
@@ -163,7 +163,7 @@ def test_a_replica_that_may_not_write_is_waited_for(model: list[str], worker: St
         balance(app.broker, journal, ["q"]).assert_kept([1, 3])
 
 
-@MODELS
+@EVERY_MODEL
 def test_a_full_redis_is_drained_by_its_workers(model: list[str], worker: Start, journal: Journal) -> None:
     """Fault 11, OOM: only `push` is refused."""
     with RedisServer(maxmemory_policy="noeviction") as full, full.client() as client, taskq.using(full.url) as app:
@@ -214,7 +214,7 @@ def test_a_key_of_the_wrong_type_loses_no_job(
     assert "Traceback" not in running.log
 
 
-@MODELS
+@EVERY_MODEL
 def test_scripts_are_flushed_under_load(
     model: list[str], server: RedisServer, worker: Start, app: taskq.TaskQ, journal: Journal
 ) -> None:
@@ -257,7 +257,7 @@ def test_a_job_that_holds_the_interpreter_is_not_robbed_while_its_parent_beats(
 
 
 @pytest.mark.timeout(90)
-@MODELS
+@EVERY_MODEL
 def test_one_that_was_stopped_past_its_time_is_pruned_and_its_late_settle_refused(
     model: list[str], worker: Start, app: taskq.TaskQ, journal: Journal
 ) -> None:
@@ -266,10 +266,13 @@ def test_one_that_was_stopped_past_its_time_is_pruned_and_its_late_settle_refuse
     stopped = worker(*model, "--queue", "q", "--beat", "0.3", "--dead-after", "1.5", "-v")
     stopped.started()
     wait_until(lambda: journal.counts("start")[1])
-    stopped.send(signal.SIGSTOP)
+    everyone = [stopped.pid, *stopped.children()]
+    for pid in everyone:
+        os.kill(pid, signal.SIGSTOP)
     worker("--queue", "other", "--beat", "0.3", "--dead-after", "1.5").started()
     wait_until(lambda: app.failures.count() == 1)
-    stopped.send(signal.SIGCONT)
+    for pid in everyone:
+        os.kill(pid, signal.SIGCONT)
     stopped.line("was taken for dead")
     stopped.line("had been settled by somebody else")
     fault_jobs.numbered.enqueue(2)

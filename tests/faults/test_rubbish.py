@@ -65,7 +65,7 @@ EVIL = [
 ]
 
 
-@in_every_model("fork", "inline", "threads")
+@in_every_model("fork", "inline", "threads", "children, prefetch")
 @pytest.mark.parametrize("bodies", [NOT_JSON, WRONG_SHAPE, EVIL], ids=["not JSON", "wrong shape", "evil names"])
 @pytest.mark.parametrize("queue", ["q", "a:b", "new\nline ü"], ids=repr)
 def test_it_is_kept_in_the_failed_list_bytes_and_all_and_the_next_job_runs(
@@ -134,7 +134,7 @@ def test_far_too_much_is_refused_when_it_is_enqueued(app: taskq.TaskQ) -> None:
     assert app.size("q") == 0
 
 
-@in_every_model("fork", "inline", "threads")
+@in_every_model("fork", "inline", "threads", "children, prefetch")
 def test_a_huge_exception_text_is_cut_and_the_log_stays_small(
     model: list[str], worker: Start, app: taskq.TaskQ
 ) -> None:

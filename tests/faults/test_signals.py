@@ -25,7 +25,7 @@ ASKING = [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT]
 
 
 @pytest.mark.parametrize("number", ASKING, ids=lambda n: n.name)
-@in_every_model("fork", "inline", "threads")
+@in_every_model("fork", "inline", "threads", "children, prefetch")
 def test_idle_it_ends_at_once_with_0(number: signal.Signals, model: list[str], worker: Start, app: taskq.TaskQ) -> None:
     running = worker(*model, "-vv")
     running.line("Waiting for")
@@ -35,7 +35,7 @@ def test_idle_it_ends_at_once_with_0(number: signal.Signals, model: list[str], w
 
 
 @pytest.mark.parametrize("number", ASKING, ids=lambda n: n.name)
-@in_every_model("fork", "inline", "threads")
+@in_every_model("fork", "inline", "threads", "children, prefetch")
 def test_in_a_job_that_ends_in_time_it_is_finished_and_no_other_is_taken(
     number: signal.Signals, model: list[str], worker: Start, app: taskq.TaskQ, journal: Journal, tmp_path: object
 ) -> None:

@@ -32,6 +32,19 @@ def numbered(number: int, seconds: float = 0.0) -> None:
 
 
 @taskq.job(queue="q")
+def tells_pid(number: int) -> None:
+    """Note who performs it."""
+    note(journal(), "pid", os.getpid())
+
+
+@taskq.job(queue="q")
+def grows(number: int, mib: int) -> None:
+    """Note who performs it, and keep so much memory."""
+    note(journal(), "pid", os.getpid())
+    globals()["kept"] = bytearray(b"x") * (mib * 2**20)
+
+
+@taskq.job(queue="q")
 def until(number: int, path: str) -> None:
     """Start, and end once the file is there."""
     note(journal(), "start", number)

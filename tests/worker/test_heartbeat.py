@@ -20,8 +20,8 @@ class Beating(CutBroker):
         super().__init__()
         self.beats = threading.Semaphore(0)
 
-    def heartbeat(self, worker: str, process_token: str) -> bool:
-        known = super().heartbeat(worker, process_token)
+    def heartbeat(self, worker: str, process_token: str, *, speaks: bool = True) -> bool:
+        known = super().heartbeat(worker, process_token, speaks=speaks)
         self.beats.release()
         return known
 

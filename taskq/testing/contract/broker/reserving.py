@@ -31,10 +31,14 @@ class Reserving(OnABroker):
         assert broker.size("q") == 0
 
     def test_reserve_of_no_queues_takes_nothing(self, broker: Broker, holder: Holder) -> None:
-        """An empty list of queues is not all of them."""
-        broker.push("q", [ONE])
+        """An empty list of queues is not all of them. What is held is answered all the same."""
+        broker.push("q", [ONE, TWO])
         assert holder.reserve() == Reserved()
-        assert broker.size("q") == 1
+        assert broker.size("q") == 2
+        first, second = holder.reserve("q", limit=2).jobs
+        answer = holder.reserve()
+        assert answer.held
+        assert [(one.fence, one.started) for one in answer.jobs] == [(first.fence, True), (second.fence, False)]
 
     def test_reserve_by_one_who_holds_something_answers_that(self, broker: Broker, holder: Holder) -> None:
         """A worker whose answer was lost finds what it had, and takes nothing more."""

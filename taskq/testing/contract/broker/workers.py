@@ -143,6 +143,19 @@ class Workers(OnABroker):
         while not broker.claim_recovery("host:2:q", 0.05):
             assert time.monotonic() < deadline
 
+    def test_heartbeat_of_a_parent_whose_child_speaks_is_one(self, broker: Broker, holder: Holder) -> None:
+        """It is as good as any, and only of who is registered."""
+        assert broker.heartbeat(holder.id, holder.tokens.process, speaks=False)
+        assert not broker.heartbeat(holder.id, "ffffffff", speaks=False)
+
+    def test_hear_out_changes_nothing_and_returns(self, broker: Broker, holder: Holder) -> None:
+        """Also where nobody of that name was ever there."""
+        broker.push("q", [ONE])
+        taken = holder.take("q")
+        broker.hear_out(holder.id)
+        broker.hear_out("nobody:1:q")
+        assert holder.finish(taken)
+
     def test_recover_fails_the_job_in_hand(self, broker: Broker, other: Broker, holder: Holder) -> None:
         """With the entry that it was given; the worker is forgotten, and hears so if it lives."""
         broker.push("q", [ONE])

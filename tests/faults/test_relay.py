@@ -1,0 +1,188 @@
+"""Children that run the loop themselves (`--jobs-per-fork N`): what each does, who follows, and how they are ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import taskq
+from tests.faults.conftest import push_numbers
+from tests.support import fault_jobs
+from tests.support.journal import Journal, balance
+from tests.support.workers import RunningWorker, is_alive, wait_until
+
+pytestmark = pytest.mark.redis
+
+Start = Callable[..., RunningWorker]
+FIVE = ("--jobs-per-fork", "5", "-v")
+
+
+def performers(journal: Journal) -> list[int]:
+    """The processes that performed, in order."""
+    return [number for what, number in journal.lines() if what == "pid"]
+
+
+def test_each_performs_so_many_and_the_next_takes_over(worker: Start, app: taskq.TaskQ, journal: Journal) -> None:
+    for number in range(12):
+        fault_jobs.tells_pid.enqueue(number)
+    running = worker(*FIVE, "--burst")
+    assert running.ended() == 0
+    pids = performers(journal)
+    assert [pids.count(pid) for pid in dict.fromkeys(pids)] == [5, 5, 2]
+    assert running.pid not in pids
+    assert app.info()["processed"] == 12
+
+
+def test_one_that_has_grown_is_replaced_after_its_job(worker: Start, app: taskq.TaskQ, journal: Journal) -> None:
+    fault_jobs.tells_pid.enqueue(1)
+    fault_jobs.tells_pid.enqueue(2)
+    fault_jobs.grows.enqueue(3, 300)
+    fault_jobs.tells_pid.enqueue(4)
+    assert worker("--jobs-per-fork", "1000", "--recycle-at-mib", "250", "--burst").ended() == 0
+    first, second, grown, last = performers(journal)
+    assert first == second == grown
+    assert last != grown
+    assert app.failures.count() == 0
+
+
+def test_the_next_one_stands_by_and_its_death_fails_nothing(worker: Start, app: taskq.TaskQ, journal: Journal) -> None:
+    running = worker(*FIVE)
+    running.started()
+    wait_until(lambda: len(running.children()) == 2)
+    fault_jobs.tells_pid.enqueue(1)
+    wait_until(lambda: performers(journal))
+    (at_work,) = performers(journal)
+    (standby,) = [pid for pid in running.children() if pid != at_work]
+    os.kill(standby, signal.SIGTERM)
+    os.kill(standby, signal.SIGUSR1)
+    os.kill(standby, signal.SIGKILL)
+    wait_until(lambda: standby not in running.children() and len(running.children()) == 2)
+    for number in range(2, 8):
+        fault_jobs.tells_pid.enqueue(number)
+    wait_until(lambda: len(performers(journal)) == 7)
+    running.send(signal.SIGTERM)
+    assert running.ended() == 0
+    assert app.failures.count() == 0
+
+
+def test_after_its_time_the_job_hears_an_exception_and_what_swallows_that_is_killed(
+    worker: Start, app: taskq.TaskQ, journal: Journal
+) -> None:
+    fault_jobs.cleans_up.enqueue(1)
+    running = worker(*FIVE, "--shutdown-timeout", "0.3")
+    wait_until(lambda: journal.counts("start")[1])
+    running.send(signal.SIGTERM)
+    assert running.ended() == 0
+    fault_jobs.ignores.enqueue(2)
+    running = worker(*FIVE, "--shutdown-timeout", "0.3")
+    wait_until(lambda: journal.counts("start")[2])
+    running.send(signal.SIGTERM)
+    assert running.ended() == 0
+    assert journal.counts("ignored")[2] == 1
+    first, second = [failed.exception for failed in app.failures.list(0, 10, newest_first=False)]
+    assert first == "Resque::TermException"
+    assert second == "Resque::DirtyExit"
+    kept = balance(app.broker, journal, ["q"])
+    assert (kept.queued, kept.in_flight) == ([], [])
+    assert app.workers() == []
+
+
+def test_a_second_signal_kills_at_once(worker: Start, app: taskq.TaskQ, journal: Journal) -> None:
+    fault_jobs.ignores.enqueue(1)
+    running = worker(*FIVE, "--shutdown-timeout", "600")
+    wait_until(lambda: journal.counts("start")[1])
+    running.send(signal.SIGINT)
+    running.line("Exiting")
+    running.send(signal.SIGTERM)
+    assert running.ended() == 128 + signal.SIGTERM
+    assert app.failures.count() == 1
+
+
+def test_usr1_kills_the_job_in_hand_and_the_worker_goes_on(worker: Start, app: taskq.TaskQ, journal: Journal) -> None:
+    fault_jobs.ignores.enqueue(1)
+    running = worker(*FIVE)
+    wait_until(lambda: journal.counts("start")[1])
+    fault_jobs.numbered.enqueue(2)
+    running.send(signal.SIGUSR1)
+    wait_until(lambda: journal.counts("end")[2])
+    running.send(signal.SIGQUIT)
+    assert running.ended() == 0
+    (failed,) = app.failures.list(0, 10)
+    assert failed.exception == "Resque::DirtyExit"
+
+
+def test_a_paused_worker_stays_paused_where_another_child_takes_over(
+    worker: Start, app: taskq.TaskQ, journal: Journal
+) -> None:
+    running = worker("--jobs-per-fork", "5", "-vv")
+    running.line("Sleeping for")
+    before = set(running.children())
+    running.send(signal.SIGUSR2)
+    running.line("Paused")
+    fault_jobs.tells_pid.enqueue(1)
+    running.send(signal.SIGUSR1)  # the one that waits is killed, though it has no job
+    wait_until(lambda: len(set(running.children()) - before) == 1 and len(running.children()) == 2)
+    running.line("Paused", times=2)
+    assert performers(journal) == []
+    running.send(signal.SIGCONT)
+    wait_until(lambda: performers(journal))
+    running.send(signal.SIGTERM)
+    assert running.ended() == 0
+    assert app.failures.count() == 0
+
+
+def test_no_child_outlives_its_parent(worker: Start, app: taskq.TaskQ, journal: Journal) -> None:
+    """Fault 28."""
+    fault_jobs.numbered.enqueue(1, 600)
+    running = worker(*FIVE)
+    wait_until(lambda: journal.counts("start")[1])
+    wait_until(lambda: len(running.children()) == 2)
+    children = running.children()
+    os.kill(running.pid, signal.SIGKILL)
+    wait_until(lambda: not any(is_alive(pid) for pid in children), seconds=1)
+    assert worker("--burst").ended() == 0
+    kept = balance(app.broker, journal, ["q"])
+    kept.assert_kept([1])
+    assert kept.failed == [1]
+
+
+def test_one_that_was_taken_for_dead_registers_anew_and_its_late_settle_is_refused(
+    worker: Start, app: taskq.TaskQ, journal: Journal, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    fault_jobs.until.enqueue(1, str(gate))
+    running = worker(*FIVE, "--beat", "60", "--dead-after", "600")
+    wait_until(lambda: journal.counts("start")[1])
+    (seen,) = app.broker.workers()
+    assert app.broker.recover(seen, b'{"payload":{"class":"until","args":[1]}}')
+    push_numbers(app, 8, first=2)
+    gate.touch()
+    running.line("had been settled by somebody else")
+    wait_until(lambda: journal.counts("end")[9])
+    running.send(signal.SIGTERM)
+    assert running.ended() == 0
+    assert running.log.count("Registered again") == 1
+    assert app.info()["processed"] == 9
+    assert app.workers() == []
+
+
+def test_children_that_die_without_a_job_are_not_forked_as_fast_as_can_be(
+    worker: Start, app: taskq.TaskQ, journal: Journal
+) -> None:
+    running = worker(*FIVE)
+    running.started()
+    for times in range(1, 5):
+        wait_until(lambda: len(running.children()) == 2)
+        for pid in running.children():
+            os.kill(pid, signal.SIGKILL)
+        running.line("with no job in hand", times=times)
+    running.line(r"the next one runs in \d")
+    fault_jobs.numbered.enqueue(1)
+    wait_until(lambda: journal.counts("end")[1])
+    running.send(signal.SIGTERM)
+    assert running.ended() == 0
+    assert app.failures.count() == 0
