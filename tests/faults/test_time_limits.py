@@ -16,7 +16,9 @@ pytestmark = pytest.mark.redis
 
 Start = Callable[..., RunningWorker]
 
-MODELS = pytest.mark.parametrize("model", [[], ["--inline"], ["--spawn"]], ids=["fork", "inline", "spawn"])
+MODELS = pytest.mark.parametrize(
+    "model", [[], ["--inline"], ["--spawn"], ["--jobs-per-fork", "5"]], ids=["fork", "inline", "spawn", "children"]
+)
 
 
 @MODELS
@@ -77,7 +79,7 @@ def test_an_async_job_is_told_where_it_waits(
 
 
 @pytest.mark.parametrize("how", ["ignores", "in C", "takes its own alarm"])
-@pytest.mark.parametrize("model", [[], ["--spawn"]], ids=["fork", "spawn"])
+@pytest.mark.parametrize("model", [[], ["--spawn"], ["--jobs-per-fork", "5"]], ids=["fork", "spawn", "children"])
 @pytest.mark.parametrize("on_crash", ["fail", "requeue"])
 def test_the_child_of_one_that_does_not_end_is_killed_and_the_job_fails_saying_so(
     how: str, model: list[str], on_crash: str, worker: Start, app: taskq.TaskQ, journal: Journal
