@@ -74,10 +74,11 @@ class Config:
         interval: how long a worker waits between two looks at most, beneath the wake-up.
         burst: whether a worker stops when a reserve finds nothing; an interval of 0 says the same.
         verbose: 0 quiet, 1 Resque's `*** ` lines, 2 the `** [time] pid:` ones.
-        execution: where a job is performed: in a child of its own; in the worker's process; in one of its threads; in a
-            fresh interpreter. `threads=8` says two settings with one word: this one, and `at_once`.
-        at_once: how many jobs one process performs at once, in threads; each is a worker of its own at the broker. 1
-            where jobs are performed otherwise.
+        execution: where a job is performed: in a child of its own; in the worker's process; in one of its threads; on
+            its event loop; in a fresh interpreter. `threads=8` says two settings with one word, this one and `at_once`;
+            and so does `async`, in a file.
+        at_once: how many jobs one process performs at once, in threads or on an event loop; each is a worker of its
+            own at the broker. 1 where jobs are performed otherwise.
         jobs_per_fork: how many jobs a child performs before the next one takes over.
         recycle_at_mib: the resident mebibytes past which a child is replaced after its job; None for any.
         prefetch: how many jobs a worker may hold at once; 1 is strict.
@@ -119,7 +120,7 @@ class Config:
     interval: float = 5.0
     burst: bool = False
     verbose: int = 0
-    execution: Literal["fork", "inline", "threads", "spawn"] = "fork"
+    execution: Literal["fork", "inline", "threads", "async", "spawn"] = "fork"
     at_once: int = 1
     jobs_per_fork: int = 1
     recycle_at_mib: int | None = None
@@ -466,7 +467,7 @@ _SETTINGS: Final[Mapping[str, _Setting]] = {
     "interval": _Setting(_seconds(zero=True), variable=""),
     "burst": _Setting(_truth),
     "verbose": _Setting(_verbosity, variable=""),
-    "execution": _Setting(_one_of("fork", "inline", "threads", "spawn"), option="--inline", variable=""),
+    "execution": _Setting(_one_of("fork", "inline", "threads", "async", "spawn"), option="--inline", variable=""),
     "at_once": _Setting(_whole(1, "", _AT_ONCE_MOST), variable=""),
     "jobs_per_fork": _Setting(_whole(1, "of jobs, ")),
     "recycle_at_mib": _Setting(_whole(1, "of mebibytes, ")),
@@ -500,9 +501,9 @@ _VARIABLES: Final[Mapping[str, str]] = {
     variable: name
     for name, setting in _SETTINGS.items()
     if (variable := f"TASKQ_{name.upper()}" if setting.variable is None else setting.variable)
-} | {"TASKQ_THREADS": "threads"}
+} | {"TASKQ_THREADS": "threads", "TASKQ_ASYNC": "async"}
 
-_MODELS: Final = ("threads",)
+_MODELS: Final = ("threads", "async")
 """What says `execution` and `at_once` with one word, wherever settings are said: `--threads 8`, `threads = 8`."""
 
 _SAY_MODEL: Final = (*_MODELS, "execution")

@@ -28,6 +28,8 @@ __all__ = [
     "Found",
     "Heard",
     "Listening",
+    "LoopStands",
+    "LoopTurns",
     "Paused",
     "Performed",
     "PoolKept",
@@ -245,6 +247,28 @@ class Changed:
 
 
 @dataclass(frozen=True, slots=True)
+class LoopStands:
+    """The event loop has not turned for so many seconds: something on it computes, or waits without `await`.
+
+    Attributes:
+        task: the job whose doing it is; None where that cannot be told.
+        seconds: since when.
+        stack: where it is, as `file:line in function: source`, the outermost first.
+    """
+
+    task: Task | None
+    seconds: float
+    stack: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LoopTurns:
+    """It turns again, after so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Exiting:
     """The worker is gone from the broker, and the process ends."""
 
@@ -271,6 +295,8 @@ Event: TypeAlias = (
     | Recovered
     | Warned
     | Scaled
+    | LoopStands
+    | LoopTurns
     | PoolRead
     | PoolKept
     | Changed

@@ -31,7 +31,18 @@ from taskq.registry import Registry
 from taskq.serializer import Serializer
 from taskq.signature import HIDDEN
 
-__all__ = ["Task", "Tools", "crashed", "decide", "describe", "failed", "perform", "perform_inline", "prepare"]
+__all__ = [
+    "Task",
+    "Tools",
+    "crashed",
+    "decide",
+    "describe",
+    "failed",
+    "perform",
+    "perform_inline",
+    "prepare",
+    "sheltered",
+]
 
 _log = logging.getLogger("taskq.performing")
 
@@ -46,7 +57,7 @@ _FRAMES_MOST: Final = 100  # of each end of a backtrace: a stack overflow has th
 class Tools:
     """What performing needs of the application. Made once; the wraps are nested once."""
 
-    __slots__ = ("_plain", "_within_loop", "handlers", "hooks", "now", "on_crash", "registry", "serializers")
+    __slots__ = ("_plain", "_run", "_within_loop", "handlers", "hooks", "now", "on_crash", "registry", "serializers")
 
     def __init__(
         self,
@@ -57,6 +68,7 @@ class Tools:
         handlers: Sequence[FailureHandler],
         now: Callable[[], float],
         on_crash: int = 0,
+        run: Callable[[Awaitable[object]], object] | None = None,
     ) -> None:
         """Nest the wraps around the call.
 
@@ -67,7 +79,9 @@ class Tools:
             handlers: who decides on a failure, in order.
             now: the broker's time.
             on_crash: how often a job that does not say is requeued when its process dies.
+            run: awaits what an `async def` job is, in its caller's place; None does so on a loop of its own each.
         """
+        self._run = _run if run is None else run
         self.registry = registry
         self.serializers = serializers
         self.hooks = hooks
@@ -76,7 +90,19 @@ class Tools:
         self.on_crash = on_crash
         within = hooks.around_perform_async(self._call_async)
         self._plain = hooks.around_perform(self._call)
-        self._within_loop = hooks.around_loop(lambda context: _run(within(context)))
+        self._within_loop = hooks.around_loop(lambda context: self._run(within(context)))
+
+    def running(self, run: Callable[[Awaitable[object]], object]) -> Tools:
+        """The same, but for what awaits `async def` jobs."""
+        return Tools(
+            registry=self.registry,
+            serializers=self.serializers,
+            hooks=self.hooks,
+            handlers=self.handlers,
+            now=self.now,
+            on_crash=self.on_crash,
+            run=run,
+        )
 
     def requeues(self) -> Mapping[str, int]:
         """The names of the jobs that are requeued when their process dies, aliases too, and how often."""
@@ -97,14 +123,22 @@ class Tools:
         definition, args, kwargs = self._bound(context)
         if not _has_methods(definition):  # nearly always: what comes below costs 1.3 us
             result = definition.function(*args, **kwargs)
-            return result if result is None else _awaited(result)
+            return result if result is None else self._awaited(result)
         result = None  # where an around_perform method catches what the job raises
         with ExitStack() as around:
             if not _begin(definition, args, kwargs, around):
                 return None
-            result = _awaited(definition.function(*args, **kwargs))
+            result = self._awaited(definition.function(*args, **kwargs))
         _after(definition, args, kwargs)
         return result
+
+    def _awaited(self, result: object) -> object:
+        """What a plain job returned; where that is a coroutine, what comes of it.
+
+        An `async def` within a plain decorator looks like a plain function: its coroutine, thrown away, would be a job
+        that is done and was never performed.
+        """
+        return self._run(result) if isinstance(result, Awaitable) else result
 
     async def _call_async(self, context: PerformContext) -> object:
         definition, args, kwargs = self._bound(context)
@@ -423,13 +457,12 @@ def _after(definition: JobDefinition, args: tuple[object, ...], kwargs: dict[str
         after(*args, **kwargs)
 
 
-def _awaited(result: object) -> object:
-    """What a plain job returned; where that is a coroutine, what comes of it.
-
-    An `async def` within a plain decorator looks like a plain function: its coroutine, thrown away, would be a job that
-    is done and was never performed.
-    """
-    return _run(result) if isinstance(result, Awaitable) else result
+async def sheltered(coroutine: Awaitable[object]) -> tuple[object, BaseException | None]:
+    """What comes of it, or what would end the loop itself, and with it whatever else is on it: an exit."""
+    try:
+        return await coroutine, None
+    except (SystemExit, KeyboardInterrupt) as error:
+        return None, error
 
 
 def _run(coroutine: Awaitable[object]) -> object:

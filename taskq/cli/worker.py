@@ -74,6 +74,11 @@ __all__ = ["worker"]
 @click.option("--prefetch", metavar="N", help="Hold up to N jobs: faster, and less strict.  [TASKQ_PREFETCH; 1]")
 @click.option("--threads", metavar="N", help="Perform N jobs at once, in threads of this process.  [TASKQ_THREADS]")
 @click.option(
+    "--async",
+    metavar="N",
+    help="Perform N `async def` jobs at once on one event loop, others in threads beside it.  [TASKQ_ASYNC]",
+)
+@click.option(
     "--on-crash",
     metavar="WHAT",
     help="Jobs that do not say, when their process dies: fail, or requeue.  [TASKQ_ON_CRASH; fail]",

@@ -6,11 +6,13 @@ it: then somebody else settles it, and the thread is never heard of again.
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from taskq import performing
 from taskq.limits import Limiter
@@ -19,6 +21,9 @@ from taskq.performing import Task, Tools
 from taskq.worker.heartbeat import Heart
 from taskq.worker.interrupt import raise_in
 from taskq.worker.seat import Seat
+
+if TYPE_CHECKING:  # asyncio takes 40 ms to import, and only one model needs it
+    from taskq.worker.event_loop import EventLoop, OnLoop
 
 __all__ = ["InThread", "Taken"]
 
@@ -42,6 +47,7 @@ class InThread:
         heart: Heart,
         limiter: Limiter | None = None,
         *,
+        loop: EventLoop | None = None,
         started: Callable[[], None] = lambda: None,
     ) -> None:
         """Not started yet.
@@ -51,9 +57,12 @@ class InThread:
             seat: whose jobs they are.
             heart: what beats for the seats of this process.
             limiter: what holds a job in this thread to its time limit.
+            loop: where `async def` jobs are performed; None is a loop of its own for each.
             started: called when it starts.
         """
-        self._tools = tools
+        self._tools = tools if loop is None else tools.running(self._run_on_loop)
+        self._loop = loop
+        self._on_loop: OnLoop | None = None
         self._seat = seat
         self._heart = heart
         self._limiter = limiter
@@ -80,11 +89,13 @@ class InThread:
             Taken: somebody else settled it meanwhile.
         """
         outcome: Outcome | None = None
+        on_loop = self._loop is not None and task.definition is not None and task.definition.is_async
+        limiter = _by_the_loop if on_loop else self._limiter
         self._begin(task)
         while True:
             try:
                 if outcome is None:
-                    outcome = contextvars.copy_context().run(performing.perform, task, self._tools, self._limiter)
+                    outcome = contextvars.copy_context().run(performing.perform, task, self._tools, limiter)
                 self._end()
                 _breathe()
                 break
@@ -124,6 +135,9 @@ class InThread:
             if self._task is None or self.interrupted:
                 return True
             self.interrupted = True  # first, for what is raised may be there at once
+            if self._on_loop is not None:
+                self._on_loop.cancel(kind)
+                return True
             self.interrupted = raise_in(self._thread, kind, around=InThread.perform.__code__)
             return self.interrupted
 
@@ -140,6 +154,17 @@ class InThread:
 
     # ---- in its own thread
 
+    def _run_on_loop(self, awaitable: Awaitable[object]) -> object:
+        assert self._loop is not None
+        assert self._task is not None
+        with self._lock:
+            self._on_loop = self._loop.begin(awaitable, self._task)
+        try:
+            return self._on_loop.result()
+        finally:
+            with self._lock:
+                self._on_loop = None
+
     def _begin(self, task: Task) -> None:
         with self._lock:
             self.interrupted = False
@@ -154,6 +179,11 @@ class InThread:
                 self._task = None
                 return
         raise Taken
+
+
+def _by_the_loop(seconds: float) -> contextlib.AbstractContextManager[object]:
+    """No limit in this thread, which only waits: the loop holds the job to its time."""
+    return contextlib.nullcontext()
 
 
 def _breathe() -> None:

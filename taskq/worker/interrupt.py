@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import sys
 from types import CodeType, FrameType
 
@@ -44,6 +43,8 @@ def raise_in(thread: int, kind: type[BaseException], *, around: CodeType) -> boo
     Returns:
         False where the thread is not within a job this very moment.
     """
+    import ctypes  # only where somebody is told to end
+
     # A thread that runs Python is looked at where it waits for the interpreter's lock, and will raise just there.
     if not in_job(sys._current_frames().get(thread), around):  # noqa: SLF001  # there is no other way to look
         return False

@@ -89,6 +89,8 @@ class Report:
             events.Recovered: self._recovered,
             events.Warned: self._warned,
             events.Scaled: self._scaled,
+            events.LoopStands: self._loop_stands,
+            events.LoopTurns: lambda event: self._always(f"The event loop turns again, after {event.seconds:.1f} s."),
             events.PoolRead: self._pool_read,
             events.PoolKept: self._pool_kept,
             events.Changed: self._changed,
@@ -237,6 +239,15 @@ class Report:
     def _warned(self, event: events.Warned) -> None:
         for line in event.message.splitlines():
             self._always(line)
+
+    def _loop_stands(self, event: events.LoopStands) -> None:
+        who = "something" if event.task is None else f"{self._whose(event.task)}{_job(event.task)}"
+        self._always(
+            f"The event loop has stood still for {event.seconds:.1f} s, and all jobs on it: {who} neither awaits nor "
+            "ends. A plain function would be performed in a thread; it is at:"
+        )
+        for line in event.stack:
+            self._always(f"  {line}")
 
     def _scaled(self, event: events.Scaled) -> None:
         step = abs(event.now - event.before)

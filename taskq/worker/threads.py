@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from taskq import events, performing
 from taskq.errors import BrokerUnavailable, TermException
@@ -29,6 +29,9 @@ from taskq.worker.loop import Worker, work
 from taskq.worker.outage import GaveUp
 from taskq.worker.seat import Seat
 from taskq.worker.station import Room, Station
+
+if TYPE_CHECKING:  # asyncio takes 40 ms to import, and only one model needs it
+    from taskq.worker.event_loop import EventLoop
 
 __all__ = ["Member", "Threads", "work_side_by_side"]
 
@@ -75,7 +78,12 @@ def work_side_by_side(process: Process, audience: Audience) -> bool:
     app, count = process.app, process.config.at_once
     seats: list[Seat] = []
     tells = [audience.of(lambda number=number: seats[number].id) for number in range(count)]  # type: ignore[misc]
-    threads = Threads(process.control, process.lookout(tells[0]), app.broker.wait)
+    loop = None
+    if process.config.execution == "async":
+        from taskq.worker.event_loop import EventLoop
+
+        loop = EventLoop(audience, again=process.control.manners.timeout_grace)
+    threads = Threads(process.control, process.lookout(tells[0]), app.broker.wait, loop=loop)
     limits = ByThread(process.control.manners.timeout_grace)
     for number, tell_it in enumerate(tells):
 
@@ -88,10 +96,13 @@ def work_side_by_side(process: Process, audience: Audience) -> bool:
         seats.append(seat)
         hand = process.hand(seat)
         hand.watch = threads.heart.nudge
-        execution = InThread(app.tools, seat, threads.heart, limits, started=threads.ring)
+        execution = InThread(app.tools, seat, threads.heart, limits, loop=loop, started=threads.ring)
         worker = process.worker(seat, hand, execution, tell, lookout=Nobody(), told=station, wait=station.wait)
         threads.join(Member(worker, execution, station))
-    audience(events.Chose(f"in {count} threads of this process, each a worker of its own"))
+    where = f"in {count} threads of this process"
+    if loop is not None:
+        where = f"{count} at once, `async def` jobs on one event loop, others in threads of this process"
+    audience(events.Chose(f"{where}, each a worker of its own"))
     try:
         left = threads.work()
     finally:
@@ -110,6 +121,8 @@ class Threads:
         control: Control,
         lookout: Lookout,
         wait: Callable[[Sequence[str] | None, float, Sequence[int]], bool],
+        *,
+        loop: EventLoop | None = None,
     ) -> None:
         """Without any worker yet.
 
@@ -117,7 +130,9 @@ class Threads:
             control: what the process has been told.
             lookout: its watch over others.
             wait: the broker's.
+            loop: where their `async def` jobs are performed; None is a loop of its own for each.
         """
+        self._loop = loop
         self._control = control
         self._lookout = lookout
         self._room = Room(wait)
@@ -165,15 +180,23 @@ class Threads:
             BaseException: what ended a worker that was not told to; the others were told to end then.
         """
         self.heart.start()
+        if self._loop is not None:
+            self._loop.start(self.ring)
         to_start = deque(self._members)
         try:
             while True:
                 self._start_next(to_start)
                 if all(member.over for member in self._members):
                     break
-                self._control.rest(self._end_jobs() - time.monotonic(), [self._ear])
+                due = self._end_jobs() if self._loop is None else min(self._end_jobs(), self._loop.look())
+                self._control.rest(due - time.monotonic(), [self._ear])
                 self._hear()
         finally:
+            left = any(member.execution.busy for member in self._members)
+            if self._loop is not None and left:
+                self._loop.leave()
+            elif self._loop is not None:
+                left = not self._loop.stop(_LAST_WORDS)
             for member in self._members:
                 if member.thread is not None and member.over and not member.execution.busy:
                     member.thread.join()
@@ -184,7 +207,7 @@ class Threads:
             os.close(self._bell)
         if self._errors:
             raise self._errors[0]
-        return any(member.execution.busy for member in self._members)
+        return left
 
     # ---- the threads
 

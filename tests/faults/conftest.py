@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,6 +28,8 @@ MODELS: dict[str, list[str]] = {
     "fork, prefetch": ["--prefetch", "8"],
     "threads": ["--threads", "4"],
     "threads, prefetch": ["--threads", "4", "--prefetch", "8"],
+    "async": ["--async", "4"],
+    "async, prefetch": ["--async", "4", "--prefetch", "8"],
     "children": ["--jobs-per-fork", "7"],
     "children, prefetch": ["--jobs-per-fork", "20", "--prefetch", "8"],
 }
@@ -99,9 +102,22 @@ def worker(server: RedisServer, journal: Journal) -> Iterator[Callable[..., Runn
         print(f"--- worker {one.pid}\n{one.log}")
 
 
-def push_numbers(app: taskq.TaskQ, count: int, *, seconds: float = 0.0, queue: str = "q", first: int = 0) -> range:
+def numbered(model: Sequence[str]) -> Any:
+    """The numbered job that this way to run jobs is made for."""
+    return fault_jobs.awaits if "--async" in model else fault_jobs.numbered
+
+
+def push_numbers(
+    app: taskq.TaskQ,
+    count: int,
+    *,
+    seconds: float = 0.0,
+    queue: str = "q",
+    first: int = 0,
+    model: Sequence[str] = (),
+) -> range:
     """Enqueue numbered jobs. Their numbers."""
     numbers = range(first, first + count)
-    to = fault_jobs.numbered.options(queue=queue)
+    to = numbered(model).options(queue=queue)
     app.enqueue_many([to.call(number, seconds) for number in numbers])
     return numbers

@@ -16,7 +16,7 @@ import taskq
 from taskq.broker import Broker
 from taskq.records import ProcessIdentity, Registration, Tokens
 from taskq_redis.testing import RedisServer
-from tests.faults.conftest import LONG, at_once, in_every_model, push_numbers
+from tests.faults.conftest import LONG, at_once, in_every_model, numbered, push_numbers
 from tests.support import fault_jobs
 from tests.support.journal import Journal, balance
 from tests.support.workers import RunningWorker, is_alive, wait_until
@@ -29,7 +29,7 @@ KILLS = 200 if LONG else 12
 
 
 @pytest.mark.timeout(1800 if LONG else 120)
-@in_every_model("fork", "inline, prefetch", "threads, prefetch")
+@in_every_model("fork", "inline, prefetch", "threads, prefetch", "async")
 @pytest.mark.parametrize("queues", [["q"], ["high", "low"]], ids=["one queue", "two queues"])
 def test_kill_of_workers_and_children_at_random_moments(
     model: list[str], queues: list[str], worker: Start, app: taskq.TaskQ, journal: Journal, chance: random.Random
@@ -38,7 +38,8 @@ def test_kill_of_workers_and_children_at_random_moments(
     count = KILLS * 40
     numbers = range(count)
     for place, queue in enumerate(queues):
-        push_numbers(app, count // len(queues), queue=queue, seconds=0.001, first=place * (count // len(queues)))
+        many = count // len(queues)
+        push_numbers(app, many, queue=queue, seconds=0.001, first=place * many, model=model)
     arguments = [*model, "--queues", ",".join(queues)]
     kills = 0
     running = [worker(*arguments), worker(*arguments)]
@@ -64,13 +65,13 @@ def test_kill_of_workers_and_children_at_random_moments(
 
 
 @pytest.mark.timeout(1800 if LONG else 120)
-@in_every_model("inline, prefetch", "threads")
+@in_every_model("inline, prefetch", "threads", "async")
 def test_kill_with_equal_jobs(
     model: list[str], worker: Start, app: taskq.TaskQ, journal: Journal, chance: random.Random
 ) -> None:
     """Fault 1 again with equal jobs, counted: equal records hide what numbers show."""
     count = 1000
-    app.enqueue_many([fault_jobs.numbered.call(0) for _ in range(count)])
+    app.enqueue_many([numbered(model).call(0) for _ in range(count)])
     running = worker(*model)
     for _ in range(KILLS // 2):
         running.started()

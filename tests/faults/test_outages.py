@@ -15,7 +15,7 @@ import redis
 import taskq
 from taskq.errors import BrokerUnavailable
 from taskq_redis.testing import RedisServer
-from tests.faults.conftest import LONG, in_every_model, push_numbers
+from tests.faults.conftest import LONG, in_every_model, numbered, push_numbers
 from tests.support import fault_jobs
 from tests.support.journal import Journal, balance
 from tests.support.workers import RunningWorker, wait_until
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.redis
 
 Start = Callable[..., RunningWorker]
 
-EVERY_MODEL = in_every_model("fork", "inline", "threads", "children, prefetch")
+EVERY_MODEL = in_every_model("fork", "inline", "threads", "async", "children, prefetch")
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_redis_is_killed_under_load_and_the_same_worker_goes_on(
 ) -> None:
     """Fault 8: lost 0, no exit, and jobs are taken within 2 s of its return."""
     with taskq.using(durable.url) as app:
-        numbers = push_numbers(app, 1000 if LONG else 300, seconds=0.002)
+        numbers = push_numbers(app, 1000 if LONG else 300, seconds=0.002, model=model)
         running = worker(*model, "--beat", "0.5", "--dead-after", "2", url=durable.url)
         running.started()
         for outage in [0.5, 3.0] if not LONG else [2.0, 10.0, 60.0]:
@@ -89,7 +89,7 @@ def test_every_connection_is_killed_again_and_again(
     model: list[str], server: RedisServer, worker: Start, app: taskq.TaskQ, journal: Journal, chance: random.Random
 ) -> None:
     """Fault 9: lost 0, doubles 0, no exit; and a thousand equal jobs are counted exactly."""
-    numbers = push_numbers(app, 200 if model == [] else 1500)
+    numbers = push_numbers(app, 200 if model == [] else 1500, model=model)
     running = worker(*model, "--queues", "q,equal")
     running.started()
     kills = 0
@@ -99,16 +99,17 @@ def test_every_connection_is_killed_again_and_again(
             kills += 1
             time.sleep(chance.uniform(0.0, 0.02))
         wait_until(lambda: app.size("q") == 0)
-        app.enqueue_many([fault_jobs.numbered.options(queue="equal").call(-1) for _ in range(1000 if model else 100)])
+        equal = numbered(model).options(queue="equal")
+        app.enqueue_many([equal.call(-1) for _ in range(1000 if model else 100)])
         while app.size("equal"):
             client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
             time.sleep(chance.uniform(0.0, 0.02))
     running.send(signal.SIGQUIT)
     assert running.ended() == 0
-    equal = journal.counts("end")[-1]
-    assert equal == (1000 if model else 100)
+    ended = journal.counts("end")[-1]
+    assert ended == (1000 if model else 100)
     kept = balance(app.broker, journal, ["q", "equal"])
-    assert kept.processed == len(numbers) + equal
+    assert kept.processed == len(numbers) + ended
     assert kept.missing(numbers) == []
     assert [number for number in kept.ran_twice() if number >= 0] == []
     assert kept.failed == []
@@ -219,7 +220,7 @@ def test_scripts_are_flushed_under_load(
     model: list[str], server: RedisServer, worker: Start, app: taskq.TaskQ, journal: Journal
 ) -> None:
     """Fault 12: nothing to be seen."""
-    numbers = push_numbers(app, 300 if model == [] else 3000)
+    numbers = push_numbers(app, 300 if model == [] else 3000, model=model)
     running = worker(*model)
     running.started()
     flushes = 0

@@ -25,7 +25,7 @@ ASKING = [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT]
 
 
 @pytest.mark.parametrize("number", ASKING, ids=lambda n: n.name)
-@in_every_model("fork", "inline", "threads", "children, prefetch")
+@in_every_model("fork", "inline", "threads", "async", "children, prefetch")
 def test_idle_it_ends_at_once_with_0(number: signal.Signals, model: list[str], worker: Start, app: taskq.TaskQ) -> None:
     running = worker(*model, "-vv")
     running.line("Waiting for")

@@ -1,9 +1,8 @@
-"""Faults of a process with many jobs in hand: what cannot be killed, what takes them all along, who hears what."""
+"""Faults of a process with many jobs in hand, in threads or on an event loop: what cannot be killed, what takes all."""
 
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Callable
 
 import pytest
@@ -182,13 +181,54 @@ def test_ruby_is_told_of_32_workers_of_a_process_and_taskq_of_all(
 def test_idle_threads_cost_redis_one_connection_that_waits(
     worker: Start, app: taskq.TaskQ, journal: Journal, server: RedisServer
 ) -> None:
-    running = worker("--threads", "16", "-vv")
+    running = worker("--threads", "16", "-vv", "--beat", "0.2", "--dead-after", "5")
     running.line("Sleeping for", times=16)
-    fault_jobs.numbered.enqueue(1)
-    wait_until(lambda: journal.counts("end")[1])
-    time.sleep(2.5)  # until who waited no more has turned its own off
+    for number in range(5):
+        fault_jobs.numbered.enqueue(number)
+        wait_until(lambda number=number: journal.counts("end")[number])  # type: ignore[misc]
     with server.client() as client:
-        trackers = int(client.info("clients").get("tracking_clients", 1))
-    assert trackers <= 2
+        # Who waits no more turns its own off with a beat.
+        wait_until(lambda: client.info("clients")["tracking_clients"] == 1)
     running.send(signal.SIGQUIT)
     assert running.ended() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda n: n.name)
+def test_on_an_event_loop_what_awaits_is_cancelled_and_what_blocks_it_fails_all_on_it(
+    number: signal.Signals, worker: Start, app: taskq.TaskQ, journal: Journal
+) -> None:
+    for job in range(3):
+        fault_jobs.awaits.enqueue(job, 600)
+    running = worker("--async", "3", "--shutdown-timeout", "0.3")
+    started(journal, 3)
+    running.send(number)
+    assert running.ended() == 0
+    assert {(entry.exception, entry.error) for entry in app.failures.list(0, 9)} == {
+        ("Resque::TermException", "SIGTERM")
+    }
+    fault_jobs.awaits.enqueue(3, 600)
+    fault_jobs.blocks.enqueue(4, 600)
+    running = worker("--async", "3", "--shutdown-timeout", "0.3")
+    started(journal, 5)
+    running.line("stood still for .*blocks")
+    running.send(number)
+    assert running.ended() == 0
+    kept = balance(app.broker, journal, ["q"])
+    kept.assert_kept(range(5))
+    assert sorted(kept.failed) == list(range(5))
+    late = [entry.error for entry in app.failures.list(0, 2)]
+    assert all("the worker was told to stop, and its time was over" in error for error in late)
+    assert app.workers() == []
+
+
+def test_a_second_signal_hurries_on_an_event_loop_too(worker: Start, app: taskq.TaskQ, journal: Journal) -> None:
+    fault_jobs.blocks.enqueue(1, 600)
+    running = worker("--async", "3", "--shutdown-timeout", "600")
+    started(journal, 1)
+    running.send(signal.SIGTERM)
+    running.line("the same signal again ends it now")
+    running.send(signal.SIGINT)
+    assert running.ended() == 128 + signal.SIGINT
+    kept = balance(app.broker, journal, ["q"])
+    kept.assert_kept([1])
+    assert kept.failed == [1]

@@ -32,6 +32,22 @@ def numbered(number: int, seconds: float = 0.0) -> None:
 
 
 @taskq.job(queue="q")
+async def awaits(number: int, seconds: float = 0.0) -> None:
+    """As `numbered`, on an event loop."""
+    note(journal(), "start", number)
+    await asyncio.sleep(seconds)
+    note(journal(), "end", number)
+
+
+@taskq.job(queue="q")
+async def blocks(number: int, seconds: float) -> None:
+    """Has the loop stand still for so long."""
+    note(journal(), "start", number)
+    time.sleep(seconds)
+    note(journal(), "end", number)
+
+
+@taskq.job(queue="q")
 def tells_pid(number: int) -> None:
     """Note who performs it."""
     note(journal(), "pid", os.getpid())

@@ -103,6 +103,8 @@ VARIABLES: list[tuple[str, str, str, object]] = [
     ("TASKQ_SPAWN", "0", "execution", "fork"),
     ("TASKQ_THREADS", "8", "execution", "threads"),
     ("TASKQ_THREADS", "8", "at_once", 8),
+    ("TASKQ_ASYNC", "50", "execution", "async"),
+    ("TASKQ_ASYNC", "50", "at_once", 50),
     ("TASKQ_SHUTDOWN_TIMEOUT", "0", "shutdown_timeout", 0.0),
     ("TASKQ_BEAT", "2.5", "beat", 2.5),
     ("TASKQ_DEAD_AFTER", "60", "dead_after", 60.0),
@@ -245,7 +247,7 @@ class TestMistakes:
             ("beat", 0, "above 0"),
             ("verbose", 3, "from 0 to 2"),
             ("burst", 1, "true or false"),
-            ("execution", "frok", "must be fork, inline, threads or spawn, not 'frok'. Did you mean fork?"),
+            ("execution", "frok", "must be fork, inline, threads, async or spawn, not 'frok'. Did you mean fork?"),
             (
                 "order",
                 "wieghted",
@@ -356,7 +358,7 @@ def test_for_worker_keeps_what_a_configuration_made_by_hand_says(tmp_path: Path)
 
 
 class TestManyAtOnce:
-    """`threads` says where and how many with one word, wherever settings are said."""
+    """`threads` and `async` say where and how many with one word, wherever settings are said."""
 
     def test_is_said_by_option_call_variable_or_file(self, folder: Path) -> None:
         (folder / "taskq.toml").write_text("threads = 2")
@@ -385,6 +387,8 @@ class TestManyAtOnce:
         assert problem.message == (
             "--inline and --threads name two execution models. A worker has one: leave one of them out."
         )
+        (problem,) = problems(folder, {"TASKQ_THREADS": "2", "TASKQ_ASYNC": "2"})
+        assert problem.source == "TASKQ_THREADS and TASKQ_ASYNC"
         (folder / "taskq.toml").write_text("threads = 2\nexecution = 'fork'")
         (problem,) = problems(folder)
         assert problem.source == "taskq.toml threads and taskq.toml execution"
