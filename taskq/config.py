@@ -258,7 +258,7 @@ class _Reading:
         self.sources[name] = source
 
     def unknown(self, name: str, source: str, among: Collection[str] | None = None) -> None:
-        among = _SETTINGS if among is None else among
+        among = {*_SETTINGS, *_MODELS} if among is None else among
         near = nearest(name, among)
         meant = f" Did you mean {near}?" if near else ""
         known = "" if near else f" Known: {', '.join(sorted(among))}."
@@ -579,10 +579,12 @@ def _read_group(reading: _Reading, group: Table) -> None:
         elif name in ONE_FOR_ALL:
             message = "all groups have it in common. Say it by the command, the environment, or in taskq.toml."
             reading.problems.append(Problem(name, source, message))
-        elif name not in _SETTINGS:
-            reading.unknown(name, source, _SETTINGS.keys() - ONE_FOR_ALL)
+        elif name not in _SETTINGS and name not in _MODELS:
+            reading.unknown(name, source, {*_SETTINGS, *_MODELS} - ONE_FOR_ALL)
         else:
-            reading.take(name, value, source, text=False)
+            _take(reading, name, value, source, text=False)
+    named = {key.replace("-", "_"): value for key, value in group.settings.items()}
+    _check_one_model(reading, {name: f"{group.place} {name}" for name in named}, named)
     if "queues" not in {key.replace("-", "_") for key in group.settings}:
         message = 'a group says which queues it serves: queues = ["mail", "*"].'
         reading.problems.append(Problem("queues", group.place, message))

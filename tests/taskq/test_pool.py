@@ -94,12 +94,24 @@ class TestRead:
         [group] = file.read(f'[group.a]\nqueues = "*"\n{setting} = {VALUES.get(setting, "7")}')
         assert getattr(group.config, setting) != getattr(Config(), setting)
 
+    def test_many_at_once_is_said_with_one_word_and_one_model_at_a_time(self, file: Pool) -> None:
+        waiting, loop, alone = file.read(
+            '[group.waiting]\nqueues = "a"\nthreads = 8\n[group.loop]\nqueues = "b"\nasync = 50\n'
+            '[group.alone]\nqueues = "c"\nexecution = "inline"\n'
+        )
+        assert (waiting.config.execution, waiting.config.at_once) == ("threads", 8)
+        assert (loop.config.execution, loop.config.at_once) == ("async", 50)
+        assert (alone.config.execution, alone.config.at_once) == ("inline", 1)
+        [problem] = file.problems('[group.x]\nqueues = "a"\nthreads = 8\nasync = 50\n')
+        assert "name two execution models" in problem
+
     def test_a_weight_that_no_order_reads_is_noticed_with_its_group(self, file: Pool) -> None:
         [group] = file.read('[group.a]\nqueues = "x=2"')
         assert group.config.notices[0].startswith(f"{file.path} [group.a] queues: x=2: taken as a queue's name.")
 
 
 VALUES: Mapping[str, str] = {
+    "at_once": '7\nexecution = "threads"',
     "on_crash": '"requeue"',
     "order": '"random"', "burst": "true", "verbose": "2", "execution": '"inline"', "dead_after": "99",
     "host": '"a"', "health_file": '"alive"', "retry": "false", "term_child": "true", "procline_prefix": '"a"',
