@@ -19,7 +19,7 @@ from taskq.current import using
 from taskq.errors import TaskqError
 from taskq.worker import child, title
 from taskq.worker.report import Report
-from taskq.worker.signals import MEANINGS
+from taskq.worker.signals import MEANINGS, Ear
 
 __all__ = ["main"]
 
@@ -54,6 +54,8 @@ def main(descriptors: Sequence[str]) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(line_buffering=True)
+    ear = Ear()
+    ear.feel()
     with using(app):
         child.run(
             orders,
@@ -61,6 +63,7 @@ def main(descriptors: Sequence[str]) -> NoReturn:
             answers,
             tie=lambda: None,
             entitle=Report(0, set_title=set_title, prefix=app.config.procline_prefix).entitle,
+            ear=ear,
             timeout_grace=app.config.timeout_grace,
             term_child=app.config.term_child,
             run_at_exit=app.config.run_at_exit_hooks,

@@ -22,6 +22,8 @@ from taskq.errors import TermException
 from taskq.limits import Limiter
 from taskq.performing import Task, Tools
 from taskq.worker import adapters, handover
+from taskq.worker.interrupt import in_job
+from taskq.worker.signals import Ear
 
 __all__ = ["prepare_tie", "run", "tie_to"]
 
@@ -37,6 +39,7 @@ def run(
     *,
     tie: Tie,
     entitle: Callable[[Task | None], None],
+    ear: Ear,
     timeout_grace: float,
     term_child: bool,
     run_at_exit: bool,
@@ -49,6 +52,7 @@ def run(
         pipe: where the order is answered, and the outcome is written.
         tie: see to it that this process does not outlive its parent.
         entitle: set the title of a process that stands by (None), and of one that performs this task.
+        ear: where its parent pokes it when its job is to end.
         timeout_grace: seconds after which a job over its time limit hears of it once more, if its parent lets it.
         term_child: whether TERM, INT and QUIT mean something to this child (Resque's TERM_CHILD).
         run_at_exit: whether the interpreter's `atexit` functions run (Resque's RUN_AT_EXIT_HOOKS).
@@ -72,7 +76,7 @@ def run(
             entitle(task)
         if term_child:
             _heed_term()
-        outcome = _perform(task, tools, limits.by_alarm(timeout_grace))
+        outcome = _perform(task, tools, ear, limits.by_alarm(timeout_grace))
         if os.getpid() != me:  # the job forked, and its copy came back too: only one of them speaks for the job
             return  # type: ignore[misc]  # into `finally`
         _flush()  # the parent's line on how the job ended comes after all that the job printed
@@ -94,13 +98,26 @@ def _flush() -> None:
             stream.flush()
 
 
-def _perform(task: Task, tools: Tools, limiter: Limiter | None) -> outcomes.Done | outcomes.Failed:
+def _perform(task: Task, tools: Tools, ear: Ear, limiter: Limiter | None) -> outcomes.Done | outcomes.Failed:
     try:
         if tools.hooks.listens("after_fork"):
             tools.hooks.tell("after_fork", task.context())
     except BaseException as error:  # as in the job itself: what it says is worth more than that this process ended
         return performing.failed(task, error, tools, 0.0)
-    return performing.perform(task, tools, limiter)
+    ear.at_once = _tell_to_end
+    try:
+        return performing.perform(task, tools, limiter)
+    except TermException as late:  # after the job raised something else, while that was being looked at
+        ear.at_once = None
+        return performing.failed(task, late, tools, 0.0)
+    finally:
+        ear.at_once = None
+
+
+def _tell_to_end(poked: bool, frame: FrameType | None) -> None:
+    """In the signal handler, in the middle of a job: its worker ends, and its time is over."""
+    if poked and in_job(frame, around=_perform.__code__):
+        raise TermException("SIGTERM")
 
 
 def prepare_tie() -> tuple[Tie, tuple[int, int]]:

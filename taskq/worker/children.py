@@ -24,6 +24,7 @@ from taskq.worker import handover, orphans
 from taskq.worker.control import Control
 from taskq.worker.hand import Hand
 from taskq.worker.seat import Seat
+from taskq.worker.signals import poke
 from taskq.worker.waiting import readable
 
 __all__ = ["LOOK", "Child", "Children"]
@@ -49,6 +50,7 @@ class Child:
         kill_after: how long it has its job until it is killed for that, in seconds.
         kill_at: when that is, by the monotonic clock.
         warned: whether it was said that it is given time to end.
+        told: whether its job was told to end.
         termed: whether TERM was handed to it.
         dead: whether it was waited for.
     """
@@ -65,6 +67,7 @@ class Child:
     kill_after: float = math.inf
     kill_at: float = math.inf
     warned: bool = False
+    told: bool = False
     termed: bool = False
     dead: bool = False
 
@@ -274,10 +277,15 @@ class Children:
         deadline = control.deadline
         if deadline is None:
             return again
-        term_at = control.term_at
-        if now >= deadline:
+        term_at, kill_at = control.term_at, control.kill_at
+        if kill_at is None or now >= kill_at or (now >= deadline and not child.taken):
             self.kill(child, "shutdown")
             return self._seat.next_beat
+        if now >= deadline:
+            if not child.told:
+                child.told = True
+                poke(child.pid)
+            return min(kill_at, again)
         if term_at is None:
             return min(deadline, again)
         if now >= term_at and not child.termed:

@@ -18,7 +18,12 @@ from taskq import events
 from taskq.worker.signals import MEANINGS_TO_POOL, Hearing, Order
 from taskq.worker.waiting import readable
 
-__all__ = ["Control", "Instructions", "Manners"]
+__all__ = ["LAST_WORDS", "Control", "Instructions", "Manners"]
+
+LAST_WORDS: Final = 1.0
+"""Seconds that a job has for cleaning up once it was told that its worker ends. With the 8 s before it that is less
+than the 10 s after which most of what stops a worker kills it.
+"""
 
 _ONE_SIGNAL: Final = 1.0  # seconds in which the same signal again is the same one: Ctrl-C reaches a whole group
 
@@ -234,8 +239,19 @@ class Control:
 
     @property
     def deadline(self) -> float | None:
-        """When the job in hand is to be killed, by the monotonic clock; None where it may take its time."""
+        """When the time of the job in hand is over, by the monotonic clock; None where it may take it."""
         return self._deadline
+
+    @property
+    def kill_at(self) -> float | None:
+        """When the child of the job in hand is killed: at the deadline, or a little later where the job is told first.
+
+        Nobody is told where nothing is given (0 is Resque's way), where somebody hurries, and where TERM_CHILD has it
+        told before the deadline.
+        """
+        if self._deadline is None or self.hurried or self.manners.term_child or not self.manners.shutdown_timeout:
+            return self._deadline
+        return self._deadline + LAST_WORDS
 
     @property
     def term_at(self) -> float | None:
@@ -243,11 +259,6 @@ class Control:
         if self._deadline is None or self.hurried or not self.manners.term_child:
             return None
         return self._deadline - self.manners.term_timeout
-
-    @property
-    def kills_at_once(self) -> bool:
-        """Whether a job whose time is over is killed without an exception first, where both can be."""
-        return self.hurried or self.manners.grace == 0
 
     @property
     def before_term(self) -> float:

@@ -27,6 +27,7 @@ from taskq.worker.children import LOOK, Child, Children
 from taskq.worker.control import Control
 from taskq.worker.hand import Hand
 from taskq.worker.seat import Seat
+from taskq.worker.signals import Ear
 
 __all__ = ["Fork"]
 
@@ -40,6 +41,7 @@ class Fork:
         seat: Seat,
         hand: Hand,
         control: Control,
+        ear: Ear,
         tell: events.Tell,
         *,
         beside: Callable[[], None] = lambda: None,
@@ -54,6 +56,7 @@ class Fork:
             seat: whose heart is to be kept beating.
             hand: what the job in hand must not hold up.
             control: what the worker has been told.
+            ear: where signals are heard; a child has its handlers.
             tell: who is told.
             beside: called at each heartbeat: something else to look after while a job is long.
             entitle: called in a child that stands by, and again once it has its task: sets the title of its process.
@@ -63,6 +66,7 @@ class Fork:
         self._tools = tools
         self._seat = seat
         self._control = control
+        self._ear = ear
         self._tell = tell
         self._entitle = entitle
         self._term_child = term_child
@@ -157,6 +161,7 @@ class Fork:
                 writer,
                 tie=self._tie,
                 entitle=self._entitle,
+                ear=self._ear,
                 timeout_grace=self._control.manners.timeout_grace,
                 term_child=self._term_child,
                 run_at_exit=self._run_at_exit,

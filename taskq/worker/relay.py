@@ -30,7 +30,6 @@ from taskq.worker.waiting import readable
 
 __all__ = ["Relay", "shared_tokens"]
 
-_LAST: Final = 1.0  # seconds that a child has to end after the exception that it raised in its job, then it is killed
 _LOOK: Final = 0.02  # seconds between looks for a child's death, where the system has no descriptor for a process
 _LIVED: Final = 1.0  # seconds after which a child that died without a job is news, not a habit
 _PAUSE: Final = (0.1, 5.0)  # seconds before the next one runs, where they keep dying without a job: first, most
@@ -196,9 +195,7 @@ class Relay:
         control, running = self._control, self._running
         if running is None or running.ended:
             return float("inf")
-        stop_at = float("inf") if control.deadline is None else control.deadline
-        if stop_at < float("inf") and not control.kills_at_once:
-            stop_at += _LAST
+        stop_at = float("inf") if control.kill_at is None else control.kill_at
         if now >= running.kill_at:
             self._kill(running, "timeout")
         elif now >= stop_at:

@@ -373,6 +373,7 @@ def _execution(
         seat,
         hand,
         control,
+        ear,
         tell,
         beside=look_out,
         entitle=entitle,

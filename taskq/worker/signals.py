@@ -6,6 +6,7 @@ descriptor, which writes in the C handler: a signal that comes between a look an
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import os
 import signal
@@ -16,7 +17,7 @@ from collections.abc import Callable, Mapping
 from types import FrameType, TracebackType
 from typing import Final, Protocol, Self
 
-__all__ = ["MEANINGS", "MEANINGS_TO_POOL", "Ear", "Hearing", "Order", "has_terminal"]
+__all__ = ["MEANINGS", "MEANINGS_TO_POOL", "Ear", "Hearing", "Order", "has_terminal", "poke"]
 
 
 class Order(enum.Enum):
@@ -71,6 +72,13 @@ class Hearing(Protocol):
 
     def heard(self) -> list[int]:
         """The signals since the last look, in order. Quiets `fd`."""
+
+
+def poke(pid: int) -> None:
+    """Have `at_once` called in the main thread of a child that has an ear, which may be dead by now."""
+    if _POKE is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, _POKE)
 
 
 class Ear:
@@ -129,6 +137,11 @@ class Ear:
     def pending(self) -> bool:
         """Whether `heard` has something to say. Costs next to nothing."""
         return bool(self._heard)
+
+    def feel(self) -> None:
+        """Only be poked by a parent: for a process that hears nothing else, and never enters this."""
+        if _POKE is not None:
+            signal.signal(_POKE, self._handlers[_POKE])
 
     def poke(self) -> None:
         """Have `at_once` called in the main thread, breaking into a system call that it may be in. From any thread."""

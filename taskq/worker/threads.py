@@ -21,7 +21,7 @@ from taskq.records import Crash
 from taskq.worker import orphans
 from taskq.worker.assembly import Process
 from taskq.worker.audience import Audience
-from taskq.worker.control import Control
+from taskq.worker.control import LAST_WORDS, Control
 from taskq.worker.heartbeat import Heart
 from taskq.worker.in_thread import InThread, Taken
 from taskq.worker.lookout import Lookout, Nobody
@@ -37,7 +37,6 @@ __all__ = ["Member", "Threads", "work_side_by_side"]
 
 _AGAIN: Final = 0.02  # seconds to the next try to break into a job, where taskq's own code stood in its place
 _LONGEST: Final = 60.0  # seconds to the next look, where nothing is due
-_LAST_WORDS: Final = 2.0  # seconds that a job has for cleaning up once it was told to end
 
 
 class Asked(TermException):
@@ -196,7 +195,7 @@ class Threads:
             if self._loop is not None and left:
                 self._loop.leave()
             elif self._loop is not None:
-                left = not self._loop.stop(_LAST_WORDS)
+                left = not self._loop.stop(LAST_WORDS)
             for member in self._members:
                 if member.thread is not None and member.over and not member.execution.busy:
                     member.thread.join()
@@ -273,7 +272,7 @@ class Threads:
         for member in busy:
             if not member.execution.interrupt(TermException):
                 again = now + _AGAIN
-        gives_up = max(control.deadline, self._ended_at + _LAST_WORDS)
+        gives_up = max(control.deadline, self._ended_at + LAST_WORDS)
         if control.hurried and not self._in_a_hurry:
             gives_up = now  # somebody hurries what is cleaning up
         if now < gives_up:

@@ -23,7 +23,7 @@ Start = Callable[..., RunningWorker]
 
 KILLS = 200 if LONG else 12
 REQUEUE = ("--on-crash", "requeue")
-MODELS = in_every_model("fork", "inline", "inline, prefetch", "children, prefetch")
+MODELS = in_every_model("fork", "inline", "children, prefetch")
 
 
 def again(kept: Balance) -> int:

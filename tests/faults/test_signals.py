@@ -58,20 +58,36 @@ def test_in_a_job_that_ends_in_time_it_is_finished_and_no_other_is_taken(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda n: n.name)
-@pytest.mark.parametrize("timeout", ["0", "0.3"])
-def test_a_job_that_takes_longer_is_killed_and_failed(
-    number: signal.Signals, timeout: str, worker: Start, app: taskq.TaskQ, journal: Journal
+@pytest.mark.parametrize("model", [[], ["--spawn"]], ids=["fork", "spawn"])
+@pytest.mark.parametrize(
+    ("timeout", "job", "exception"),
+    [
+        ("0", "cleans_up", "Resque::DirtyExit"),  # Resque's way: nothing is given, so nobody is told
+        ("0.3", "cleans_up", "Resque::TermException"),
+        ("0.3", "ignores", "Resque::DirtyExit"),
+    ],
+)
+def test_a_job_that_takes_longer_is_told_then_killed_and_failed(
+    number: signal.Signals,
+    timeout: str,
+    job: str,
+    exception: str,
+    model: list[str],
+    worker: Start,
+    app: taskq.TaskQ,
+    journal: Journal,
 ) -> None:
-    fault_jobs.numbered.enqueue(1, 600)
+    app.enqueue_to("q", job, 1)
     fault_jobs.numbered.enqueue(2)
-    running = worker("--shutdown-timeout", timeout)
+    running = worker(*model, "--shutdown-timeout", timeout)
     wait_until(lambda: journal.counts("start")[1])
     running.send(number)
     assert running.ended() == 0
     kept = balance(app.broker, journal, ["q"])
     kept.assert_kept([1, 2])
     assert (kept.failed, kept.queued) == ([1], [2])
-    assert "SIGKILL" in app.failures.list(0, 1)[0].error
+    assert app.failures.list(0, 1)[0].exception == exception
+    assert kept.ended[1] == (exception == "Resque::TermException")  # it could clean up
 
 
 def test_inline_a_job_that_takes_longer_is_interrupted_and_failed(

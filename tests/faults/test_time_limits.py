@@ -16,9 +16,9 @@ pytestmark = pytest.mark.redis
 
 Start = Callable[..., RunningWorker]
 
-MODELS = pytest.mark.parametrize(
-    "model", [[], ["--inline"], ["--spawn"], ["--jobs-per-fork", "5"]], ids=["fork", "inline", "spawn", "children"]
-)
+CHILDREN = {"fork": [], "spawn": ["--spawn"], "children": ["--jobs-per-fork", "7"]}
+IN_CHILDREN = pytest.mark.parametrize("model", CHILDREN.values(), ids=CHILDREN)
+MODELS = pytest.mark.parametrize("model", [*CHILDREN.values(), ["--inline"]], ids=[*CHILDREN, "inline"])
 
 
 @MODELS
@@ -78,9 +78,11 @@ def test_an_async_job_is_told_where_it_waits(
     assert app.failures.list()[0].exception == "taskq.errors.JobTimeout"
 
 
-@pytest.mark.parametrize("how", ["ignores", "in C", "takes its own alarm"])
-@pytest.mark.parametrize("model", [[], ["--spawn"], ["--jobs-per-fork", "5"]], ids=["fork", "spawn", "children"])
-@pytest.mark.parametrize("on_crash", ["fail", "requeue"])
+@pytest.mark.parametrize(
+    ("how", "on_crash"),
+    [("ignores", "fail"), ("ignores", "requeue"), ("in C", "fail"), ("takes its own alarm", "fail")],
+)
+@IN_CHILDREN
 def test_the_child_of_one_that_does_not_end_is_killed_and_the_job_fails_saying_so(
     how: str, model: list[str], on_crash: str, worker: Start, app: taskq.TaskQ, journal: Journal
 ) -> None:

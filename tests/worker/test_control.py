@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from taskq import events
-from taskq.worker.control import Control, Manners
+from taskq.worker.control import LAST_WORDS, Control, Manners
 from taskq.worker.signals import Ear
 from taskq.worker.waiting import readable
 from tests.support.bench import Clock, Told
@@ -123,6 +123,29 @@ class TestManners:
         assert (control.stopping, control.deadline) == (True, None)
         hears(control, signal.SIGINT)
         assert control.deadline == clock() + 8.0
+
+
+class TestKillAt:
+    def test_is_a_little_after_the_deadline_at_which_the_job_is_told(self, ear: Ear, told: Told, clock: Clock) -> None:
+        control = control_of(ear, told, clock, shutdown_timeout=3.0)
+        assert control.kill_at is None
+        hears(control, signal.SIGTERM)
+        assert control.kill_at == clock() + 3.0 + LAST_WORDS
+
+    def test_is_the_deadline_where_nothing_is_given_or_term_child_tells_before(
+        self, ear: Ear, told: Told, clock: Clock
+    ) -> None:
+        at_once = control_of(ear, told, clock, shutdown_timeout=0.0)
+        hears(at_once, signal.SIGTERM)
+        assert at_once.kill_at == clock()
+        by_term = control_of(ear, told, clock, term_child=True, term_timeout=4.0)
+        hears(by_term, signal.SIGTERM)
+        assert by_term.kill_at == clock() + 4.0
+
+    def test_is_now_where_somebody_hurries(self, ear: Ear, told: Told, clock: Clock) -> None:
+        control = control_of(ear, told, clock)
+        hears(control, signal.SIGTERM, signal.SIGINT)
+        assert control.kill_at == clock()
 
 
 class TestPauseAndKill:

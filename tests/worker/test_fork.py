@@ -16,7 +16,7 @@ from typing import Any, Self
 import pytest
 
 from taskq import events
-from taskq.errors import JobTimeout
+from taskq.errors import JobTimeout, TermException
 from taskq.failure_handler import Fail
 from taskq.hook import Hook, PerformContext
 from taskq.outcome import Crashed, Done, Failed, NotBegun, Outcome
@@ -43,7 +43,7 @@ class Forking(Bench):
         if timeout is not None:
             self.tools.registry = registry_of(*written, timeout=timeout)
         self.on_forked: Callable[[int], object] = lambda pid: None
-        self.fork = Fork(self.tools, self.seat, self.hand, self.control, self.worker.tell, **more)
+        self.fork = Fork(self.tools, self.seat, self.hand, self.control, self.ear, self.worker.tell, **more)
 
     def __enter__(self) -> Self:
         super().__enter__()
@@ -418,3 +418,36 @@ class TestTimeLimits:
             outcome = bench.perform()
             assert isinstance(outcome, Crashed)
             assert (outcome.crash.ended, outcome.crash.limit, outcome.decision) == ("timeout", 0.05, Fail())
+
+
+class TestToldToEnd:
+    """A worker that ends tells the job in hand, where its time is over, and kills its child a second later."""
+
+    def test_by_an_exception_in_it(self, notes: Path) -> None:
+        def job() -> None:
+            try:
+                os.kill(os.getppid(), signal.SIGTERM)
+                time.sleep(600)
+            except TermException:
+                note(notes, "told")
+                raise
+
+        with Forking(job, manners=Manners(shutdown_timeout=0.01)) as bench:
+            outcome = bench.perform()
+            assert isinstance(outcome, Failed)
+            assert outcome.error.type == "Resque::TermException"
+            assert lines(notes) == ["told"]
+
+    def test_once_and_not_while_what_it_left_is_flushed(self, notes: Path) -> None:
+        class Flushes(Hook):
+            def flush(self) -> None:
+                os.kill(os.getppid(), signal.SIGTERM)
+                time.sleep(0.2)
+                note(notes, "flushed")
+
+        def job() -> None: ...
+
+        with Forking(job, hooks=(Flushes(),), manners=Manners(shutdown_timeout=0.01)) as bench:
+            assert isinstance(bench.perform(), Done)
+            bench.fork._children.see_out(bench.fork._at_work)
+            assert lines(notes) == ["flushed"]

@@ -28,7 +28,7 @@ def inline(bench: Bench) -> Pair:
 
 
 def fork(bench: Bench) -> Pair:
-    made = Fork(bench.tools, bench.seat, bench.hand, bench.control, bench.told)
+    made = Fork(bench.tools, bench.seat, bench.hand, bench.control, bench.ear, bench.told)
     return made.start, made.stop
 
 
