@@ -181,10 +181,19 @@ class Children:
 
     def look_after(self) -> None:
         """Between jobs: bury the dead, and beat."""
-        for child in tuple(self._living.values()):
-            self.bury(child)
+        self.bury_the_dead()
         self._reap()
         self._seat.beat_if_due()
+
+    def bury_the_dead(self) -> None:
+        """Bury those that are dead by now."""
+        for child in tuple(self._living.values()):
+            self.bury(child)
+
+    @property
+    def count(self) -> int:
+        """How many live, or were not buried yet."""
+        return len(self._living)
 
     def watch(self, child: Child) -> Done | Failed | Crash:
         """Beat, listen and read until the child says its outcome or, where it did before or never will, is dead.
@@ -244,6 +253,11 @@ class Children:
         """Return when it is dead."""
         if child is not None and not child.dead:
             self.watch(child)
+
+    def see_all_out(self) -> None:
+        """Return when all are dead."""
+        for child in tuple(self._living.values()):
+            self.see_out(child)
 
     def bury(self, child: Child) -> Done | Failed | Crash | None:
         """What a dead child said last, else how it died; None where it lives."""

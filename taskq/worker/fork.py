@@ -3,7 +3,8 @@
 Whatever the child does, its job ends with an outcome: the one it wrote, or how it died.
 
 A child that has said its outcome has still to flush and to die, which takes the system longer than settling the job and
-reserving the next one; so these go on meanwhile. The next child is forked only when it is dead: one performs at a time.
+reserving the next one; so these go on meanwhile. Where something of the application's runs in it after that (`flush`),
+the next child is forked only when it is dead; else all that is left of it is the system's to clear away.
 
 While the worker is idle a child stands by, forked before its job is there: it starts one in 1.5 ms, not in 6. With jobs
 waiting there is none: its fork would only take the processor from the broker's answer. Nor is there one where a hook
@@ -85,7 +86,10 @@ class Fork:
         """Perform it in a child, and watch."""
         if task.problem is not None:  # nothing of it will run, so nothing needs a process of its own
             return performing.perform(task, self._tools)
-        self._children.see_out(self._at_work)
+        if self._run_at_exit or self._tools.hooks.listens("flush"):
+            self._children.see_out(self._at_work)  # something of the application's runs in it after its outcome
+        else:
+            self._children.bury_the_dead()
         try:
             if self._tools.hooks.listens("before_fork"):
                 self._tools.hooks.tell("before_fork", task.context())
@@ -107,16 +111,16 @@ class Fork:
         self._children.look_after()
         self._stand_by()
         beat_in = self._seat.next_beat - time.monotonic()
-        dies_soon = self._at_work is not None and not self._at_work.dead  # and must not stay a zombie
+        stands_by = self._standby is not None and not self._standby.dead
+        dies_soon = self._children.count > stands_by  # and must not stay a zombie
         return min(beat_in, LOOK) if dies_soon else beat_in
 
     def stop(self) -> None:
         """See every child out, and let go of the leash."""
-        self._children.see_out(self._at_work)
-        self._at_work, self._standby = self._standby, None
-        if self._at_work is not None:
-            self._at_work.dismiss()
-            self._children.see_out(self._at_work)
+        if self._standby is not None:
+            self._standby.dismiss()
+        self._at_work = self._standby = None
+        self._children.see_all_out()
         for fd in self._leash:
             os.close(fd)
         self._leash = ()
