@@ -14,6 +14,8 @@ from taskq.cli.main import program
 from tests.docs.pages import ROOT
 from tests.support.packages import build, install, run
 
+pytestmark = pytest.mark.timeout(180)
+
 KINDS = {"backend": "acmestore", "serializer": "acme_packed", "failure-handler": "acme_policy", "hook": "acme_watch"}
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 def run(*command: str | Path, folder: Path, env: dict[str, str] | None = None) -> str:
     done = subprocess.run(
-        [str(word) for word in command], cwd=folder, env=env, capture_output=True, text=True, timeout=55, check=False
+        [str(word) for word in command], cwd=folder, env=env, capture_output=True, text=True, timeout=170, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr

@@ -26,8 +26,6 @@ T = TypeVar("T")
 PATIENCE: Final = 20.0
 """Seconds that a test waits for what must come; only a failing one waits that long."""
 
-_INTO_A_STEP: Final = 0.0005  # seconds at most, from a step's beginning to the kill
-
 
 def side_by_side(*works: Callable[[], T], patience: float = PATIENCE) -> list[T]:
     """What each of these returns, all of them begun at the same moment in threads of their own."""
@@ -91,12 +89,16 @@ def in_children(*works: Callable[[], bytes], patience: float = PATIENCE) -> list
     return said
 
 
-def killed_at(step: int, work: Callable[[Callable[[], None]], object], *, patience: float = PATIENCE) -> bool:
+def killed_at(
+    step: int, work: Callable[[Callable[[], None]], object], *, into: float = 0.0005, patience: float = PATIENCE
+) -> bool:
     """Begin something in a forked child, and kill the child (-9) in the middle of a step.
 
     Args:
         step: which one, from 1.
         work: what the child does. It is given what it has to call at the beginning of each step.
+        into: seconds at most from the step's beginning to the kill. A step may be one call, whose middle is some
+            microseconds away or, with a slow store, milliseconds.
         patience: seconds until the step must have come.
 
     Returns:
@@ -119,8 +121,7 @@ def killed_at(step: int, work: Callable[[Callable[[], None]], object], *, patien
                 if status := child.end():
                     pytest.fail(f"in a forked child (status {status}):\n{heard.decode(errors='replace')}")
                 return False
-        # Not always at the very beginning: a step may be one call, whose middle is some microseconds away.
-        time.sleep(random.random() * _INTO_A_STEP)
+        time.sleep(into * random.uniform(0.5, 1.0))
         return True
     finally:
         os.close(ear)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from taskq.testing.contract import SerializerContract
 from tests.testing.contract.judge import assert_each_is_caught
 
 
+@pytest.mark.timeout(180)
 def test_every_wrong_serializer_is_caught(tmp_path: Path) -> None:
     assert_each_is_caught(Path(__file__).with_name("wrong_serializers.py"), SerializerContract, tmp_path)

@@ -76,10 +76,10 @@ class Forking(OnABroker):
     def test_fork_while_a_thread_waits(self, broker: Broker) -> None:
         """The parent's wait goes on, and a push of the child ends it."""
         self.needs_processes(broker)
-        woken = threading.Event()
+        woken, over = threading.Event(), threading.Event()
 
         def wait() -> None:
-            while not broker.size("q"):
+            while not broker.size("q") and not over.is_set():
                 broker.wait(["q"], self.patience)
             woken.set()
 
@@ -90,9 +90,12 @@ class Forking(OnABroker):
             broker.push("q", [ONE])
             assert broker.wait(["q"], self.patience)
 
-        in_child(in_the_child, patience=self.patience)
-        assert woken.wait(self.patience)
-        thread.join()
+        try:
+            in_child(in_the_child, patience=self.patience)
+            assert woken.wait(self.patience)
+        finally:
+            over.set()
+            thread.join()
 
     def test_close_in_a_child_closes_the_childs_own(self, broker: Broker, holder: Holder) -> None:
         """What the parent has open stays open."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from taskq.broker import Broker, Requeued
 from taskq.records import Reservation, StoredFailure, Token
@@ -68,6 +68,13 @@ class Lives(RuleBasedStateMachine):
         self.broker.clear_failures()
         self.broker.unpause()
 
+    @initialize()
+    def begin(self) -> None:
+        """Some jobs and some workers, so that each life has something to live on."""
+        for queue in range(2):
+            self.push(queue=queue, count=6, front=False, by=0)
+            self.register(by=queue, times=1)
+
     # ---- queues
 
     @rule(queue=_PLACES, count=st.integers(1, 4), front=st.booleans(), by=_PLACES)
@@ -79,16 +86,20 @@ class Lives(RuleBasedStateMachine):
         self.brokers[by % 2].push(name, bodies, front=front)
         self.put(name, bodies, front=front)
 
-    @rule(queue=_PLACES, pause=st.booleans())
-    def pause_or_go_on(self, queue: int, pause: bool) -> None:
-        """One queue."""
+    @precondition(lambda self: not self.paused)
+    @rule(queue=_PLACES)
+    def pause(self, queue: int) -> None:
+        """One queue; the other one goes on."""
         name = self.names[queue % 2]
-        if pause:
-            self.broker.pause(name)
-            self.paused.add(name)
-        else:
-            self.broker.unpause(name)
-            self.paused.discard(name)
+        self.broker.pause(name)
+        self.paused.add(name)
+
+    @precondition(lambda self: self.paused)
+    @rule()
+    def unpause(self) -> None:
+        """It goes on."""
+        self.broker.unpause(*self.paused)
+        self.paused.clear()
 
     @precondition(lambda self: any(self.queues.values()))
     @rule(place=_PLACES)
@@ -109,6 +120,13 @@ class Lives(RuleBasedStateMachine):
         holder = Holder(self.brokers[by % 2], f"host:{self.number}.{self.hired}:q")
         assert [holder.register() for _ in range(times)] == [True] * times
         self.workers.append(_Worker(holder))
+
+    @precondition(lambda self: any(not worker.held for worker in self.workers) and any(self.queues.values()))
+    @rule(who=_PLACES, limit=_LIMITS, times=_TIMES)
+    def reserve_idle(self, who: int, limit: int, times: int) -> None:
+        """What is next, by one that holds nothing: the call that is made most often."""
+        idle = [place for place, worker in enumerate(self.workers) if not worker.held]
+        self.reserve(who=idle[who % len(idle)], limit=limit, backwards=False, settled=False, at=0, times=times)
 
     @precondition(lambda self: self.workers)
     @rule(who=_PLACES, limit=_LIMITS, backwards=st.booleans(), settled=st.booleans(), at=_PLACES, times=_TIMES)
@@ -209,7 +227,7 @@ class Lives(RuleBasedStateMachine):
             assert not worker.holder.broker.fail(held, late, b"{}")
             assert not worker.holder.broker.release([held], late)
 
-    @precondition(lambda self: self.workers)
+    @precondition(lambda self: len(self.workers) > 1)
     @rule(who=_PLACES)
     def unregister(self, who: int) -> None:
         """Who holds nothing may leave."""
@@ -218,11 +236,11 @@ class Lives(RuleBasedStateMachine):
         if not worker.held:
             self.workers.remove(worker)
 
-    @precondition(lambda self: self.workers)
+    @precondition(lambda self: any(worker.held for worker in self.workers))
     @rule(who=_PLACES, entry=st.booleans(), by=_PLACES)
     def die(self, who: int, entry: bool, by: int) -> None:
         """Another one finds it dead: in hand is failed or requeued, held ahead goes back; twice is once."""
-        worker = self.who(who)
+        worker, _ = self.one_held(who, 0)
         seen, broker = worker.holder.seen(), self.brokers[by % 2]
         in_hand = worker.held[0] if worker.begun else None
         written = None if not entry else b"{}" if in_hand is None else self.entry_of(in_hand)

@@ -27,11 +27,14 @@ class OnABroker:
         in_this_process: True where the store of these tests lives in this process though the backend is SHARED, as a
             fake of a server does: what needs a second process is skipped.
         examples: how many lives the state machine tries.
+        kills: seconds from the beginning of a call to the kill -9, in each of three turns. Some stores take
+            microseconds for a call, others milliseconds: the middle of one should be among them.
     """
 
     patience: ClassVar[float] = PATIENCE
     in_this_process: ClassVar[bool] = False
     examples: ClassVar[int] = 25
+    kills: ClassVar[tuple[float, float, float]] = (0.0005, 0.004, 0.02)
 
     def make_broker(self) -> Broker:
         """A broker on the store of this test, which was empty when the test began.

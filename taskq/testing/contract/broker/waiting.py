@@ -4,67 +4,71 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeAlias
+
+import pytest
 
 from taskq.broker import Broker
 from taskq.errors import BrokerError
+from taskq.records import Reservation
 from taskq.testing.contract.broker.holder import ONE, Holder
 from taskq.testing.contract.broker.stage import OnABroker
 
 __all__ = ["Waiting"]
 
 
+Found: TypeAlias = "Callable[[Callable[[], Sequence[Reservation]], Callable[[float], object]], Future[bytes]]"
+"""Given how to look and how to wait, promises the job that comes of it."""
+
+
 class Waiting(OnABroker):
     """Waiting: it wakes, early if it likes, and never removes anything."""
 
-    def woken(self, wait: Callable[[float], object], look: Callable[[], bytes | None]) -> bytes:
-        """Look and wait in turn, as a worker does, and what was found. Waits twice as long as the test has patience.
+    @pytest.fixture
+    def found(self) -> Iterator[Found]:
+        """Looks and waits in turn in another thread, as a worker does, and promises what it finds.
 
-        So a wait that is not woken is told from one that is.
+        It waits twice as long as the test has patience, so that a wait that is not woken is told from one that is.
         """
-        while True:
-            found = look()
-            if found is not None:
-                return found
-            wait(2 * self.patience)
+        over = threading.Event()
 
-    def test_wait_wakes_on_a_push_by_another(self, broker: Broker, other: Broker, holder: Holder) -> None:
+        def look_and_wait(look: Callable[[], Sequence[Reservation]], wait: Callable[[float], object]) -> bytes:
+            while not over.is_set():
+                for taken in look():
+                    return taken.body
+                wait(2 * self.patience)
+            return b""
+
+        with ThreadPoolExecutor(1) as pool:
+            yield lambda look, wait: pool.submit(look_and_wait, look, wait)
+            over.set()
+
+    def test_wait_wakes_on_a_push_by_another(self, broker: Broker, other: Broker, holder: Holder, found: Found) -> None:
         """A push that comes between a `reserve` that found nothing and the wait is not missed either."""
+        promised = found(lambda: holder.reserve("q").jobs, lambda seconds: broker.wait(["q"], seconds))
+        other.push("q", [ONE])
+        assert promised.result(timeout=self.patience) == ONE
 
-        def look() -> bytes | None:
-            return next((taken.body for taken in holder.reserve("q").jobs), None)
-
-        with ThreadPoolExecutor(1) as pool:
-            waiting = pool.submit(self.woken, lambda seconds: broker.wait(["q"], seconds), look)
-            other.push("q", [ONE])
-            assert waiting.result(timeout=self.patience) == ONE
-
-    def test_wait_for_any_queue_wakes_on_a_new_one(self, broker: Broker, other: Broker, holder: Holder) -> None:
+    def test_wait_for_any_queue_wakes_on_a_new_one(
+        self, broker: Broker, other: Broker, holder: Holder, found: Found
+    ) -> None:
         """With None it wakes for queues that nobody had heard of."""
+        promised = found(lambda: holder.reserve(*broker.queues()).jobs, lambda seconds: broker.wait(None, seconds))
+        other.push("never seen before", [ONE])
+        assert promised.result(timeout=self.patience) == ONE
 
-        def look() -> bytes | None:
-            return next((taken.body for taken in holder.reserve(*broker.queues()).jobs), None)
-
-        with ThreadPoolExecutor(1) as pool:
-            waiting = pool.submit(self.woken, lambda seconds: broker.wait(None, seconds), look)
-            other.push("never seen before", [ONE])
-            assert waiting.result(timeout=self.patience) == ONE
-
-    def test_wait_wakes_when_a_pause_is_over(self, broker: Broker, other: Broker, holder: Holder) -> None:
+    def test_wait_wakes_when_a_pause_is_over(self, broker: Broker, other: Broker, holder: Holder, found: Found) -> None:
         """Within the time that a worker waits at most, jobs that a pause held back are found."""
         broker.push("q", [ONE])
         broker.pause("q")
-
-        def look() -> bytes | None:
-            return next((taken.body for taken in holder.reserve("q").jobs), None)
-
-        with ThreadPoolExecutor(1) as pool:
-            waiting = pool.submit(self.woken, lambda seconds: broker.wait(["q"], min(seconds, 1.0)), look)
-            other.unpause("q")
-            assert waiting.result(timeout=self.patience) == ONE
+        promised = found(lambda: holder.reserve("q").jobs, lambda seconds: broker.wait(["q"], min(seconds, 1.0)))
+        other.unpause("q")
+        assert promised.result(timeout=self.patience) == ONE
 
     def test_wait_returns_at_once_where_work_is_there(self, broker: Broker) -> None:
         """It answers True, for a queue that has a job."""
