@@ -96,7 +96,7 @@ def work_side_by_side(process: Process, audience: Audience) -> bool:
         hand = process.hand(seat)
         hand.watch = threads.heart.nudge
         execution = InThread(app.tools, seat, threads.heart, limits, loop=loop, started=threads.ring)
-        worker = process.worker(seat, hand, execution, tell, lookout=Nobody(), told=station, wait=station.wait)
+        worker = process.worker(seat, hand, execution, tell, lookout=threads.watch, told=station, wait=station.wait)
         threads.join(Member(worker, execution, station))
     where = f"in {count} threads of this process"
     if loop is not None:
@@ -110,6 +110,25 @@ def work_side_by_side(process: Process, audience: Audience) -> bool:
         if seat.id:
             app.hooks.tell_quietly("worker_exit", seat.id)
     return left
+
+
+class _AfterTheFirst(Nobody):
+    """The watch of one of them: the heart's thread looks for all, and its first look comes before anybody's first job.
+
+    Else a burst could end before what the dead had left is back in its queues.
+    """
+
+    def __init__(self, heart: Heart, looked: threading.Event, stopping: Callable[[], bool]) -> None:
+        self._heart = heart
+        self._looked = looked
+        self._stopping = stopping
+
+    def look(self, me: str, *, at_start: bool = False) -> None:
+        """Have the heart look, and wait until it has."""
+        if at_start:
+            self._heart.nudge()
+            while not self._looked.wait(_AGAIN) and not self._stopping():
+                pass
 
 
 class Threads:
@@ -140,12 +159,13 @@ class Threads:
         os.set_blocking(self._bell, False)
         self._members: list[Member] = []
         self._errors: list[BaseException] = []
-        self._looked = False
+        self._looked = threading.Event()
         self._told = (False, False, False)
         self._to_kill: list[Member] = []
         self._ended_at: float | None = None  # when jobs were told to end
         self._in_a_hurry = False  # whether somebody had hurried by then
         self.heart = Heart(beside=self._look_after, fds=lambda: lookout.fds)
+        self.watch = _AfterTheFirst(self.heart, self._looked, lambda: control.stopping)
 
     def station(self) -> Station:
         """A place for one more worker's thread."""
@@ -319,8 +339,10 @@ class Threads:
             if self._lookout.fds:
                 self._lookout.look_at_fallen()
             if time.monotonic() >= self._lookout.next_look:
-                looked, self._looked = self._looked, True
-                self._lookout.look(first.id, at_start=not looked)
+                try:
+                    self._lookout.look(first.id, at_start=not self._looked.is_set())
+                finally:
+                    self._looked.set()
         except BrokerUnavailable as error:
             first.outage.lost(error)
         except BaseException as error:
