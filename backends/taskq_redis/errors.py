@@ -36,6 +36,7 @@ _NO = {
     "NOAUTH": ("a password is needed", "Put it into the URL: redis://user:password@host:6379/0."),
     "WRONGPASS": ("wrong user or password", "Check the URL: redis://user:password@host:6379/0."),
     "NOPERM": ("this user may not run all that taskq needs", "Redis says what was refused: ACL LOG."),
+    "SELECT": ("it has no database of that number", "They count from 0, and its setting `databases` says how many."),
     "CROSSSLOT": ("Redis Cluster is not supported", "Use a Redis that is no cluster."),
 }
 # The code stands in front; Redis 6 puts a script's own error behind words of its own.
@@ -43,6 +44,8 @@ _CODE = re.compile(rf"(?:^|[-\s])({'|'.join([*_AWAY, *_NO, 'WRONGTYPE', 'NOSCRIP
 _TEXTS = {
     "max number of clients": "MAXCLIENTS",
     "user executing the script can't": "NOPERM",
+    "DB index": "SELECT",
+    "SELECT is not allowed in cluster mode": "CROSSSLOT",
 }
 _FORBIDDEN = re.compile(r"run the '([\w|-]+)' command")
 _CLASSES: tuple[tuple[type[Exception], str], ...] = (
@@ -111,7 +114,7 @@ def translated(error: Exception, place: Place, sent: Sent) -> BrokerError:
         reason, advice = _NO[code] if code != "NOPERM" else _missing_right(str(error))
         return BrokerRefused(place.address, reason, advice=advice)
     if isinstance(error, redis.ResponseError):
-        return BrokerInTrouble(place.address, f"{place.address} answered: {error}")
+        return BrokerInTrouble(place.address, f"{place.address} answered: {error}.")
     cause = _system_error(error)
     if isinstance(cause, ssl.SSLCertVerificationError):
         return BrokerRefused(

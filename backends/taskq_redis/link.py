@@ -262,7 +262,7 @@ class Links:
                     f"{wanted} belongs. Nothing was changed. Another program uses this namespace: look with "
                     f"redis-cli type, and rename or delete the key.",
                 )
-        return BrokerInTrouble(self._place.address, f"{self._place.address} answered: {error}")
+        return BrokerInTrouble(self._place.address, f"{self._place.address} answered: {error}.")
 
     @staticmethod
     def once(connection: Connection, place: Place, packed: bytes) -> Any:

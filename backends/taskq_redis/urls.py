@@ -115,7 +115,9 @@ def _of_short_form(text: str) -> Address:
     found = re.fullmatch(r"(?P<host>\[[^\]]*\]|[^:\[\]]+)(?::(?P<port>[^:]*))?(?::(?P<db>[^:]*))?", server)
     if found is None:
         raise _wrong(text, "is no address of a Redis. Write host:port:db/namespace or redis://localhost:6379/0.")
-    host = found["host"].strip("[]")
+    if "@" in found["host"]:
+        raise _wrong(text, "has no place for a password. Write redis://user:password@host:port/database.")
+    host = _host(text, found["host"].strip("[]"))
     port = _number(text, found["port"], "port", least=1, most=65535) if found["port"] is not None else 6379
     db = _number(text, found["db"], "database", least=0) if found["db"] is not None else 0
     return _of_host(TCPConnection, host, port, db, {}, namespace if slash else None)
@@ -140,7 +142,7 @@ def _of_url(url: str) -> Address:
         _log.warning("%s: as with Resque, the path sets only the database. Write ?namespace=NAME.", redacted(url))
     db = int(number[0]) if number else 0
     namespace, failed_max = given.pop("namespace", None), given.pop("failed_max", None)
-    address = _of_host(SSLConnection if tls else TCPConnection, unquote(host or "localhost"), port or 6379, db, {
+    address = _of_host(SSLConnection if tls else TCPConnection, _host(url, unquote(host or "localhost")), port or 6379, db, {
         **_credentials(parts.username, parts.password), **given,
     }, cast("str | None", namespace))  # fmt: skip
     return Address(address.connect, address.place, address.namespace, cast("int | None", failed_max))
@@ -198,6 +200,7 @@ def _is_connection(kind: object) -> bool:
 
 
 def _place(host: str, port: int, db: int, *, tls: bool) -> Place:
+    host = redacted(host)  # that of a client object may be anything
     shown = f"[{host}]" if ":" in host else host
     cli = ["redis-cli", *(["-h", host] if host not in {"localhost", "127.0.0.1"} else []), "-p", str(port)]
     probe = " ".join([*cli, *(["--tls"] if tls else []), "ping"])
@@ -270,6 +273,21 @@ def _query(url: str, query: str, known: dict[str, Callable[[str], object]]) -> d
     if problems:
         raise ConfigurationError([Problem("broker", "broker", f"{redacted(url)} {problem}") for problem in problems])
     return given
+
+
+def _host(address: str, host: str) -> str:
+    """The host, where the system can be asked for one of that name at all."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        possible = False
+    else:
+        possible = host.isprintable() and not re.search(r"[\s@/]", host)
+    if possible:
+        return host
+    if "@" in host:
+        address = unquote(address)  # what is before it is likely a password, and is to be found as one
+    raise _wrong(address, "has a host that can be none: a name is parts of 1 to 63 characters with dots between them.")
 
 
 def _number(address: str, text: str, what: str, *, least: int, most: int = 2**31) -> int:

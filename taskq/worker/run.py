@@ -18,7 +18,7 @@ from taskq import current, events, on_crash, queue_lists
 from taskq.app import TaskQ
 from taskq.broker import Capability
 from taskq.config import Config, Count
-from taskq.errors import BrokerRefused, BrokerUnavailable, ConfigurationError, Problem
+from taskq.errors import BrokerInTrouble, BrokerRefused, BrokerUnavailable, ConfigurationError, Problem
 from taskq.performing import Task
 from taskq.pool import Group
 from taskq.queue_lists import QueueList
@@ -317,7 +317,8 @@ def _reach(app: TaskQ, config: Config, control: Control, tell: events.Tell) -> b
             if config.burst or not config.retry:
                 raise
             tries += 1
-            tell(events.BrokerLost(error.reason, tries=tries, again_in=pause))
+            trouble = isinstance(error, BrokerInTrouble)
+            tell(events.BrokerLost(error.reason, tries=tries, again_in=pause, trouble=trouble))
             ends = time.monotonic() + pause * random.uniform(0.9, 1.0)
             while not control.stopping and time.monotonic() < ends:
                 control.rest(ends - time.monotonic())

@@ -68,6 +68,13 @@ def test_a_wrong_password_ends_the_worker_with_2_and_is_not_shown(locked: RedisS
     assert "Traceback" not in running.log
 
 
+def test_one_where_no_password_belongs_is_not_shown(worker: Start) -> None:
+    running = worker(url=f"{PASSWORD}@127.0.0.1:1")
+    assert running.ended() == 2
+    assert "***@127.0.0.1:1 has no place for a password" in running.log
+    assert PASSWORD not in running.log
+
+
 def test_no_message_and_no_traceback_of_ours_shows_it() -> None:
     import traceback
 

@@ -155,6 +155,10 @@ class TestLines:
         ]
         in_hand = events.Found(task(tools, "Ok"), ("jobs",))
         assert lines_of(QUIET, in_hand, lost)[0].endswith("(connection refused). Jobs in hand go on.")
+        trouble = events.BrokerLost("Redis at h:1 answered: no.", tries=3, again_in=4.0, trouble=True)
+        assert lines_of(QUIET, trouble) == [
+            "*** Redis at h:1 answered: no. This worker waits until that is mended; try 3, again in 4 s."
+        ]
         assert lines_of(QUIET, events.BrokerLost("connection refused", tries=3, again_in=4.0)) == [
             "*** Redis at 127.0.0.1:6379 is away (connection refused); try 3, again in 4 s."
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import redis
@@ -221,6 +222,19 @@ def test_a_wrong_or_missing_password_is_refused_and_shown_nowhere() -> None:
         broker = open_broker(f"redis://:s3cret-right@127.0.0.1:{server.port}")
         broker.check()
         broker.close()
+
+
+def test_a_database_that_is_not_there_is_refused(own: RedisServer) -> None:
+    broker = open_broker(f"{own.url}/99")
+    with pytest.raises(BrokerRefused, match=r"\(database 99\) refused: it has no database of that number"):
+        broker.check()
+
+
+def test_a_cluster_is_refused(tmp_path: Path) -> None:
+    with RedisServer(cluster_enabled="yes", dir=str(tmp_path)) as server:
+        broker = open_broker(f"{server.url}/1")
+        with pytest.raises(BrokerRefused, match="Redis Cluster is not supported"):
+            broker.check()
 
 
 def test_rights_that_are_missing_show_when_registering_and_not_in_a_job(own: RedisServer) -> None:

@@ -96,6 +96,13 @@ def test_failed_max_may_stand_in_the_url() -> None:
     ("address", "parts"),
     [
         ("", ["an empty text"]),
+        ("redis://a..b:6379/0", ["host that can be none"]),
+        ("redis://" + "a" * 64, ["host that can be none"]),
+        ("a" * 64 + ".example:6379", ["host that can be none"]),
+        ("redis://h\udcff:6379", ["host that can be none"]),
+        ("h\udcff:6379", ["host that can be none"]),
+        ("redis://h%00:6379", ["host that can be none"]),
+        ("redis://pw%40h:6379", ["host that can be none"]),
         ("127.0.0.1:abc", ["abc", "port"]),
         ("127.0.0.1:6379:x", ['"x"', "database"]),
         ("127.0.0.1:99999", ["port"]),
@@ -122,11 +129,26 @@ def test_what_is_no_address_is_told(address: object, parts: list[str]) -> None:
 
 @pytest.mark.parametrize(
     "address",
-    ["redis://u:s3cret@host:99999", "redis://:s3cret@host?x=1", "u:s3cret@host:x", "rediss://u:s3cret@[host"],
+    [
+        "s3cret@host:6379",
+        "s3cret@host/ns",
+        "redis://s3cret%40host:6379",
+        "redis://u:s3cret@host:99999",
+        "redis://:s3cret@host?x=1",
+        "u:s3cret@host:x",
+        "rediss://u:s3cret@[host",
+    ],
 )
 def test_a_password_is_in_no_error(address: str) -> None:
     with pytest.raises(ConfigurationError) as raised:
         open_broker(address)
+    assert "s3cret" not in str(raised.value)
+
+
+def test_a_password_in_a_clients_host_is_not_shown() -> None:
+    broker = open_broker(redis.Redis(host="s3cret@127.0.0.1", port=1))
+    with pytest.raises(BrokerUnavailable) as raised:
+        broker.check()
     assert "s3cret" not in str(raised.value)
 
 
