@@ -142,7 +142,8 @@ def _of_url(url: str) -> Address:
         _log.warning("%s: as with Resque, the path sets only the database. Write ?namespace=NAME.", redacted(url))
     db = int(number[0]) if number else 0
     namespace, failed_max = given.pop("namespace", None), given.pop("failed_max", None)
-    address = _of_host(SSLConnection if tls else TCPConnection, _host(url, unquote(host or "localhost")), port or 6379, db, {
+    host = _host(url, unquote(host or "localhost"))
+    address = _of_host(SSLConnection if tls else TCPConnection, host, port or 6379, db, {
         **_credentials(parts.username, parts.password), **given,
     }, cast("str | None", namespace))  # fmt: skip
     return Address(address.connect, address.place, address.namespace, cast("int | None", failed_max))
