@@ -271,7 +271,9 @@ class NotRegistered(BrokerError):
 
     def __init__(self, worker: str) -> None:
         self.worker = worker
-        super().__init__(f"Worker {worker} is not registered (any more); another process took it for dead.")
+        super().__init__(
+            f"Worker {worker} is not registered (any more): it was taken for dead, or the broker lost its data."
+        )
 
 
 class NotSupported(BrokerError):

@@ -14,6 +14,7 @@ from taskq.errors import ConfigurationError
 from taskq.hook import Settled
 from taskq.outcome import Outcome
 from taskq.performing import Task
+from taskq.records import Ended
 
 __all__ = [
     "BrokerBack",
@@ -67,7 +68,7 @@ class Listening:
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """The broker knows the worker under this id. `again` where it had been taken for dead."""
+    """The broker knows the worker under this id. `again` where it was `Pruned`."""
 
     worker: str
     again: bool = False
@@ -104,13 +105,15 @@ class Forked:
 class ChildEnding:
     """A child is being ended: by this signal, or, with None, it is given `seconds` to end by itself.
 
-    `after_term` where it was told to end, and did not.
+    `after_term` where it was told to end, and did not. `why` says why the job in hand is killed with it, where that was
+    not said before; `seconds` is then what that job was given.
     """
 
     pid: int
     signal: int | None = None
     seconds: float = 0.0
     after_term: bool = False
+    why: Ended = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +187,7 @@ class BrokerBack:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """This worker was taken for dead while it lived."""
+    """This worker is not registered any more: it was taken for dead, or the broker lost its data."""
 
     worker: str
 

@@ -274,7 +274,9 @@ class Children:
         if child.ended:
             return
         child.ended = why
-        self._tell(events.ChildEnding(child.pid, signal.SIGKILL, after_term=child.termed))
+        said = why if child.taken and child.pipe is not None and not self._control.hurried else ""
+        grace = self._control.manners.grace
+        self._tell(events.ChildEnding(child.pid, signal.SIGKILL, grace, after_term=child.termed, why=said))
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(child.pid, signal.SIGKILL)
         with contextlib.suppress(ProcessLookupError):

@@ -205,7 +205,9 @@ class Relay:
     def _kill(self, one: _Runner, why: Ended) -> None:
         if not one.ended:
             one.ended = why
-            self._worker.tell(events.ChildEnding(one.offspring.pid, signal.SIGKILL))
+            said: Ended = "" if self._control.hurried else why
+            grace = self._control.manners.grace
+            self._worker.tell(events.ChildEnding(one.offspring.pid, signal.SIGKILL, grace, why=said))
             _end_group(one.offspring.pid)
             one.offspring.send(signal.SIGKILL)
 

@@ -165,6 +165,13 @@ class Report:
             self._title(f"Forked {event.pid} at {int(time.time())}")
 
     def _child_ending(self, event: events.ChildEnding) -> None:
+        if self._verbosity == VERY_VERBOSE:
+            pass  # Resque's own words say it
+        elif event.why == "shutdown":
+            over = f": its {event.seconds:g} s are over" if event.seconds else ""
+            self._always(f"The job in hand is ended now{over}.")
+        elif event.why == "kill":
+            self._always("The job in hand is ended now: USR1 asked for it.")
         if event.signal is None:
             self._very(f"Waiting {event.seconds}s for child process to exit")
         elif event.signal == signal.SIGKILL and not event.after_term:
@@ -194,8 +201,8 @@ class Report:
         whose = self._whose(event.task)
         if settled.outcome == "refused":
             self._always(
-                f"{whose}{_job(event.task)} had been settled by somebody else who took this worker for dead; "
-                "what became of it here counts for nothing."
+                f"{whose}{_job(event.task)} is not this worker's any more: somebody else settled it, or the broker "
+                "lost its data; what became of it here counts for nothing."
             )
         elif isinstance(settled.decision, Quarantine):
             self._always(f"{whose}{_job(event.task)} is quarantined in the failed list: {settled.decision.reason}.")
@@ -229,7 +236,10 @@ class Report:
             self._always(f"{self._place} is away ({event.reason}).{rest}")
 
     def _pruned(self, event: events.Pruned) -> None:
-        self._always(f"{event.worker} was taken for dead by another process while it lived; it registers anew.")
+        self._always(
+            f"{event.worker} is not registered any more: it was taken for dead, or the broker lost its data. "
+            "It registers anew."
+        )
 
     def _recovered(self, event: events.Recovered) -> None:
         if self._verbosity >= VERBOSE:

@@ -49,7 +49,9 @@ MEANINGS: Final = _present(
 """Resque's signals and what they mean (WIRE.md section 13)."""
 
 MEANINGS_TO_POOL: Final = {**MEANINGS, **_present({"SIGHUP": Order.REREAD})}
-"""The same, where a pool is supervised. Elsewhere HUP means what the system means by it: the terminal is gone."""
+"""The same, where a pool is supervised. Elsewhere HUP says that the terminal is gone, and is heard as TERM."""
+
+_HANG_UP: Final = getattr(signal, "SIGHUP", None)
 
 # Not one that means something: two of a kind that come close together are one, and either could pass for the other.
 # This one nobody sends, and whoever does not handle it ignores it.
@@ -91,7 +93,7 @@ class Ear:
     """
 
     def __init__(self, signals: Mapping[int, Order] = MEANINGS) -> None:
-        """Hear these signals, when entered."""
+        """Hear these signals, when entered; and HUP as TERM where it is none of them and not ignored, as by `nohup`."""
         # Each with its handler as one object: of a method every look makes another, and `retake` compares.
         self._handlers: dict[int, Callable[[int, FrameType | None], None]] = dict.fromkeys(signals, self._hear)
         if _POKE is not None:
@@ -100,10 +102,14 @@ class Ear:
         self._former: dict[int, object] = {}
         self._former_wakeup = -1
         self._bell = -1
+        self._pid = -1
         self.fd = -1
         self.at_once: Callable[[bool, FrameType | None], None] | None = None
 
     def __enter__(self) -> Self:
+        self._pid = os.getpid()
+        if _HANG_UP is not None and _handler_of(_HANG_UP) not in (signal.SIG_IGN, None):
+            self._handlers.setdefault(_HANG_UP, self._hang_up)
         self.fd, self._bell = os.pipe()
         os.set_blocking(self.fd, False)
         os.set_blocking(self._bell, False)
@@ -164,6 +170,13 @@ class Ear:
         self._heard.append(number)
         if self.at_once is not None:
             self.at_once(False, frame)
+
+    def _hang_up(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() == self._pid:
+            self._hear(signal.SIGTERM, frame)
+        else:  # the child of a job, which has it as the system made it
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
 
     def _feel(self, number: int, frame: FrameType | None) -> None:
         if self.at_once is not None:

@@ -129,7 +129,7 @@ def supervise(
         tell: who is told.
         scouting: how the queues of crews are looked at whose count is a range; None where there is none.
         reread: what HUP does: the crews as their file has them now; raises `ConfigurationError`, and then all stays as
-            it was. None where HUP means what the system means by it.
+            it was. None where HUP is heard as TERM.
         entitle: sets what the process title says; None where it cannot be set.
         supervisor: the pipe on which a supervisor of this one speaks; None where there is none.
 

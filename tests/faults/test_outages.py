@@ -8,6 +8,7 @@ import re
 import signal
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import redis
@@ -274,8 +275,8 @@ def test_one_that_was_stopped_past_its_time_is_pruned_and_its_late_settle_refuse
     wait_until(lambda: app.failures.count() == 1)
     for pid in everyone:
         os.kill(pid, signal.SIGCONT)
-    stopped.line("was taken for dead")
-    stopped.line("had been settled by somebody else")
+    stopped.line("is not registered any more")
+    stopped.line("is not this worker's any more")
     fault_jobs.numbered.enqueue(2)
     wait_until(lambda: journal.counts("end")[2])
     stopped.send(signal.SIGQUIT)
@@ -283,6 +284,26 @@ def test_one_that_was_stopped_past_its_time_is_pruned_and_its_late_settle_refuse
     kept = balance(app.broker, journal, ["q"])
     kept.assert_kept([1, 2])
     assert kept.failed == [1]
+
+
+@EVERY_MODEL
+def test_a_broker_that_lost_its_data_is_said_to_be_one_of_two_causes(
+    model: list[str], worker: Start, app: taskq.TaskQ, journal: Journal, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    fault_jobs.until.enqueue(1, str(gate))
+    running = worker(*model, "--queue", "q", "--beat", "0.3", "--dead-after", "9", "-v")
+    wait_until(lambda: journal.counts("start")[1])
+    with redis_server.client() as client:
+        client.flushall()
+    running.line("is not registered any more: it was taken for dead, or the broker lost its data. It registers anew.")
+    gate.touch()
+    running.line("is not this worker's any more: somebody else settled it, or the broker lost its data")
+    running.line("Registered again")
+    fault_jobs.numbered.enqueue(2)
+    wait_until(lambda: journal.counts("end")[2])
+    running.send(signal.SIGQUIT)
+    assert running.ended() == 0
 
 
 def test_an_idle_worker_is_not_troubled_by_a_quiet_connection(

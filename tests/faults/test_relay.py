@@ -161,7 +161,7 @@ def test_one_that_was_taken_for_dead_registers_anew_and_its_late_settle_is_refus
     assert app.broker.recover(seen, b'{"payload":{"class":"until","args":[1]}}')
     push_numbers(app, 8, first=2)
     gate.touch()
-    running.line("had been settled by somebody else")
+    running.line("is not this worker's any more")
     wait_until(lambda: journal.counts("end")[9])
     running.send(signal.SIGTERM)
     assert running.ended() == 0

@@ -88,9 +88,9 @@ def test_one_that_stood_still_for_too_long_settles_nothing_when_it_goes_on(
     other = worker("--inline", *timing, *REQUEUE)
     wait_until(lambda: app.info()["processed"] == 1)
     stopped.send(signal.SIGCONT)
-    stopped.line("taken for dead by another process while it lived")
+    stopped.line("is not registered any more")
     wait_until(lambda: journal.counts("end")[1] == 2)
-    stopped.line("had been settled by somebody else")
+    stopped.line("is not this worker's any more")
     for running in (stopped, other):
         running.send(signal.SIGQUIT)
         assert running.ended() == 0

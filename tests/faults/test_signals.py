@@ -231,6 +231,50 @@ def test_a_child_alone_is_not_touched_by_them(
     assert balance(app.broker, journal, ["q"]).failed == []
 
 
+@pytest.mark.parametrize("model", [[], ["--jobs-per-fork", "9"]], ids=["fork", "children"])
+def test_a_job_that_is_killed_is_named_at_every_verbosity(
+    model: list[str], worker: Start, app: taskq.TaskQ, journal: Journal
+) -> None:
+    for number in (1, 2):
+        fault_jobs.ignores.enqueue(number)
+    running = worker(*model, "--shutdown-timeout", "0.2")
+    wait_until(lambda: journal.counts("start")[1])
+    running.send(signal.SIGUSR1)
+    running.line("The job in hand is ended now: USR1 asked for it.")
+    wait_until(lambda: journal.counts("start")[2])
+    running.send(signal.SIGTERM)
+    running.line("The job in hand is ended now: its 0.2 s are over.")
+    assert running.ended() == 0
+
+
+@pytest.mark.parametrize("model", [[], ["--inline"], ["--count", "2"]], ids=["fork", "inline", "supervised"])
+def test_hup_without_a_file_of_groups_is_heard_as_term(
+    model: list[str], worker: Start, app: taskq.TaskQ, journal: Journal
+) -> None:
+    fault_jobs.numbered.enqueue(1, 0.5)
+    running = worker(*model, "-v")
+    wait_until(lambda: journal.counts("start")[1])
+    running.send_group(signal.SIGHUP)
+    running.line("has 8 s to end" if model != ["--count", "2"] else "Exiting")
+    assert running.ended() == 0
+    assert journal.counts("end")[1] == 1
+    assert app.workers() == []
+
+
+def test_hup_stays_ignored_where_it_was_at_the_start(worker: Start, app: taskq.TaskQ, journal: Journal) -> None:
+    former = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        running = worker()
+    finally:
+        signal.signal(signal.SIGHUP, former)
+    running.started()
+    running.send(signal.SIGHUP)
+    fault_jobs.numbered.enqueue(1)
+    wait_until(lambda: journal.counts("end")[1])
+    running.send(signal.SIGQUIT)
+    assert running.ended() == 0
+
+
 def test_hup_to_a_child_alone_fails_its_job(worker: Start, app: taskq.TaskQ, journal: Journal) -> None:
     fault_jobs.numbered.enqueue(1, 600)
     running = worker("-v")

@@ -46,9 +46,10 @@ class Said:
     changes: tuple[tuple[list[str], list[str], str], ...]
 
 
+WHY_KILLED = "*** The job in hand is ended now: USR1 asked for it."
 NOT_SAID_BY_RUBY = (
     ["*** got: (Job{jobs} | Long | [5])"],
-    ["*** got: (Job{jobs} | Long | [5])", f"*** {KILLED}"],
+    ["*** got: (Job{jobs} | Long | [5])", WHY_KILLED, f"*** {KILLED}"],
     "that a job's child was killed is said like every failure",
 )
 SAID = [
@@ -60,8 +61,8 @@ SAID = [
         (
             (
                 ['performed [1, "é"]'],
-                ["*** Starting worker vm:N:jobs", 'performed [1, "é"]'],
-                "the start is said where nothing is asked, as Resque's guide shows it",
+                ["*** Starting worker vm:N:jobs", 'performed [1, "é"]', WHY_KILLED],
+                "why a job is killed, and the start, are said where nothing is asked, as Resque's guide shows it",
             ),
         ),
     ),

@@ -6,6 +6,7 @@ import io
 import os
 import re
 import signal
+from typing import get_args
 
 import pytest
 
@@ -15,7 +16,7 @@ from taskq.failure_handler import Discard, Fail, Quarantine, Retry
 from taskq.hook import Settled
 from taskq.outcome import Crashed, Done, Failed, NotBegun
 from taskq.performing import Task, Tools, prepare
-from taskq.records import Crash, ErrorRecord
+from taskq.records import Crash, Ended, ErrorRecord
 from taskq.worker.report import QUIET, VERBOSE, VERY_VERBOSE, Report
 from tests.support.bench import held, payload, tools_of
 from tests.support.vectors import returned, vector
@@ -171,6 +172,14 @@ class TestLines:
         ]
         assert lines_of(QUIET, events.Stopping(8.0)) == []
 
+    def test_say_why_a_job_is_killed(self) -> None:
+        told = [events.ChildEnding(7, signal.SIGKILL, 8.0, why=why) for why in get_args(Ended)]
+        assert lines_of(QUIET, *told, events.ChildEnding(7, signal.SIGKILL, why="shutdown")) == [
+            "*** The job in hand is ended now: its 8 s are over.",
+            "*** The job in hand is ended now: USR1 asked for it.",
+            "*** The job in hand is ended now.",
+        ]
+
     def test_tell_of_who_died_and_of_who_was_taken_for_dead(self, tools: Tools) -> None:
         told: list[events.Event] = [
             events.Recovered("vm:9:jobs", "its process 9 is gone", "failed"),
@@ -182,7 +191,10 @@ class TestLines:
             "*** Pruning dead worker: vm:9:jobs",
             "*** vm:9:jobs died (its process 9 is gone); the job it had in hand was failed.",
             "*** Pruning dead worker: vm:8:jobs",
-            "*** vm:1:jobs was taken for dead by another process while it lived; it registers anew.",
+            (
+                "*** vm:1:jobs is not registered any more: it was taken for dead, or the broker lost its data. "
+                "It registers anew."
+            ),
             "*** Registered again as vm:1:jobs.",
         ]
 
@@ -225,7 +237,7 @@ class TestLines:
         texts = [CLOCK.sub("", line) for line in lines_of(VERY_VERBOSE, *map(settled, ("retried", "discarded")))]
         assert texts == ["(Job{jobs} | Ok | [1]) retried", "(Job{jobs} | Ok | [1]) discarded"]
         [refused] = lines_of(QUIET, settled("refused"))
-        assert refused.startswith("*** (Job{jobs} | Ok | [1]) had been settled by somebody else")
+        assert refused.startswith("*** (Job{jobs} | Ok | [1]) is not this worker's any more: ")
         assert lines_of(VERBOSE, settled("done"), settled("failed")) == []
 
 
