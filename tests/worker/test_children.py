@@ -14,7 +14,7 @@ import pytest
 from taskq import events
 from taskq import outcome as outcomes
 from taskq.outcome import Done
-from taskq.records import Crash
+from taskq.records import Crash, Ended
 from taskq.worker.children import Child, Children
 from taskq.worker.control import Manners
 from tests.support.bench import Bench
@@ -171,6 +171,10 @@ class TestWatch:
             os.waitpid(child.pid, os.WNOHANG)
 
 
+def killed(child: Child, why: Ended) -> events.ChildEnding:
+    return events.ChildEnding(child.pid, signal.SIGKILL, Manners().grace, why=why)
+
+
 class TestEnding:
     def test_usr1_kills_it_with_all_that_it_started(self, bench: Bench, tmp_path: Path) -> None:
         def starts_another(pipe: int) -> None:
@@ -185,7 +189,7 @@ class TestEnding:
         signal.raise_signal(signal.SIGUSR1)
         assert ends(children, child) == Crash(pid=child.pid, signal=signal.SIGKILL, status=None, ended="kill")
         wait_until(lambda: not is_alive(int((tmp_path / "pid").read_text())))
-        assert bench.told.of(events.ChildEnding) == [events.ChildEnding(child.pid, signal.SIGKILL)]
+        assert bench.told.of(events.ChildEnding) == [killed(child, "kill")]
 
     def test_its_time_is_over(self) -> None:
         with Bench(manners=Manners(shutdown_timeout=0.05)) as bench:
@@ -210,7 +214,7 @@ class TestEnding:
             assert bench.told.of(events.ChildEnding) == [
                 events.ChildEnding(child.pid, seconds=0.05),
                 events.ChildEnding(child.pid, signal.SIGTERM),
-                events.ChildEnding(child.pid, signal.SIGKILL, after_term=True),
+                events.ChildEnding(child.pid, signal.SIGKILL, manners.grace, after_term=True, why="shutdown"),
             ]
 
     def test_what_ended_it_is_kept_and_told_once(self, bench: Bench) -> None:
@@ -240,7 +244,7 @@ class TestLimit:
         assert ends(children, child) == Crash(
             pid=child.pid, signal=signal.SIGKILL, status=None, ended="timeout", limit=0.02
         )
-        assert bench.told.of(events.ChildEnding) == [events.ChildEnding(child.pid, signal.SIGKILL)]
+        assert bench.told.of(events.ChildEnding) == [killed(child, "timeout")]
 
     def test_begins_when_a_child_has_its_job(self, bench: Bench) -> None:
         children = Watched(bench)
