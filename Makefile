@@ -30,6 +30,8 @@ $(DEMO_STAMP): pyproject.toml setup.cfg | $(VENV)
 demo: $(DEMO_STAMP)  ## a virtual environment with taskq, and its life of some jobs: no server, two seconds
 	@$(BIN)/taskq demo
 
+# Hundreds of tests start a worker each: what the first one compiled is there for the others.
+test: export PYTHONDONTWRITEBYTECODE =
 test: $(STAMP)  ## all tests, against a private redis-server, fakeredis and the in-memory backend
 	$(BIN)/python -m pytest -n 3
 

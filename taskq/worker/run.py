@@ -398,7 +398,7 @@ def _write_lines_at_once() -> None:
     """What jobs print goes out line by line, so that `>> log/worker.log` shows it as it happens."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(line_buffering=True)
+            stream.reconfigure(line_buffering=True, write_through=False)
 
 
 def _write_pid(path: Path | None, source: str) -> None:
