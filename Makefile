@@ -33,7 +33,7 @@ demo: $(DEMO_STAMP)  ## a virtual environment with taskq, and its life of some j
 # Hundreds of tests start a worker each: what the first one compiled is there for the others.
 test: export PYTHONDONTWRITEBYTECODE =
 test: $(STAMP)  ## all tests, against a private redis-server, fakeredis and the in-memory backend
-	$(BIN)/python -m pytest -n 3
+	$(BIN)/python -m pytest -n 4
 
 lint: $(STAMP)  ## ruff: rules and format
 	$(BIN)/ruff check .
@@ -45,7 +45,7 @@ types: $(STAMP)  ## mypy --strict over everything
 layers: $(STAMP)  ## import-linter: who may import whom
 	PYTHONPATH=.:backends:plugins $(BIN)/lint-imports
 
-torture: $(STAMP)  ## the long form of the faults: 200 kills a model; TASKQ_SEED=n repeats a run
+torture: $(STAMP)  ## the long form of the faults: every case, 200 kills a model; TASKQ_SEED=n repeats a run
 	TASKQ_TORTURE=1 $(BIN)/python -m pytest tests/faults -v -rA
 
 bench: $(STAMP)  ## beside the least that does the same, rq and huey, as ratios; ROWS="inline fork" for some

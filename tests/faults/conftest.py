@@ -14,6 +14,7 @@ import pytest
 import taskq
 from taskq.broker import Broker
 from taskq_redis.testing import RedisServer
+from tests.faults.slices import seed_of_the_day, slice_of
 from tests.support import fault_jobs
 from tests.support.journal import Journal
 from tests.support.workers import RunningWorker
@@ -45,6 +46,21 @@ def in_every_model(*short: str) -> pytest.MarkDecorator:
 def at_once(model: list[str]) -> int:
     """How many jobs a process performs at once that was started so."""
     return next((int(many) for option, many in pairwise(model) if option in {"--threads", "--async"}), 1)
+
+
+def pytest_report_header() -> str:
+    """Which slice of the faults this run has."""
+    return "faults: all" if LONG else f"faults: a slice, TASKQ_SEED={seed_of_the_day()}"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep a slice of what lies in this folder, unless somebody named a test by hand."""
+    if LONG or any("::" in argument for argument in config.args) or config.option.keyword:
+        return
+    here = [item for item in items if Path(__file__).parent in item.path.parents]
+    left = {*map(id, here)} - {*map(id, slice_of(here, seed_of_the_day()))}
+    config.hook.pytest_deselected(items=[item for item in here if id(item) in left])
+    items[:] = [item for item in items if id(item) not in left]
 
 
 @pytest.fixture
