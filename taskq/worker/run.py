@@ -367,8 +367,10 @@ def _execution(
     if config.execution == "spawn":
         tell(events.Chose("in a fresh interpreter each"))
         return Spawn(app.tools, seat, hand, control, tell, setup, beside=look_out)
-    many = f"in children, {config.jobs_per_fork:,} each"
-    tell(events.Chose("in a child of its own each" if config.jobs_per_fork == 1 else many))
+    if config.jobs_per_fork == 1:
+        tell(events.Chose("in a child of its own each", usual=True))
+    else:
+        tell(events.Chose(f"in children, {config.jobs_per_fork:,} each"))
     return Fork(
         app.tools,
         seat,
