@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from taskq import in_force
 
 if TYPE_CHECKING:
-    from taskq.app import DecodedJob, Info, TaskQ
+    from taskq.app import Info, TaskQ
     from taskq.current import configure, current_app, using
     from taskq.errors import (
         BrokerError,
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from taskq.jobs import Call, Job, job
     from taskq.on_crash import Requeue
     from taskq.registry import Registry
+    from taskq.showing import DecodedJob
     from taskq.verbs import (
         call,
         dequeue,
@@ -122,7 +123,6 @@ __all__ = [
 
 _HOMES: Final = {
     "app": (
-        "DecodedJob",
         "Info",
         "TaskQ",
     ),
@@ -166,6 +166,7 @@ _HOMES: Final = {
     ),
     "on_crash": ("Requeue",),
     "registry": ("Registry",),
+    "showing": ("DecodedJob",),
     "verbs": (
         "call",
         "dequeue",

@@ -26,14 +26,16 @@ from taskq.failure_handler import FailureHandler
 from taskq.hook import Accepted, Enqueued, EnqueueRequest, Vetoed
 from taskq.job_options import CallOptions, KnownOptions
 from taskq.jobs import Call, Verbs, find, make_call
-from taskq.records import Payload, Reservation, WorkerInfo
+from taskq.masks import Masks
+from taskq.records import WorkerInfo
 from taskq.registry import DEFAULT, Registry
 from taskq.serializer import Serializer
+from taskq.showing import DecodedJob, Showing
 
 if TYPE_CHECKING:  # a producer performs nothing: it should not pay for the import
     from taskq.performing import Tools
 
-__all__ = ["DecodedJob", "Info", "TaskQ"]
+__all__ = ["Info", "TaskQ"]
 
 _Encoder: TypeAlias = Callable[[tuple[object, ...], Mapping[str, object]], bytes]
 
@@ -51,23 +53,6 @@ class Info(TypedDict):
     working: int
     failed: int
     broker: str
-
-
-@dataclass(frozen=True, slots=True)
-class DecodedJob:
-    """A payload, as far as it can be read here.
-
-    Attributes:
-        body: its bytes.
-        payload: what they say, arguments decoded if a serializer that is accepted can; None where they are no payload.
-        shown: the arguments as they may be shown to people: secret ones as `[secret]`.
-        problem: why it cannot be read, in one sentence; empty where it can.
-    """
-
-    body: bytes
-    payload: Payload | None
-    shown: tuple[object, ...] = ()
-    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +87,8 @@ class TaskQ(Verbs):
         config: its configuration.
         registry: the jobs that are known by name.
         failures: its failed jobs.
+        masks: the names under which arguments are not shown.
+        showing: shows jobs to people.
 
     Raises:
         ConfigurationError: all that is wrong in the settings, the environment and the file.
@@ -112,7 +99,9 @@ class TaskQ(Verbs):
             raise TypeError("Give a configuration or settings, not both.")
         self.config: Final = configuration.load(call=settings) if config is None else config
         self._registry: Final = registry
-        self.failures: Final = Failures(lambda: self.broker)
+        self.failures: Final = Failures(lambda: self.broker, lambda: self.showing)
+        self.masks: Final = Masks(self.config.mask)
+        self.showing: Final = Showing(registry, lambda: self.serializers, self.masks)
         self._lock = threading.RLock()
         self._broker: Broker | None = None
         self._serializer: Serializer | None = None
@@ -500,13 +489,7 @@ class TaskQ(Verbs):
 
     def read(self, body: bytes) -> DecodedJob:
         """What a payload's bytes say, as far as it can be read here. Never fails, whatever they are."""
-        from taskq.performing import Tools, prepare
-
-        # Hooks and failure handlers have no part in reading: one that does not load must not hide a queue.
-        tools = Tools(registry=self.registry, serializers=self.serializers, hooks=Hooks(), handlers=(), now=time.time)
-        task = prepare(Reservation("", "", body, "", 0.0), tools)
-        unreadable = task.problem if isinstance(task.problem, InvalidPayload) else None
-        return DecodedJob(body, task.payload, task.shown, str(unreadable) if unreadable is not None else "")
+        return self.showing.read(body)
 
     def workers(self) -> list[WorkerInfo]:
         """Every registered worker, other programs' too, sorted by id."""

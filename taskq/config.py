@@ -27,7 +27,7 @@ DEFAULT: Final = "default"
 ONE_FOR_ALL: Final = frozenset(
     {
         "broker", "namespace", "app", "serializer", "accept", "hooks", "failure_handlers", "max_payload", "failed_max",
-        "inline", "debug", "pidfile", "graceful_term",
+        "mask", "inline", "debug", "pidfile", "graceful_term",
     }
 )  # fmt: skip
 """What concerns the application, or the process that supervises: all groups of a pool have it in common."""
@@ -99,6 +99,7 @@ class Config:
         failure_handlers: their names, in the order in which they are asked; in a call also handlers themselves.
         max_payload: the most bytes that a payload may have.
         failed_max: how many entries a failed list keeps; None keeps all.
+        mask: names under which arguments are not shown, beside the usual ones (see `taskq.masks`); `!name` shows one.
         inline: whether `enqueue` performs the job at once instead.
         term_child: Resque's TERM_CHILD: TERM and INT are handed to the child as TERM, then KILL.
         graceful_term: Resque's GRACEFUL_TERM: TERM is QUIT.
@@ -141,6 +142,7 @@ class Config:
     failure_handlers: tuple[object, ...] = ("broker",)
     max_payload: int = 1024 * 1024
     failed_max: int | None = None
+    mask: tuple[str, ...] = ()
     inline: bool = False
     term_child: bool = False
     graceful_term: bool = False
@@ -488,6 +490,7 @@ _SETTINGS: Final[Mapping[str, _Setting]] = {
     "failure_handlers": _Setting(_plugins),
     "max_payload": _Setting(_whole(1, "of bytes, ")),
     "failed_max": _Setting(_whole(1, "of entries, ")),
+    "mask": _Setting(_names),
     "inline": _Setting(_truth),
     "term_child": _Setting(_truth, variable=""),
     "graceful_term": _Setting(_truth, variable=""),

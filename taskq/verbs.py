@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from taskq.app import DecodedJob, Info, TaskQ
+from taskq.app import Info, TaskQ
 from taskq.current import current_app
 from taskq.failed_jobs import Failures
 from taskq.hook import Enqueued
 from taskq.jobs import Call, Verbs
 from taskq.records import WorkerInfo
+from taskq.showing import DecodedJob
 
 __all__ = [
     "call",
@@ -49,7 +50,7 @@ dequeue = _in_force.dequeue
 call = _in_force.call
 options = _in_force.options
 
-failures: Final = Failures(lambda: current_app().broker)
+failures: Final = Failures(lambda: current_app().broker, lambda: current_app().showing)
 """The failed jobs of the application in force."""
 
 

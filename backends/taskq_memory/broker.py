@@ -395,6 +395,10 @@ class MemoryBroker(Broker):
             del entries[place]
             return True
 
+    def add_failure(self, entry: bytes, *, queue: str | None = None) -> None:
+        with self._held():
+            self._append_failure(queue, entry)
+
     def clear_failures(self, *, queue: str | None = None) -> int:
         with self._held():
             entries = self._failures.get(queue, [])
