@@ -1,6 +1,6 @@
 """The dashboard in a Django project, below /ops/taskq/, behind Django's login. A project in one file.
 
-    python with_django.py       then http://127.0.0.1:8000/
+python with_django.py       then http://127.0.0.1:8000/
 """
 
 import os

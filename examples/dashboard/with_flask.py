@@ -1,6 +1,6 @@
 """The dashboard in a Flask application, below /taskq, behind the application's own login.
 
-    python with_flask.py        then http://127.0.0.1:8000/
+python with_flask.py        then http://127.0.0.1:8000/
 """
 
 import os

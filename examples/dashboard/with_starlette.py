@@ -1,6 +1,6 @@
 """The dashboard in a Starlette application, below /taskq; in FastAPI it is the same `app.mount(...)`.
 
-    uvicorn with_starlette:app        then http://127.0.0.1:8000/
+uvicorn with_starlette:app        then http://127.0.0.1:8000/
 """
 
 from a2wsgi import WSGIMiddleware

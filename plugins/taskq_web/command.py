@@ -72,7 +72,7 @@ def web(
         ending.callback(server.close)
         # Asked to end, it ends as by Ctrl-C: what it started (the worker of the demonstration) ends with it.
         signal.signal(signal.SIGTERM, _end)
-        say(f"The dashboard is at {_shown(host, server.effective_port, prefix)} (Ctrl-C ends it).")
+        say(f"The dashboard is at {_shown(host, _port_of(server), prefix)} (Ctrl-C ends it).")
         server.run()
 
 
@@ -104,6 +104,12 @@ def _shown(host: str, port: int, prefix: str) -> str:
     if host in {"0.0.0.0", "::"}:  # noqa: S104 - it is only shown
         host = socket.gethostname()
     return f"http://{f'[{host}]' if ':' in host else host}:{port}{prefix.rstrip('/')}/"
+
+
+def _port_of(server: object) -> int:
+    """The port that it listens on. A name that means several addresses has a socket for each."""
+    several: Sequence[tuple[str, int]] = getattr(server, "effective_listen", ())
+    return several[0][1] if several else int(getattr(server, "effective_port", 0))
 
 
 def _cannot_listen(host: str, port: int, wrong: OSError) -> str:

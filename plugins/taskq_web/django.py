@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterable
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 
-from django.conf import settings
-from django.contrib.auth.views import redirect_to_login
-from django.core.exceptions import PermissionDenied
-from django.http import HttpResponse
-from django.urls import re_path
-from django.views.decorators.csrf import csrf_exempt
+from django.conf import settings  # type: ignore[import-untyped]
+from django.contrib.auth.views import redirect_to_login  # type: ignore[import-untyped]
+from django.core.exceptions import PermissionDenied  # type: ignore[import-untyped]
+from django.http import HttpResponse  # type: ignore[import-untyped]
+from django.urls import re_path  # type: ignore[import-untyped]
+from django.views.decorators.csrf import csrf_exempt  # type: ignore[import-untyped]
 
 from taskq_web.access import Role, Visitor
 from taskq_web.dashboard import Dashboard
@@ -102,7 +102,8 @@ def _answer(dashboard: Dashboard, environ: WSGIEnvironment) -> HttpResponse:
                 answer[name] += f", {value}"
             elif name.lower() != "content-length":
                 answer[name] = value
-        return answer.write
+        write: Callable[[bytes], object] = answer.write
+        return write
 
     parts: Iterable[bytes] = dashboard(environ, start)
     answer.content = b"".join(parts)

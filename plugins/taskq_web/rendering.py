@@ -6,7 +6,7 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from taskq_web import assets, chart, shown
+from taskq_web import assets, shown
 from taskq_web.access import Role
 from taskq_web.parameters import plain
 
@@ -38,7 +38,7 @@ def _environment() -> Environment:
         size=shown.size,
         visible=shown.visible,
     )
-    environment.globals.update(asset=assets.path_of, since=shown.ago, Role=Role, chart=chart)
+    environment.globals.update(asset=assets.path_of, since=shown.ago, Role=Role)
     return environment
 
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from http import HTTPStatus
@@ -32,7 +33,15 @@ SAID: Final = "taskq_web_said"
 """The cookie that carries what an action did to the page that is shown next."""
 
 
-TABS: Final = {
+_TABS: Final = (
+    ("/", "Overview", "o"),
+    ("/working", "Working", "w"),
+    ("/failed", "Failed", "f"),
+    ("/queues", "Queues", "q"),
+    ("/workers", "Workers", "r"),
+)
+
+UNDER: Final = {
     "/failed/all": "/failed",
     "/failure": "/failed",
     "/failure/edit": "/failed",
@@ -108,7 +117,7 @@ class Visit:
 
     def under(self, path: str) -> bool:
         """Whether this page belongs to that tab."""
-        return TABS.get(self.request.path, self.request.path) == path
+        return UNDER.get(self.request.path, self.request.path) == path
 
     def url(self, path: str, **parameters: object) -> str:
         """The address of a page, wherever the dashboard is mounted."""
@@ -136,10 +145,10 @@ class Visit:
 
     def _frame(self) -> Mapping[str, object]:
         """What stands around every page. A broker that is away hides no page that says so."""
-        try:
-            return {"failed_count": self.app.failures.count(), "place": self._place(), "version": _version()}
-        except TaskqError:
-            return {"failed_count": 0, "place": "", "version": _version()}
+        around: dict[str, object] = {"failed_count": 0, "place": "", "version": _version(), "tabs": _TABS}
+        with suppress(TaskqError):
+            around |= {"failed_count": self.app.failures.count(), "place": self._place()}
+        return around
 
     def _place(self) -> str:
         broker = self.app.broker

@@ -18,6 +18,9 @@ from taskq.registry import Registry
 from taskq_memory import MemoryBroker
 from taskq_web import Dashboard, everybody
 
+MINE = "/srv/shop/mail.py:12:in 'send'"
+LIBRARY = "/usr/lib/python3.11/smtplib.py:3:in 'connect'"
+
 
 class Working:
     """A worker in the hands of a test: it takes what is there, and fails or holds it."""
@@ -34,18 +37,16 @@ class Working:
         return taken.jobs[0]
 
     def fail(
-        self, *queues: str, type: str = "shop.errors.MailError", message: str = "no answer", by_queue: bool = False
+        self, *queues: str, kind: str = "shop.errors.MailError", message: str = "no answer", by_queue: bool = False
     ) -> None:
         from taskq import failed_entry
 
         held = self.take(*queues)
         payload = self.app.read(held.body).payload
-        cause = ErrorRecord(
-            type, message, ("/srv/shop/mail.py:12:in 'send'", "/usr/lib/python3.11/smtplib.py:3:in 'x'")
-        )
+        cause = ErrorRecord(kind, message, (MINE, LIBRARY))
         failure = Failure(
-            payload=payload, body=held.body, queue=held.queue, worker=self.id, cause=cause, attempts=1, run_at=held.run_at,
-            failed_at=self.app.broker.now(),
+            payload=payload, body=held.body, queue=held.queue, worker=self.id, cause=cause, attempts=1,
+            run_at=held.run_at, failed_at=self.app.broker.now(),
         )  # fmt: skip
         assert self.app.broker.fail(held, self.tokens.next(), failed_entry.encode(failure), by_queue=by_queue)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from html import unescape
 
 import pytest
@@ -15,22 +14,12 @@ from taskq_web.shown import visible
 from tests.web.conftest import Browser, Working
 from tests.web.reading import Page
 
-HOSTILE = [
-    "<script>alert(1)</script>",
-    '"><img src=x onerror=alert(1)>',
-    "' onmouseover='alert(1)' x='",
-    "</title></textarea></pre></template><svg onload=alert(1)>",
-    "{{ 7 * 7 }}{% for x in y %}",
-    "javascript:alert(1)",
-    "<!-- &lt;b&gt; -->",
-    "a\x00b\x1b[31mc\x7f",
-    "\u202egnp.exe\u2066",
-    "../../queues",
-    "a/b?c=d&e=f#g%2e%00",
-    " ",
-    "x" * 3000,
-    "é😀\u0301",
-]
+MARKUP = (
+    """"><img src=x onerror=alert(1)> ' onmouseover='alert(2)' x=' </title></textarea></pre></template><svg onload=a>"""
+    "<script>alert(3)</script> {{ 7 * 7 }}{% for x in y %} <!-- &lt;b&gt; &amp;#x27;"
+)
+UNSEEN = "../../a/b?c=d&e=f#g%2e%00+\x00\x1b[31m\x7f\u202egnp.exe\u2066 é😀\u0301"
+HOSTILE = [MARKUP, UNSEEN, "javascript:alert(1)", " ", "x" * 3000]
 UNDECODABLE = "\udcff\udcfe<b>"
 
 
@@ -40,15 +29,15 @@ def hostile(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def told(app: TaskQ, hostile: str) -> Iterator[dict[str, str]]:
+def told(app: TaskQ, hostile: str) -> dict[str, str]:
     """An application where every name, argument and message is that text, and addresses that name it."""
     text = hostile.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     body = json.dumps({"class": text, "args": [text, {text: [text]}], text: text}, ensure_ascii=False).encode()
     app.broker.push(hostile, [body] * 5)
     app.broker.push("rubbish", [b"\xff\xfe<b>", hostile.encode("utf-8", "surrogateescape"), b"{}", b""])
     worker = Working(app, f"{hostile}:1:{hostile}")
-    worker.fail(hostile, type=text, message=text)
-    worker.fail(hostile, type=text, message=text, by_queue=True)
+    worker.fail(hostile, kind=text, message=text)
+    worker.fail(hostile, kind=text, message=text, by_queue=True)
     worker.take(hostile)
     app.pause(hostile)
     [failed, *_] = app.failures.list()
@@ -66,7 +55,7 @@ def test_it_is_text(path: str, browser: Browser, told: dict[str, str], hostile: 
         page = Page(answer.text)
         assert page.problems == []
         assert "\x00" not in answer.text
-        assert "49" not in page.words or "{{ 7 * 7 }}" not in hostile or path in {"/metrics"}
+        assert " 49{%" not in page.words
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from werkzeug.test import Client
 
 from taskq import TaskQ
-from taskq_web import Dashboard, Role, Visitor, everybody
+from taskq_web import Access, Dashboard, Role, Visitor, everybody
 from taskq_web.pages.queues import mark_of
 from taskq_web.routes import ROUTES, Route
 from tests.web.conftest import Browser, Working, state
@@ -22,7 +20,7 @@ def name_of(route: Route) -> str:
 
 
 @pytest.fixture
-def addresses(app: TaskQ) -> Iterator[dict[str, str]]:
+def addresses(app: TaskQ) -> dict[str, str]:
     """An application with one of everything, and what the address of each route is to name."""
     app.enqueue("send_email", "a@example.com")
     app.enqueue("send_email", "b@example.com")
@@ -32,7 +30,7 @@ def addresses(app: TaskQ) -> Iterator[dict[str, str]]:
     worker.take()
     [failed] = app.failures.list()
     failure = app.failures.id_of(failed, digits=32)
-    yield {
+    return {
         "id": failure,
         "name": "emails",
         "mark": mark_of(app.broker.peek("emails", 0, 1)[0]),
@@ -129,7 +127,7 @@ def test_who_may_only_read_sees_no_button_of_what_they_may_not(
 
     needed = {post.path: post.role for post in POSTS} | {get.path: get.role for get in GETS}
     for role in Role:
-        client = Client(Dashboard(app, access=lambda environ, role=role: role))
+        client = Client(Dashboard(app, access=_always(role)))
         answer = client.get(address_of(route, addresses))
         if role < route.role:
             assert answer.status_code == 403
@@ -148,3 +146,7 @@ def test_only_health_and_files_need_nobody(app: TaskQ) -> None:
         assert client.open(route.path, method=route.method).status_code == 403, route
     assert client.get("/health").text == "ok\n"
     assert client.get("/nowhere").status_code == 403
+
+
+def _always(role: Role) -> Access:
+    return lambda environ: role

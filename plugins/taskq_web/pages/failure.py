@@ -16,6 +16,7 @@ from werkzeug.wrappers import Response
 from taskq import EnqueueError, InvalidPayload
 from taskq.broker import Requeued
 from taskq.failed_entry import FailedJob
+from taskq.signature import HIDDEN
 from taskq_web.pages.failed import row_of
 from taskq_web.visit import Refused, Visit
 
@@ -41,7 +42,7 @@ def show(visit: Visit) -> Response:
         row=row,
         failed=failed,
         shown=row.shown,
-        raw=visit.app.showing.value(failed.body) if failed.body is not None else "",
+        raw=_raw(failed, row.shown.payload),
         frames=_folded(row.shown.backtrace),
         commands=_commands(visit, failed),
         extra=_extra(visit, failed),
@@ -150,6 +151,18 @@ def _commands(visit: Visit, failed: FailedJob) -> Sequence[str]:
                 " ".join(["taskq enqueue --queue", shlex.quote(failed.job_queue), shlex.quote(payload.job), *words])
             )
     return found
+
+
+def _raw(failed: FailedJob, shown: str) -> str:
+    """The payload as it was sent; where something in it is masked, as it would be without that."""
+    if failed.body is None:
+        return ""
+    if HIDDEN[:-1] not in shown:
+        return failed.body.decode(errors="backslashreplace")
+    try:
+        return json.dumps(json.loads(shown), ensure_ascii=False, separators=(",", ":"))
+    except ValueError:
+        return shown
 
 
 def _extra(visit: Visit, failed: FailedJob) -> Sequence[tuple[str, object]]:

@@ -17,8 +17,8 @@ from werkzeug.wrappers import Response
 from taskq.failed_filter import ALL, FailureFilter
 from taskq.failed_jobs import Tally
 from taskq.failed_search import Bounds, FailurePage
-from taskq_web.parameters import Parameters
 from taskq_web.pages.failed import filter_of, told, words_of
+from taskq_web.parameters import Parameters
 from taskq_web.visit import Refused, Visit
 
 __all__ = ["count", "remove", "retry"]
