@@ -46,7 +46,7 @@
   }
 
   // ---- merging: what is there stays the same element, so focus, selection and what is open stay too
-  const keyOf = (el) => el.nodeType === 1 && (el.dataset.key || el.id) || "";
+  const keyOf = (el) => el.nodeType === 1 && (el.getAttribute("data-key") || el.getAttribute("id")) || ""; // a form's fields hide its own id
   const busy = (el) => el.contains(document.activeElement) && el !== document.body ||
     el.querySelector("details[open],input:checked") || el.matches("details[open]");
   function merge(old, fresh) {
@@ -74,20 +74,24 @@
       for (const [name, el] of kept) el.classList.toggle("gone", !names.has(name));
       return;
     }
-    let at = old.firstChild;
+    const loose = /^(main|section|div|form|ul|ol|dl|table|tbody|tr|nav)$/.test(old.localName);
+    const blank = (el) => loose && el && (el.nodeType === 3 ? !el.data.trim() : el.className === "news"); // means nothing here
+    const skip = (el) => { while (blank(el)) el = el.nextSibling; return el; };
+    let at = skip(old.firstChild);
     for (const el of wanted) {
+      if (blank(el)) continue;
       const name = keyOf(el);
       let match = name ? kept.get(name) : at;
       while (!name && match && keyOf(match)) match = match.nextSibling;
       if (match && alike(match, el)) {
         if (match !== at) { if (busy(match)) { merge(match, el); continue; } old.insertBefore(match, at); }
-        else at = at.nextSibling;
+        else at = skip(at.nextSibling);
         merge(match, el);
       } else {
         const made = document.importNode(el, true);
         if (mode && made.classList) made.classList.add("fresh");
         old.insertBefore(made, at);
-        if (!name && match === at && at && !keyOf(at)) { const gone = at; at = at.nextSibling; gone.remove(); }
+        if (!name && match === at && at && !keyOf(at)) { const gone = at; at = skip(at.nextSibling); gone.remove(); }
       }
     }
     while (at) {
@@ -196,9 +200,11 @@
     while (form && !stopped) {
       each("button", form, (el) => { el.hidden = true; });
       form.append(halt);
+      const said = new URLSearchParams(new FormData(form)), post = form.getAttribute("method") === "post";
+      const query = post ? "" : "?" + said;
       let answer;
       try {
-        answer = await fetch(form.action, form.method === "get" ? {} : { method: "POST", body: new URLSearchParams(new FormData(form)) });
+        answer = await fetch(form.getAttribute("action") + query, post ? { method: "POST", body: said } : {});
       } catch { tell("No answer. Press Go on to try again."); break; }
       const doc = new DOMParser().parseFromString(await answer.text(), "text/html"), fresh = doc.querySelector("main");
       if (!fresh) break;
