@@ -135,7 +135,7 @@ class MemoryBroker(Broker):
 
     def queues(self) -> Sequence[str]:
         with self._held():
-            return sorted(self._queues, key=str.encode)
+            return sorted(self._queues, key=_bytewise)
 
     def peek(self, queue: str, start: int, count: int) -> Sequence[bytes]:
         with self._held():
@@ -373,7 +373,7 @@ class MemoryBroker(Broker):
 
     def failed_queues(self) -> Sequence[str]:
         with self._held():
-            return sorted((queue for queue in self._failures if queue is not None), key=str.encode)
+            return sorted((queue for queue in self._failures if queue is not None), key=_bytewise)
 
     def requeue_failure(self, failure: StoredFailure, *, queue: str, body: bytes, replacement: bytes) -> Requeued:
         with self._held():
@@ -527,3 +527,8 @@ def open_broker(source: object, /, *, namespace: str | None = None, failed_max: 
         problem = Problem("broker", "broker", f'"{source}" names a store in memory; write memory:// and nothing more.')
         raise ConfigurationError([problem])
     return MemoryBroker(failed_max=failed_max)
+
+
+def _bytewise(name: str) -> bytes:
+    # Names that are no UTF-8 elsewhere are surrogate escapes here.
+    return name.encode("utf-8", "surrogateescape")
