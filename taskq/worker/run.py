@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import gc
 import os
 import random
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Final, NoReturn, TextIO
@@ -132,12 +133,28 @@ def _work_alone(process: Process, audience: Audience, ear: Ear, entitle: Callabl
     hand = process.hand(seat)
     execution = _execution(process, seat, hand, ear, lookout, tell, entitle)
     worker = process.worker(seat, hand, execution, tell, lookout=lookout)
-    with contextlib.suppress(GaveUp):  # told to end before it was registered
+    memory = _frozen() if isinstance(execution, Fork) else contextlib.nullcontext()
+    with memory, contextlib.suppress(GaveUp):  # told to end before it was registered
         if isinstance(execution, Fork) and process.config.jobs_per_fork > 1:
             _work_by_relay(worker, process, audience, entitle)
         else:
             work(worker)
     process.app.hooks.tell_quietly("worker_exit", seat.id)
+
+
+@contextlib.contextmanager
+def _frozen() -> Iterator[None]:
+    """While this lasts the collector leaves alone what is there now.
+
+    It is what the application loaded, and each child has it. A child whose collector walks over all of it writes into
+    each object, and so copies memory that it could share.
+    """
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _work_by_relay(
@@ -276,15 +293,16 @@ def _supervised(
 
         return look
 
-    return supervise(
-        [crew(group) for group in groups],
-        _manners(config),
-        report,
-        scouting=scouting,
-        reread=None if reread is None else lambda: [crew(group) for group in reread()],
-        entitle=entitle,
-        supervisor=supervisor,
-    )
+    with _frozen():
+        return supervise(
+            [crew(group) for group in groups],
+            _manners(config),
+            report,
+            scouting=scouting,
+            reread=None if reread is None else lambda: [crew(group) for group in reread()],
+            entitle=entitle,
+            supervisor=supervisor,
+        )
 
 
 def _pass_over(number: int, frame: FrameType | None) -> None:
