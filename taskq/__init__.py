@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from taskq import in_force
 
 if TYPE_CHECKING:
-    from taskq.app import DecodedJob, Info, TaskQ
+    from taskq.app import Info, TaskQ
     from taskq.current import configure, current_app, using
     from taskq.errors import (
         BrokerError,
@@ -40,15 +40,20 @@ if TYPE_CHECKING:
         UnserializableArgument,
         WrongCall,
         WrongConnection,
+        WrongTime,
     )
     from taskq.hook import Accepted, Deferred, Enqueued, Vetoed
     from taskq.jobs import Call, Job, job
     from taskq.on_crash import Requeue
+    from taskq.records import DecodedJob
     from taskq.registry import Registry
     from taskq.verbs import (
         call,
+        delayed,
         dequeue,
         enqueue,
+        enqueue_at,
+        enqueue_in,
         enqueue_many,
         enqueue_to,
         failures,
@@ -97,11 +102,15 @@ __all__ = [
     "Vetoed",
     "WrongCall",
     "WrongConnection",
+    "WrongTime",
     "call",
     "configure",
     "current_app",
+    "delayed",
     "dequeue",
     "enqueue",
+    "enqueue_at",
+    "enqueue_in",
     "enqueue_many",
     "enqueue_to",
     "failures",
@@ -122,7 +131,6 @@ __all__ = [
 
 _HOMES: Final = {
     "app": (
-        "DecodedJob",
         "Info",
         "TaskQ",
     ),
@@ -152,6 +160,7 @@ _HOMES: Final = {
         "UnserializableArgument",
         "WrongCall",
         "WrongConnection",
+        "WrongTime",
     ),
     "hook": (
         "Accepted",
@@ -165,11 +174,15 @@ _HOMES: Final = {
         "job",
     ),
     "on_crash": ("Requeue",),
+    "records": ("DecodedJob",),
     "registry": ("Registry",),
     "verbs": (
         "call",
+        "delayed",
         "dequeue",
         "enqueue",
+        "enqueue_at",
+        "enqueue_in",
         "enqueue_many",
         "enqueue_to",
         "failures",
