@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from taskq.jobs import Call, Job, job
     from taskq.on_crash import Requeue
     from taskq.records import DecodedJob
+    from taskq.recurring_jobs import schedules
     from taskq.registry import Registry
     from taskq.verbs import (
         call,
@@ -121,6 +122,7 @@ __all__ = [
     "peek",
     "queues",
     "remove_queue",
+    "schedules",
     "size",
     "sizes",
     "unpause",
@@ -175,6 +177,7 @@ _HOMES: Final = {
     ),
     "on_crash": ("Requeue",),
     "records": ("DecodedJob",),
+    "recurring_jobs": ("schedules",),
     "registry": ("Registry",),
     "verbs": (
         "call",

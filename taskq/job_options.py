@@ -19,7 +19,9 @@ if TYPE_CHECKING:  # with datetime, which most callers do not need
 __all__ = ["CallOptions", "KnownOptions", "check_queue"]
 
 OF_A_CALL: Final = ("at", "connection", "delay", "front", "queue")
-_OF_A_JOB: Final = ("aliases", "name", "on_crash", "queue", "registry", "secret", "timeout")
+_OF_A_JOB: Final = (
+    "aliases", "args", "cron", "every", "missed", "name", "on_crash", "queue", "registry", "secret", "timeout", "tz",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
