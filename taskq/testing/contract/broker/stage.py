@@ -50,9 +50,14 @@ class OnABroker:
         raise NotImplementedError(f"{type(self).__name__} has no make_broker(): give one that returns a broker")
 
     @pytest.fixture
-    def broker(self) -> Iterator[Broker]:
-        """The broker of this test."""
+    def broker(self, request: pytest.FixtureRequest) -> Iterator[Broker]:
+        """The broker of this test. It is skipped where that does not declare what the test's group is about."""
         broker = self.make_broker()
+        name = request.function.__name__
+        group = next(cls for cls in reversed(type(self).__mro__) if name in vars(cls))
+        capability: Capability | None = vars(group).get("capability")
+        if capability is not None:
+            self.needs(broker, capability)
         yield broker
         broker.close()
 
@@ -83,14 +88,6 @@ class OnABroker:
         """Does something in another thread."""
         with ThreadPoolExecutor(1) as pool:
             yield pool.submit
-
-    @pytest.fixture(autouse=True)
-    def _has_what_its_group_is_about(self, request: pytest.FixtureRequest) -> None:
-        name = request.function.__name__
-        group = next(cls for cls in reversed(type(self).__mro__) if name in vars(cls))
-        capability: Capability | None = vars(group).get("capability")
-        if capability is not None:
-            self.needs(request.getfixturevalue("broker"), capability)
 
     @pytest.fixture
     def holder(self, hire: Hire) -> Holder:
