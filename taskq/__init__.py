@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from taskq import in_force
 
 if TYPE_CHECKING:
-    from taskq.app import DecodedJob, Info, TaskQ
+    from taskq.app import Info, TaskQ
     from taskq.current import configure, current_app, using
     from taskq.errors import (
         BrokerError,
@@ -40,15 +40,21 @@ if TYPE_CHECKING:
         UnserializableArgument,
         WrongCall,
         WrongConnection,
+        WrongTime,
     )
     from taskq.hook import Accepted, Deferred, Enqueued, Vetoed
     from taskq.jobs import Call, Job, job
     from taskq.on_crash import Requeue
+    from taskq.records import DecodedJob
+    from taskq.recurring_jobs import schedules
     from taskq.registry import Registry
     from taskq.verbs import (
         call,
+        delayed,
         dequeue,
         enqueue,
+        enqueue_at,
+        enqueue_in,
         enqueue_many,
         enqueue_to,
         failures,
@@ -97,11 +103,15 @@ __all__ = [
     "Vetoed",
     "WrongCall",
     "WrongConnection",
+    "WrongTime",
     "call",
     "configure",
     "current_app",
+    "delayed",
     "dequeue",
     "enqueue",
+    "enqueue_at",
+    "enqueue_in",
     "enqueue_many",
     "enqueue_to",
     "failures",
@@ -112,6 +122,7 @@ __all__ = [
     "peek",
     "queues",
     "remove_queue",
+    "schedules",
     "size",
     "sizes",
     "unpause",
@@ -122,7 +133,6 @@ __all__ = [
 
 _HOMES: Final = {
     "app": (
-        "DecodedJob",
         "Info",
         "TaskQ",
     ),
@@ -152,6 +162,7 @@ _HOMES: Final = {
         "UnserializableArgument",
         "WrongCall",
         "WrongConnection",
+        "WrongTime",
     ),
     "hook": (
         "Accepted",
@@ -165,11 +176,16 @@ _HOMES: Final = {
         "job",
     ),
     "on_crash": ("Requeue",),
+    "records": ("DecodedJob",),
+    "recurring_jobs": ("schedules",),
     "registry": ("Registry",),
     "verbs": (
         "call",
+        "delayed",
         "dequeue",
         "enqueue",
+        "enqueue_at",
+        "enqueue_in",
         "enqueue_many",
         "enqueue_to",
         "failures",

@@ -51,15 +51,17 @@ class OnABroker:
 
     @pytest.fixture
     def broker(self, request: pytest.FixtureRequest) -> Iterator[Broker]:
-        """The broker of this test. It is skipped where that does not declare what the test's group is about."""
+        """The broker of this test, which has what the test's group is about; where it does not, the test is skipped."""
         broker = self.make_broker()
         name = request.function.__name__
-        group = next(cls for cls in reversed(type(self).__mro__) if name in vars(cls))
+        group = next((cls for cls in reversed(type(self).__mro__) if name in vars(cls)), OnABroker)
         capability: Capability | None = vars(group).get("capability")
-        if capability is not None:
-            self.needs(broker, capability)
-        yield broker
-        broker.close()
+        try:
+            if capability is not None:
+                self.needs(broker, capability)
+            yield broker
+        finally:
+            broker.close()
 
     @pytest.fixture
     def other(self, broker: Broker) -> Iterator[Broker]:
