@@ -40,16 +40,21 @@ if TYPE_CHECKING:
         UnserializableArgument,
         WrongCall,
         WrongConnection,
+        WrongTime,
     )
     from taskq.hook import Accepted, Deferred, Enqueued, Vetoed
     from taskq.jobs import Call, Job, job
     from taskq.on_crash import Requeue
+    from taskq.recurring_jobs import schedules
     from taskq.registry import Registry
     from taskq.showing import DecodedJob
     from taskq.verbs import (
         call,
+        delayed,
         dequeue,
         enqueue,
+        enqueue_at,
+        enqueue_in,
         enqueue_many,
         enqueue_to,
         failures,
@@ -98,11 +103,15 @@ __all__ = [
     "Vetoed",
     "WrongCall",
     "WrongConnection",
+    "WrongTime",
     "call",
     "configure",
     "current_app",
+    "delayed",
     "dequeue",
     "enqueue",
+    "enqueue_at",
+    "enqueue_in",
     "enqueue_many",
     "enqueue_to",
     "failures",
@@ -113,6 +122,7 @@ __all__ = [
     "peek",
     "queues",
     "remove_queue",
+    "schedules",
     "size",
     "sizes",
     "unpause",
@@ -152,6 +162,7 @@ _HOMES: Final = {
         "UnserializableArgument",
         "WrongCall",
         "WrongConnection",
+        "WrongTime",
     ),
     "hook": (
         "Accepted",
@@ -165,12 +176,16 @@ _HOMES: Final = {
         "job",
     ),
     "on_crash": ("Requeue",),
+    "recurring_jobs": ("schedules",),
     "registry": ("Registry",),
     "showing": ("DecodedJob",),
     "verbs": (
         "call",
+        "delayed",
         "dequeue",
         "enqueue",
+        "enqueue_at",
+        "enqueue_in",
         "enqueue_many",
         "enqueue_to",
         "failures",

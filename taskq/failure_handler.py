@@ -49,10 +49,14 @@ class Retry:
     Attributes:
         front: ahead of what waits there, instead of behind. The job of a worker that was found dead always goes ahead.
         body: bytes to put back instead of those it came with; None keeps them.
+        at: when, unix seconds: until then it waits among the delayed jobs (capability DELAY); None for at once.
+        recorded: whether this failure goes into the failed list all the same, and counts as one.
     """
 
     front: bool = False
     body: bytes | None = None
+    at: float | None = None
+    recorded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,17 +13,21 @@ from typing import Literal, TypeAlias
 
 __all__ = [
     "JSON",
+    "Again",
     "Crash",
     "Ended",
     "ErrorRecord",
     "Paused",
     "Payload",
     "ProcessIdentity",
+    "Promoted",
     "Registration",
     "Reservation",
     "Reserved",
+    "ScheduledJob",
     "Stats",
     "StoredFailure",
+    "Taken",
     "Token",
     "Tokens",
     "WorkerInfo",
@@ -122,6 +126,72 @@ class Reserved:
     jobs: tuple[Reservation, ...] = ()
     settled: bool = True
     held: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """How a job goes back, to be performed again.
+
+    Attributes:
+        body: the bytes that go back; None for those it came with.
+        front: ahead of what waits in its queue, instead of behind.
+        at: when, unix seconds: until then it waits among the delayed jobs (capability DELAY); None for at once.
+    """
+
+    body: bytes | None = None
+    front: bool = True
+    at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduledJob:
+    """A job that waits for a time, as it lies there.
+
+    Attributes:
+        at: when it goes into its queue. A backend may keep whole seconds only; then a time is rounded up, so that no
+            job begins before its time.
+        queue: where it goes; empty where another program wrote it and did not say.
+        body: its payload, as the bytes that were given: what `push` will push.
+        raw: its bytes as they lie in the store, where those differ; what it is addressed by, together with `at`.
+    """
+
+    at: float
+    queue: str
+    body: bytes
+    raw: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Promoted:
+    """What a `promote_due` did.
+
+    Attributes:
+        moved: how many jobs went into their queues.
+        holder: whose the scheduler's lock is; nothing was moved where it is not who asked. Empty where nobody's.
+        stuck: jobs that are due and cannot be moved: another program wrote them, and they say no queue or are no
+            payload. They stay where they are until `promote` or `bury` takes them away.
+        more: whether there may be more that are due.
+    """
+
+    moved: int
+    holder: str
+    stuck: tuple[ScheduledJob, ...] = ()
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a `take_key` answers.
+
+    Attributes:
+        key: which of the keys was set; None where all of them were there.
+        value: the value that the first of them has then: the given one, or the one that was there.
+        left: seconds until the first of them expires by itself; 0 where one was set.
+    """
+
+    key: str | None
+    value: bytes
+    left: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

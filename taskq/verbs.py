@@ -7,6 +7,7 @@ from typing import Final
 
 from taskq.app import Info, TaskQ
 from taskq.current import current_app
+from taskq.delayed_jobs import Delayed
 from taskq.failed_jobs import Failures
 from taskq.hook import Enqueued
 from taskq.jobs import Call, Verbs
@@ -15,8 +16,11 @@ from taskq.showing import DecodedJob
 
 __all__ = [
     "call",
+    "delayed",
     "dequeue",
     "enqueue",
+    "enqueue_at",
+    "enqueue_in",
     "enqueue_many",
     "enqueue_to",
     "failures",
@@ -46,12 +50,17 @@ _in_force: Final = _InForce()
 # Bound methods, so that each signature, with its overloads, is written once.
 enqueue = _in_force.enqueue
 enqueue_to = _in_force.enqueue_to
+enqueue_in = _in_force.enqueue_in
+enqueue_at = _in_force.enqueue_at
 dequeue = _in_force.dequeue
 call = _in_force.call
 options = _in_force.options
 
 failures: Final = Failures(lambda: current_app().broker, lambda: current_app().showing)
 """The failed jobs of the application in force."""
+
+delayed: Final = Delayed(current_app)
+"""The delayed jobs of the application in force."""
 
 
 def enqueue_many(calls: Iterable[Call]) -> list[Enqueued]:

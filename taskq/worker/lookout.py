@@ -19,7 +19,7 @@ from taskq.broker import Broker
 from taskq.failure_handler import Fail, Quarantine, Retry
 from taskq.hook import Settled
 from taskq.performing import Tools
-from taskq.records import Crash, ProcessIdentity, WorkerInfo
+from taskq.records import Again, Crash, ProcessIdentity, WorkerInfo
 from taskq.worker import identity
 from taskq.worker.outage import Outage
 from taskq.worker.settle import entry_for
@@ -235,14 +235,14 @@ class Lookout:
         crash = Crash(worker_lost=True, last_heartbeat=None if "process" in why else info.heartbeat)
         requeues = {} if info.registration is None else info.registration.requeues
         decision = performing.crashed(task, crash, self._tools, 0.0, requeues=requeues).decision
-        body, entry = None, None
+        again, entry = None, None
         if isinstance(decision, Retry):
-            body = decision.body
-        else:
+            again = Again(decision.body, front=True, at=decision.at)
+        if again is None or (isinstance(decision, Retry) and decision.recorded):
             entry = entry_for(task, crash, decision, self._broker.now())
         by_queue = isinstance(decision, Fail | Quarantine) and decision.by_queue
-        if self._broker.recover(info, entry, body=body, by_queue=by_queue):
-            became: Literal["retried", "failed"] = "retried" if entry is None else "failed"
+        if self._broker.recover(info, entry, again=again, by_queue=by_queue):
+            became: Literal["retried", "failed"] = "failed" if again is None else "retried"
             self._tell(events.Recovered(info.id, why, became))
             self._tell(events.SettledJob(task, Settled(info.job, became, crash, decision)))
 

@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 from taskq import events
 from taskq.broker import Broker
 from taskq.errors import BrokerRefused, BrokerUnavailable, NotRegistered
-from taskq.records import ProcessIdentity, Registration, Reservation, Reserved, Token, Tokens
+from taskq.records import Again, ProcessIdentity, Registration, Reservation, Reserved, Token, Tokens
 from taskq.worker.control import Instructions
 from taskq.worker.identity import ids
 from taskq.worker.outage import GaveUp, Outage
@@ -221,14 +221,19 @@ class Seat:
         """Settle a job as done. False where somebody else settled it, or (GaveUp aside) nobody heard."""
         return self._change(lambda token: self._broker.finish(reservation, token), in_hand=True)
 
-    def fail(self, reservation: Reservation, entry: bytes, *, by_queue: bool) -> bool:
-        """Settle a job as failed."""
-        return self._change(lambda token: self._broker.fail(reservation, token, entry, by_queue=by_queue), in_hand=True)
+    def fail(self, reservation: Reservation, entry: bytes, *, by_queue: bool, again: Again | None = None) -> bool:
+        """Settle a job as failed; where `again` says how, it goes back as well."""
+        return self._change(
+            lambda token: self._broker.fail(reservation, token, entry, by_queue=by_queue, again=again), in_hand=True
+        )
 
-    def release(self, reservation: Reservation, *, body: bytes | None, front: bool) -> bool:
+    def release(self, reservation: Reservation, again: Again) -> bool:
         """Put a job that had begun back into its queue."""
         begun = replace(reservation, started=True)
-        return self._change(lambda token: self._broker.release([begun], token, body=body, front=front), in_hand=True)
+        body, front, at = again.body, again.front, again.at
+        return self._change(
+            lambda token: self._broker.release([begun], token, body=body, front=front, at=at), in_hand=True
+        )
 
     def give_back(self, jobs: Sequence[Reservation], *, once: bool = False) -> None:
         """Put jobs that have not begun back to the front of their queues, in order.

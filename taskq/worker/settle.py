@@ -14,7 +14,7 @@ from taskq.failure_handler import Decision, Discard, Fail, Failure, Quarantine, 
 from taskq.hook import Settled
 from taskq.outcome import Crashed, Done, Failed, NotBegun, Outcome
 from taskq.performing import Task
-from taskq.records import Crash, ErrorRecord, Reserved
+from taskq.records import Again, Crash, ErrorRecord, Reserved
 from taskq.worker.hand import Hand
 from taskq.worker.seat import Seat, Unseated
 
@@ -94,8 +94,13 @@ class Settling:
             case Fail(by_queue=by_queue) | Quarantine(by_queue=by_queue):
                 settled = self._seat.fail(held, entry_for(task, cause, decision, failed_at), by_queue=by_queue)
                 became: Literal["failed", "retried", "discarded"] = "failed"
-            case Retry(front=front, body=body):
-                settled = self._seat.release(held, body=body, front=front)
+            case Retry(front=front, body=body, at=at, recorded=recorded):
+                again = Again(body, front, at)
+                if recorded:
+                    entry = entry_for(task, cause, decision, failed_at)
+                    settled = self._seat.fail(held, entry, by_queue=False, again=again)
+                else:
+                    settled = self._seat.release(held, again)
                 became = "retried"
             case Discard():
                 settled = self._seat.finish(held)
@@ -110,7 +115,7 @@ class Settling:
     def _put_back(self, task: Task) -> None:
         """Put what could not be begun to the front of its queue, ahead of what this worker took behind it."""
         self._hand.give_back()
-        self._seat.release(task.reservation, body=None, front=True)
+        self._seat.release(task.reservation, Again())
         self._say_done(True)
 
     def _say_done(self, settled: bool) -> None:
