@@ -18,7 +18,7 @@ from taskq import in_force
 
 if TYPE_CHECKING:
     from taskq.app import DecodedJob, Info, TaskQ
-    from taskq.current import configure, current_app, using
+    from taskq.application import configure, current_app, using
     from taskq.errors import (
         BrokerError,
         BrokerRefused,
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
         JobDefinitionError,
         JobTimeout,
         NotAJob,
+        NotInJob,
+        NotNow,
         NotSupported,
         PayloadTooLarge,
         PluginError,
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
         WrongConnection,
     )
     from taskq.hook import Accepted, Deferred, Enqueued, Vetoed
+    from taskq.in_job import Current, current, progress
     from taskq.jobs import Call, Job, job
     from taskq.on_crash import Requeue
     from taskq.registry import Registry
@@ -72,6 +75,7 @@ __all__ = [
     "BrokerUnavailable",
     "Call",
     "ConfigurationError",
+    "Current",
     "DecodedJob",
     "Deferred",
     "DontPerform",
@@ -84,6 +88,8 @@ __all__ = [
     "JobDefinitionError",
     "JobTimeout",
     "NotAJob",
+    "NotInJob",
+    "NotNow",
     "NotSupported",
     "PayloadTooLarge",
     "PluginError",
@@ -99,6 +105,7 @@ __all__ = [
     "WrongConnection",
     "call",
     "configure",
+    "current",
     "current_app",
     "dequeue",
     "enqueue",
@@ -110,6 +117,7 @@ __all__ = [
     "options",
     "pause",
     "peek",
+    "progress",
     "queues",
     "remove_queue",
     "size",
@@ -126,7 +134,7 @@ _HOMES: Final = {
         "Info",
         "TaskQ",
     ),
-    "current": (
+    "application": (
         "configure",
         "current_app",
         "using",
@@ -143,6 +151,8 @@ _HOMES: Final = {
         "JobDefinitionError",
         "JobTimeout",
         "NotAJob",
+        "NotInJob",
+        "NotNow",
         "NotSupported",
         "PayloadTooLarge",
         "PluginError",
@@ -158,6 +168,11 @@ _HOMES: Final = {
         "Deferred",
         "Enqueued",
         "Vetoed",
+    ),
+    "in_job": (
+        "Current",
+        "current",
+        "progress",
     ),
     "jobs": (
         "Call",
@@ -204,11 +219,11 @@ if not TYPE_CHECKING:  # a checker that saw it would believe that every name is 
 
 
 def _current() -> in_force.Application:
-    from taskq.current import current_app
+    from taskq.application import current_app
 
     return current_app()
 
 
-# Until `taskq.current` is imported there is no application, and it tells jobs itself once there is one.
+# Until `taskq.application` is imported there is no application, and it tells jobs itself once there is one.
 in_force.applications.current = _current
 in_force.applications.built = lambda: None

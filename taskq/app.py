@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypedDict, cast
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypedDict, TypeVar, cast
 
 from taskq import config as configuration
 from taskq import envelope, on_crash, plugins
-from taskq.broker import Broker
+from taskq.broker import Broker, Capability
 from taskq.chain import Hooks
 from taskq.config import Config
 from taskq.definition import ClassMethods, JobDefinition
@@ -34,6 +34,8 @@ if TYPE_CHECKING:  # a producer performs nothing: it should not pay for the impo
     from taskq.performing import Tools
 
 __all__ = ["DecodedJob", "Info", "TaskQ"]
+
+P = TypeVar("P")
 
 _Encoder: TypeAlias = Callable[[tuple[object, ...], Mapping[str, object]], bytes]
 
@@ -172,7 +174,7 @@ class TaskQ(Verbs):
                     source = self.config.source("hooks")
                     made = plugins.create_all(plugins.HOOKS, self.config.hooks, source=source)
                     self._known = KnownOptions(made)
-                    self._hooks = Hooks(made)
+                    self._hooks = Hooks([self._bound(hook) for hook in made])
         return self._hooks
 
     @property
@@ -183,7 +185,7 @@ class TaskQ(Verbs):
                 if self._handlers is None:
                     source = self.config.source("failure_handlers")
                     made = plugins.create_all(plugins.FAILURE_HANDLERS, self.config.failure_handlers, source=source)
-                    self._handlers = tuple(made)
+                    self._handlers = tuple(self._bound(handler) for handler in made)
         return self._handlers
 
     @property
@@ -199,6 +201,7 @@ class TaskQ(Verbs):
                 handlers=self.handlers,
                 now=lambda: self.broker.now(),
                 on_crash=on_crash.times(self.config.on_crash),
+                keeps_unknown=self.config.unknown == "release",
             )
         return self._tools
 
@@ -215,10 +218,33 @@ class TaskQ(Verbs):
                 getattr(self, part)
             except ConfigurationError as error:
                 problems += (problem for problem in error.problems if problem not in problems)
+        problems = problems or [*self._needs()]
         if problems:
             raise ConfigurationError(problems)
         for definition in self.registry:
             self.check_options(definition)
+
+    def _needs(self) -> Iterator[Problem]:
+        """What plugins need and have not here."""
+        handlers = {handler.name for handler in self.handlers}
+        for setting, enabled in (("hooks", self.hooks.hooks), ("failure_handlers", self.handlers)):
+            kind, source = setting.removesuffix("s").replace("_", " "), self.config.source(setting)
+            for one in enabled:
+                name = getattr(one, "name", "") or type(one).__name__
+                needed: frozenset[Capability] = getattr(one, "needs", frozenset())
+                for lacking in sorted(needed - self.broker.capabilities, key=lambda capability: capability.name):
+                    message = f"the {kind} {name} needs {lacking.value}, which the backend {self.broker.name} has not."
+                    yield Problem(setting, source, message)
+                for other in getattr(one, "needs_handlers", ()):
+                    if other not in handlers:
+                        names = ", ".join(f'"{each}"' for each in (other, *(each.name for each in self.handlers)))
+                        message = f"the {kind} {name} needs the failure handler {other}: failure_handlers = [{names}]."
+                        yield Problem("failure_handlers", self.config.source("failure_handlers"), message)
+
+    def _bound(self, plugin: P) -> P:
+        """The hook or failure handler that works for this application."""
+        bound = getattr(plugin, "bound", None)
+        return plugin if bound is None else cast("P", bound(self))
 
     def check_options(self, definition: JobDefinition, /) -> None:
         """Return where enabled hooks know every option that the job says.

@@ -20,6 +20,8 @@
     │   ├── BrokerRefused           wrong credentials or rights: it will not succeed later
     │   ├── NotRegistered           this worker is not, or no longer, registered
     │   └── NotSupported            the backend has not this capability
+    ├── NotNow                      raised around or in a job: it is to be performed later
+    ├── NotInJob                    `taskq.current()` was called outside of a job
     ├── DirtyExit                   what `on_failure` gets where a job's process died
     └── DontPerform                 raised by a `before_perform` method: end this job quietly
 
@@ -50,6 +52,8 @@ __all__ = [
     "JobDefinitionError",
     "JobTimeout",
     "NotAJob",
+    "NotInJob",
+    "NotNow",
     "NotRegistered",
     "NotSupported",
     "PayloadTooLarge",
@@ -287,6 +291,35 @@ class NotSupported(BrokerError):
 
 class DontPerform(TaskqError):
     """Raised by a job's `before_perform` method: the job ends quietly, neither performed nor failed."""
+
+
+class NotNow(TaskqError):
+    """Raised by a hook's `wrap_perform`, or in a job: it goes back and is performed later.
+
+    It waits among the delayed jobs meanwhile, in no worker. It counts neither as processed nor as failed, and not as an
+    attempt.
+
+    Attributes:
+        seconds: how much later.
+        reason: why, for the log.
+    """
+
+    def __init__(self, seconds: float, reason: str = "") -> None:
+        if not isinstance(seconds, int | float) or not 0 <= seconds < float("inf"):
+            raise ValueError(f"NotNow(seconds) takes a number of seconds, 0 or more, not {seconds!r}.")
+        self.seconds = float(seconds)
+        self.reason = reason
+        super().__init__(f"Not now, but in {self.seconds:g} s{f': {reason}' if reason else ''}.")
+
+
+class NotInJob(TaskqError):
+    """`taskq.current()` was called where no job is performed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "taskq.current() tells of the job in which it is called, and this is in none: it is set where a worker, or "
+            "enqueue with inline=True, performs a job, and in what that runs in its context."
+        )
 
 
 class DirtyExit(TaskqError):

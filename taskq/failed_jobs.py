@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
-from taskq import crashes, failed_entry
+from taskq import attempts, failed_entry
 from taskq.broker import Broker, Requeued
 from taskq.envelope import encode
 from taskq.errors import InvalidPayload
@@ -104,10 +104,10 @@ class Failures:
         if not failed.requeueable or failed.body is None:
             raise InvalidPayload(f"This failed job cannot be requeued. {failed.why_not}")
         broker = self._broker()
-        body = crashes.uncounted(failed.body)
+        body = attempts.uncounted(failed.body)
         if failed.payload is not None and not failed.payload.args and b'"args"' not in body:
             # Ruby's requeue always writes the list (WIRE.md section 7), for some workers insist on it.
-            body = crashes.uncounted(encode(failed.payload.job, "[]", failed.payload.extra))
+            body = attempts.uncounted(encode(failed.payload.job, "[]", failed.payload.extra))
         marked = failed_entry.mark_retried(failed.entry, broker.now(), zone=failed.queue is None)
         return broker.requeue_failure(
             _stored(failed), queue=failed.job_queue if queue is None else queue, body=body, replacement=marked

@@ -13,7 +13,13 @@ from typing import Any, Final
 
 from taskq.errors import ConfigurationError, JobDefinitionError, Problem, UnknownOption
 
-__all__ = ["CallOptions", "KnownOptions", "check_queue"]
+__all__ = ["OF_A_JOB", "CallOptions", "KnownOptions", "check_queue"]
+
+OF_A_JOB: Final[Mapping[str, str]] = {"taskq": "of a job"}
+"""For `dataclasses.field(metadata=...)` of a declared option: only `@taskq.job(...)` may say it, no single call.
+
+What a call says is known where it is enqueued and does not travel; a worker hears what the job said.
+"""
 
 OF_A_CALL: Final = ("connection", "front", "queue")
 _OF_A_JOB: Final = ("aliases", "name", "on_crash", "queue", "registry", "secret", "timeout")
@@ -65,10 +71,11 @@ class KnownOptions:
         ConfigurationError: two of them declare the same option, or one declares a name that is taskq's own.
     """
 
-    __slots__ = ("_declaring",)
+    __slots__ = ("_declaring", "_of_a_job")
 
     def __init__(self, hooks: Sequence[object]) -> None:
         self._declaring: dict[str, type] = {}
+        self._of_a_job: set[str] = set()
         taken = dict.fromkeys((*OF_A_CALL, *_OF_A_JOB), "taskq itself")
         problems = []
         for hook in hooks:
@@ -79,7 +86,10 @@ class KnownOptions:
             if not (isinstance(declared, type) and is_dataclass(declared)):
                 problems.append(Problem("hooks", "hooks", f"{name}.options is no dataclass, but {declared!r}."))
                 continue
-            for option in (f.name for f in fields(declared)):
+            for entry in fields(declared):
+                option = entry.name
+                if entry.metadata.get("taskq") == OF_A_JOB["taskq"]:
+                    self._of_a_job.add(option)
                 if option in taken:
                     message = f'{name} declares the option "{option}", which is {taken[option]}\'s already.'
                     problems.append(Problem("hooks", "hooks", message))
@@ -99,12 +109,17 @@ class KnownOptions:
 
         Raises:
             UnknownOption: no enabled hook declares one of them.
-            JobDefinitionError: a value is of another type than was declared.
+            JobDefinitionError: a value is of another type than was declared, or a call says what only a job can.
         """
         for name, value in options.items():
             declaring = self._declaring.get(name)
             if declaring is None:
                 raise UnknownOption(name, (*own, *self._declaring), where)
+            if own is OF_A_CALL and name in self._of_a_job:
+                raise JobDefinitionError(
+                    f'{where}: the option "{name}" is not a call\'s to say: where the job is performed nobody would '
+                    f"know it. Say it of the job: @taskq.job({name}=...)."
+                )
             hint = _hints(declaring).get(name, Any)
             if not _fits(value, hint):
                 expected = hint.__name__ if isinstance(hint, type) else str(hint)

@@ -33,6 +33,8 @@ __all__ = [
     "WorkerInfo",
 ]
 
+_Exceptions: TypeAlias = type[BaseException]  # spelled out here: a record below has a field named `type`
+
 JSON: TypeAlias = "None | bool | int | float | str | list[JSON] | dict[str, JSON]"
 
 
@@ -324,12 +326,18 @@ class ErrorRecord:
         message: what it says; the class's name where it says nothing.
         backtrace: the frames as `file:line:in 'function'`, the application's own only, innermost first (Ruby's form).
         traceback: the traceback as Python prints it.
+        kinds: the names of its class and of all that this derives from, the most particular first, module and all.
     """
 
     type: str
     message: str
     backtrace: tuple[str, ...] = ()
     traceback: str = ""
+    kinds: tuple[str, ...] = ()
+
+    def is_a(self, kind: _Exceptions) -> bool:
+        """Whether the exception was of this class or of one that derives from it, told by names."""
+        return f"{kind.__module__}.{kind.__qualname__}" in self.kinds
 
 
 Ended: TypeAlias = Literal["", "shutdown", "kill", "timeout"]

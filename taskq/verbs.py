@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from taskq.app import DecodedJob, Info, TaskQ
-from taskq.current import current_app
+from taskq.application import current_app
 from taskq.failed_jobs import Failures
 from taskq.hook import Enqueued
 from taskq.jobs import Call, Verbs

@@ -17,7 +17,7 @@ from typing import Final
 
 from taskq import events, performing
 from taskq import outcome as outcomes
-from taskq.outcome import Done, Failed, NotBegun, Outcome
+from taskq.outcome import Done, Failed, NotBegun, Outcome, Postponed
 from taskq.performing import Task, Tools
 from taskq.records import Crash, Ended
 from taskq.worker import handover, orphans
@@ -101,7 +101,7 @@ class Child:
             os.close(self.orders)
             self.orders = None
 
-    def read(self) -> Done | Failed | None:
+    def read(self) -> Done | Failed | Postponed | None:
         """Read what is there: the outcome, once it is whole. Then, as at the pipe's end, nothing more is heard."""
         if self.pipe is None:
             return None
@@ -195,7 +195,7 @@ class Children:
         """How many live, or were not buried yet."""
         return len(self._living)
 
-    def watch(self, child: Child) -> Done | Failed | Crash:
+    def watch(self, child: Child) -> Done | Failed | Postponed | Crash:
         """Beat, listen and read until the child says its outcome or, where it did before or never will, is dead.
 
         Returns:
@@ -259,7 +259,7 @@ class Children:
         for child in tuple(self._living.values()):
             self.see_out(child)
 
-    def bury(self, child: Child) -> Done | Failed | Crash | None:
+    def bury(self, child: Child) -> Done | Failed | Postponed | Crash | None:
         """What a dead child said last, else how it died; None where it lives."""
         pid, status = os.waitpid(child.pid, os.WNOHANG)
         if not pid:

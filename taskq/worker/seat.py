@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Final, TypeVar
 
 from taskq import events
-from taskq.broker import Broker
+from taskq.broker import Broker, Capability
 from taskq.errors import BrokerRefused, BrokerUnavailable, NotRegistered
 from taskq.records import Again, ProcessIdentity, Registration, Reservation, Reserved, Token, Tokens
 from taskq.worker.control import Instructions
@@ -223,6 +223,8 @@ class Seat:
 
     def fail(self, reservation: Reservation, entry: bytes, *, by_queue: bool, again: Again | None = None) -> bool:
         """Settle a job as failed; where `again` says how, it goes back as well."""
+        if again is not None:
+            again = replace(again, at=self._until(again.at))
         return self._change(
             lambda token: self._broker.fail(reservation, token, entry, by_queue=by_queue, again=again), in_hand=True
         )
@@ -230,10 +232,14 @@ class Seat:
     def release(self, reservation: Reservation, again: Again) -> bool:
         """Put a job that had begun back into its queue."""
         begun = replace(reservation, started=True)
-        body, front, at = again.body, again.front, again.at
+        body, front, at = again.body, again.front, self._until(again.at)
         return self._change(
             lambda token: self._broker.release([begun], token, body=body, front=front, at=at), in_hand=True
         )
+
+    def _until(self, at: float | None) -> float | None:
+        """When a job comes back; at once where the backend has no delayed jobs, for it must not be lost."""
+        return at if Capability.DELAY in self._broker.capabilities else None
 
     def give_back(self, jobs: Sequence[Reservation], *, once: bool = False) -> None:
         """Put jobs that have not begun back to the front of their queues, in order.

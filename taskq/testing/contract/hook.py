@@ -39,10 +39,11 @@ _SETTLED: Final = (
     Settled(_HELD, "failed", Crash(worker_lost=True), Fail()),
     Settled(_HELD, "retried", _ERROR, Retry(), 0.01),
     Settled(_HELD, "discarded", _ERROR, Discard("the order is gone"), 0.01),
+    Settled(_HELD, "postponed"),
     Settled(_HELD, "refused"),
     Settled(dataclasses.replace(_HELD, body=b"\xff{"), "failed", _ERROR, Fail()),
 )
-_METHODS: Final = tuple(name for name, value in vars(Hook).items() if inspect.isfunction(value))
+_METHODS: Final = tuple(name for name, value in vars(Hook).items() if inspect.isfunction(value) and name != "bound")
 _NEAR: Final = 0.8  # as alike as "wrap_preform" and "wrap_perform"; "settle_all" and "settled" are two things
 
 
@@ -273,6 +274,10 @@ class HookContract:
             return [(self.context(),)]
         if moment == "settled":
             return [(settled,) for settled in _SETTLED]
+        if moment == "progressed":
+            return [(self.context(), 1, None), (self.context(), 2.5, 10)]
+        if moment == "cancelled":
+            return [("emails", _BODY), ("emails", b"\xff{")]
         return [()] if moment == "flush" else [(_WORKER,)]
 
     def test_flush_comes_first_too(self) -> None:
