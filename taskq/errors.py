@@ -25,7 +25,8 @@
     ├── DirtyExit                   what `on_failure` gets where a job's process died
     └── DontPerform                 raised by a `before_perform` method: end this job quietly
 
-    TermException and JobTimeout (each a BaseException) raised in a job that is told to end, or whose time is over
+    TermException and JobTimeout (each a BaseException) raised in a job that is told to end, or whose time is over;
+    JobCancelled, a TermException, in one whose end somebody asked for
 
 Each class keeps its facts as fields and builds its message from them, so that no caller parses text.
 This module knows nothing of the rest of taskq.
@@ -49,6 +50,7 @@ __all__ = [
     "DuplicateJob",
     "EnqueueError",
     "InvalidPayload",
+    "JobCancelled",
     "JobDefinitionError",
     "JobTimeout",
     "NotAJob",
@@ -143,13 +145,18 @@ class DuplicateJob(JobDefinitionError):
 class UnknownOption(JobDefinitionError):
     """An option that neither taskq nor an enabled hook knows."""
 
-    def __init__(self, option: str, known: Iterable[str], where: str) -> None:
+    def __init__(
+        self,
+        option: str,
+        known: Iterable[str],
+        where: str,
+        advice: str = " An option of a hook is known once the hook is enabled: hooks=[...].",
+    ) -> None:
         self.option = option
         self.known = tuple(sorted(known))
         self.where = where
         super().__init__(
-            f'{where}: unknown option "{option}".{_meant(option, self.known)} Known: {_listed(self.known)}. '
-            "An option of a hook is known once the hook is enabled: hooks=[...]."
+            f'{where}: unknown option "{option}".{_meant(option, self.known)} Known: {_listed(self.known)}.{advice}'
         )
 
 
@@ -336,6 +343,12 @@ class TermException(BaseException):
     """
 
     alone: bool = False
+
+
+class JobCancelled(TermException):
+    """Raised in a job whose end somebody asked for, where its process cannot be killed: others are performed in it."""
+
+    alone = True
 
 
 class JobTimeout(BaseException):

@@ -5,15 +5,18 @@ This module knows no job and no broker; it says which options there are and whet
 
 from __future__ import annotations
 
+import functools
 import types
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from taskq.errors import ConfigurationError, JobDefinitionError, Problem, UnknownOption
 
-__all__ = ["OF_A_JOB", "CallOptions", "KnownOptions", "check_queue"]
+__all__ = ["OF_A_JOB", "CallOptions", "KnownOptions", "check_queue", "option_value"]
+
+T = TypeVar("T")
 
 OF_A_JOB: Final[Mapping[str, str]] = {"taskq": "of a job"}
 """For `dataclasses.field(metadata=...)` of a declared option: only `@taskq.job(...)` may say it, no single call.
@@ -44,6 +47,30 @@ class CallOptions:
     def __post_init__(self) -> None:
         if self.queue is not None:
             check_queue(self.queue)
+
+
+def option_value(kind: type[T]) -> type[T]:
+    """A dataclass whose instances are an option's value, such that a keyword it does not know names those it knows.
+
+        @option_value
+        @dataclass(frozen=True)
+        class Retry: ...
+
+    Raises:
+        UnknownOption: by `Retry(atempts=5)`, where the job is defined.
+    """
+    made = kind.__init__
+    known = [entry.name for entry in fields(kind) if entry.init]  # type: ignore[arg-type]  # it is a dataclass
+
+    @functools.wraps(made)
+    def checked(self: object, *args: object, **kwargs: object) -> None:
+        for name in kwargs:
+            if name not in known:
+                raise UnknownOption(name, known, f"{kind.__name__}(...)", "")
+        made(self, *args, **kwargs)
+
+    kind.__init__ = checked  # type: ignore[method-assign]  # the signature stays what it was
+    return kind
 
 
 def check_queue(queue: str) -> None:

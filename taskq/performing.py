@@ -20,7 +20,16 @@ from typing import Final, Self
 from taskq import attempts, crashes, envelope, in_job, limits, postponing
 from taskq.chain import Hooks
 from taskq.definition import JobDefinition
-from taskq.errors import DirtyExit, DontPerform, InvalidPayload, NotNow, TaskqError, TermException, UnknownJob
+from taskq.errors import (
+    DirtyExit,
+    DontPerform,
+    InvalidPayload,
+    JobCancelled,
+    NotNow,
+    TaskqError,
+    TermException,
+    UnknownJob,
+)
 from taskq.failed_entry import last_words
 from taskq.failure_handler import Decision, Discard, Fail, Failure, FailureHandler, Quarantine, Retry
 from taskq.hook import PerformContext
@@ -393,7 +402,9 @@ def decide(failure: Failure, handlers: Sequence[FailureHandler]) -> Decision:
 def describe(error: BaseException) -> ErrorRecord:
     """An exception as text: its type, what it says, and the frames of the application, innermost first."""
     kind = type(error)
-    if isinstance(error, TermException):
+    if isinstance(error, JobCancelled):
+        name, message = "taskq.errors.JobCancelled", _text_of(error)
+    elif isinstance(error, TermException):
         name, message = "Resque::TermException", _text_of(error) or "SIGTERM"
     elif isinstance(error, SystemExit):
         name, message = "SystemExit", _exit_text(error)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from taskq import events, performing
-from taskq.errors import BrokerUnavailable, TermException
+from taskq.errors import BrokerUnavailable, JobCancelled, TermException
 from taskq.limits import ByThread
 from taskq.records import Crash
 from taskq.worker import orphans
@@ -39,10 +39,8 @@ _AGAIN: Final = 0.02  # seconds to the next try to break into a job, where taskq
 _LONGEST: Final = 60.0  # seconds to the next look, where nothing is due
 
 
-class Asked(TermException):
+class Asked(JobCancelled):
     """USR1 asked for the end of the job in hand."""
-
-    alone = True
 
     def __init__(self) -> None:
         """Say so."""
