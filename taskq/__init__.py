@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from taskq import in_force
 
 if TYPE_CHECKING:
-    from taskq.app import DecodedJob, Info, TaskQ
+    from taskq.app import Info, TaskQ
     from taskq.application import configure, current_app, using
     from taskq.errors import (
         BrokerError,
@@ -42,16 +42,21 @@ if TYPE_CHECKING:
         UnserializableArgument,
         WrongCall,
         WrongConnection,
+        WrongTime,
     )
     from taskq.hook import Accepted, Deferred, Enqueued, Vetoed
     from taskq.in_job import Current, current, progress
     from taskq.jobs import Call, Job, job
     from taskq.on_crash import Requeue
+    from taskq.records import DecodedJob
     from taskq.registry import Registry
     from taskq.verbs import (
         call,
+        delayed,
         dequeue,
         enqueue,
+        enqueue_at,
+        enqueue_in,
         enqueue_many,
         enqueue_to,
         failures,
@@ -103,12 +108,16 @@ __all__ = [
     "Vetoed",
     "WrongCall",
     "WrongConnection",
+    "WrongTime",
     "call",
     "configure",
     "current",
     "current_app",
+    "delayed",
     "dequeue",
     "enqueue",
+    "enqueue_at",
+    "enqueue_in",
     "enqueue_many",
     "enqueue_to",
     "failures",
@@ -130,7 +139,6 @@ __all__ = [
 
 _HOMES: Final = {
     "app": (
-        "DecodedJob",
         "Info",
         "TaskQ",
     ),
@@ -162,6 +170,7 @@ _HOMES: Final = {
         "UnserializableArgument",
         "WrongCall",
         "WrongConnection",
+        "WrongTime",
     ),
     "hook": (
         "Accepted",
@@ -180,11 +189,15 @@ _HOMES: Final = {
         "job",
     ),
     "on_crash": ("Requeue",),
+    "records": ("DecodedJob",),
     "registry": ("Registry",),
     "verbs": (
         "call",
+        "delayed",
         "dequeue",
         "enqueue",
+        "enqueue_at",
+        "enqueue_in",
         "enqueue_many",
         "enqueue_to",
         "failures",

@@ -6,6 +6,7 @@ no job itself: the one is the broker's, the other `taskq.performing`'s.
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,21 +20,23 @@ from taskq import envelope, on_crash, plugins
 from taskq.broker import Broker, Capability
 from taskq.chain import Hooks
 from taskq.config import Config
-from taskq.definition import ClassMethods, JobDefinition
+from taskq.definition import ClassMethods, JobDefinition, Method
+from taskq.delayed_jobs import Delayed
 from taskq.errors import ConfigurationError, InvalidPayload, NotAJob, PayloadTooLarge, Problem, UnserializableArgument
 from taskq.failed_jobs import Failures
 from taskq.failure_handler import FailureHandler
 from taskq.hook import Accepted, Enqueued, EnqueueRequest, Vetoed
 from taskq.job_options import CallOptions, KnownOptions
 from taskq.jobs import Call, Verbs, find, make_call
-from taskq.records import Payload, Reservation, WorkerInfo
+from taskq.records import DecodedJob, Reservation, WorkerInfo
 from taskq.registry import DEFAULT, Registry
 from taskq.serializer import Serializer
 
-if TYPE_CHECKING:  # a producer performs nothing: it should not pay for the import
+if TYPE_CHECKING:  # a producer performs nothing, and most delay nothing: it should not pay for the imports
+    from taskq.due import When
     from taskq.performing import Tools
 
-__all__ = ["DecodedJob", "Info", "TaskQ"]
+__all__ = ["Info", "TaskQ"]
 
 P = TypeVar("P")
 
@@ -56,23 +59,6 @@ class Info(TypedDict):
 
 
 @dataclass(frozen=True, slots=True)
-class DecodedJob:
-    """A payload, as far as it can be read here.
-
-    Attributes:
-        body: its bytes.
-        payload: what they say, arguments decoded if a serializer that is accepted can; None where they are no payload.
-        shown: the arguments as they may be shown to people: secret ones as `[secret]`.
-        problem: why it cannot be read, in one sentence; empty where it can.
-    """
-
-    body: bytes
-    payload: Payload | None
-    shown: tuple[object, ...] = ()
-    problem: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class _Run:
     """Calls behind one another that are alike but for their arguments: what is looked up for one holds for all."""
 
@@ -80,15 +66,17 @@ class _Run:
     queue: str
     front: bool
     alone: bool
+    at: float | None
     bodies: list[bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class _Push:
-    """Payloads that go into a queue in one write."""
+    """Payloads that go into a queue in one write, or wait for one time together."""
 
     queue: str
     front: bool
+    at: float | None
     bodies: list[bytes]
 
 
@@ -104,6 +92,7 @@ class TaskQ(Verbs):
         config: its configuration.
         registry: the jobs that are known by name.
         failures: its failed jobs.
+        delayed: its delayed jobs.
 
     Raises:
         ConfigurationError: all that is wrong in the settings, the environment and the file.
@@ -115,6 +104,7 @@ class TaskQ(Verbs):
         self.config: Final = configuration.load(call=settings) if config is None else config
         self._registry: Final = registry
         self.failures: Final = Failures(lambda: self.broker)
+        self.delayed: Final = Delayed(lambda: self)
         self._lock = threading.RLock()
         self._broker: Broker | None = None
         self._serializer: Serializer | None = None
@@ -283,17 +273,20 @@ class TaskQ(Verbs):
         """Enqueue a call that was made by `call(...)`; see `enqueue` for what it gives and raises."""
         if call.declared:
             self._options_known().check(call.declared, f"options(...) of {call.job}")
+        at = None if call.at is None else self._on_the_clock(call.at)
         wrapped = self._sender(call.definition)
         if wrapped is None:
             body = self._encoder(call.definition, call.job)(call.args, _NOTHING)
-            self._push(call.queue, body, front=call.front, connection=call.connection)
-            return Accepted(call.job, call.queue, body)
+            at = None if at is None else self._ahead(at)
+            self._push(call.queue, body, front=call.front, connection=call.connection, at=at)
+            return Accepted(call.job, call.queue, body, at)
         said = call.definition.options if call.definition is not None else _NOTHING
         options = {**said, **call.declared} if call.declared else said
-        return wrapped(EnqueueRequest(call.job, call.args, call.queue, call.front, _NOTHING, options, call.connection))
+        asked = EnqueueRequest(call.job, call.args, call.queue, call.front, _NOTHING, options, call.connection, at)
+        return wrapped(asked)
 
     def enqueue_many(self, calls: Iterable[Call]) -> list[Enqueued]:
-        """Enqueue many calls, made by `call(...)`, with one round trip a queue.
+        """Enqueue many calls, made by `call(...)`, with one round trip a queue, and for delayed ones one a time.
 
         All of them are checked and encoded before the first is sent. Those that something wraps (a hook, or methods of
         the job's own class) go one by one, so that what wraps sees what becomes of each; the order within a queue is
@@ -314,7 +307,10 @@ class TaskQ(Verbs):
         try:
             for step in steps:
                 if isinstance(step, _Push):
-                    self.broker.push(step.queue, step.bodies, front=step.front)
+                    if step.at is None:
+                        self.broker.push(step.queue, step.bodies, front=step.front)
+                    else:
+                        self.broker.schedule(step.at, step.queue, step.bodies)
                     sent += len(step.bodies)
                 else:
                     answers[step] = self.enqueue_call(calls[step])
@@ -333,36 +329,49 @@ class TaskQ(Verbs):
         """
         answers: list[Enqueued | None] = []
         steps: list[_Push | int] = []
-        open_pushes: dict[tuple[str, bool], _Push] = {}
+        open_pushes: dict[tuple[str, bool, float | None], _Push] = {}
         for run in self._runs(calls):
             job, queue, count = run.job, run.queue, len(run.bodies)
             if run.alone:
-                open_pushes.pop((queue, False), None)
-                open_pushes.pop((queue, True), None)
+                for there in [there for there in open_pushes if there[0] == queue]:
+                    del open_pushes[there]
                 steps += range(len(answers), len(answers) + count)
                 answers += [None] * count
                 continue
-            push = open_pushes.get((queue, run.front))
+            push = open_pushes.get((queue, run.front, run.at))
             if push is None:
-                push = open_pushes[queue, run.front] = _Push(queue, run.front, [])
+                push = open_pushes[queue, run.front, run.at] = _Push(queue, run.front, run.at, [])
                 steps.append(push)
             push.bodies.extend(run.bodies)
-            answers += map(tuple.__new__, repeat(Accepted), zip(repeat(job), repeat(queue), run.bodies))
+            answers += map(tuple.__new__, repeat(Accepted), zip(repeat(job), repeat(queue), run.bodies, repeat(run.at)))
         return answers, steps
 
     def _runs(self, calls: Sequence[Call]) -> list[_Run]:
         """The calls, checked and encoded, in their order."""
         runs: list[_Run] = []
         extra = _NOTHING
+        now: float | None = None
         of, name, to, ahead, within = None, "", "", False, None  # no job has an empty name: the first begins a run
+        due: When | None = None
         bodies: list[bytes] = []
-        for definition, job, args, queue, front, declared, whose in calls:
-            if definition is not of or queue is not to or front is not ahead or job is not name or whose is not within:
-                of, name, to, ahead, within = definition, job, queue, front, whose
+        for definition, job, args, queue, front, declared, whose, at in calls:
+            if (
+                definition is not of
+                or queue is not to
+                or at is not due
+                or front is not ahead
+                or job is not name
+                or whose is not within
+            ):
+                of, name, to, ahead, within, due = definition, job, queue, front, whose, at
                 encoded = self._encoder(definition, job)
                 bodies = []
                 alone = self._sender(definition) is not None or whose is not None
-                runs.append(_Run(job, queue, front, alone, bodies))
+                moment = None
+                if at is not None:
+                    now = self._now() if now is None else now  # one for all: calls with the same delay go together
+                    moment = self._ahead(self._on_the_clock(at, now), now)
+                runs.append(_Run(job, queue, front, alone, moment, bodies))
             if declared:
                 self._options_known().check(declared, f"options(...) of {job}")
             bodies.append(encoded(args, extra))
@@ -379,30 +388,31 @@ class TaskQ(Verbs):
         inner = self._innermost(definition)
         wrapped: Callable[[EnqueueRequest], Enqueued] | None = self.hooks.around_enqueue(inner)
         methods = definition.methods if definition is not None else None
-        own = methods is not None and bool(methods.before_enqueue or methods.after_enqueue)
+        own = methods is not None and bool(
+            methods.before_enqueue or methods.after_enqueue or methods.before_schedule or methods.after_schedule
+        )
         if wrapped is inner and not own and not self.config.inline:
             wrapped = None
         self._senders[definition] = wrapped
         return wrapped
 
     def _innermost(self, definition: JobDefinition | None) -> Callable[[EnqueueRequest], Enqueued]:
+        methods = definition.methods if definition is not None else ClassMethods()
+
+        def put(request: EnqueueRequest) -> Enqueued:
+            return self._put(definition, request)
+
+        def at_once(request: EnqueueRequest) -> Enqueued:
+            return _between(methods.before_enqueue, put, methods.after_enqueue, definition, request)
+
         def enqueue(request: EnqueueRequest) -> Enqueued:
-            if definition is None or not (definition.methods.before_enqueue or definition.methods.after_enqueue):
-                return self._put(definition, request)
-            before, after = definition.methods.before_enqueue, definition.methods.after_enqueue
-            args, kwargs = definition.signature.unbind(request.args)
-            # Every one of them is called, also after one said no (WIRE.md section 2).
-            said_no = [method for method in before if method(*args, **kwargs) is False]
-            if said_no:
-                return Vetoed(request.job, by=_shown_method(said_no[0]), reason="it returned False")
-            accepted = self._put(definition, request)
-            for method in after:
-                try:
-                    method(*args, **kwargs)
-                except Exception as error:
-                    error.add_note(f"{_shown_method(method)} raised this after {request.job} had been enqueued.")
-                    raise
-            return accepted
+            if request.at is None:
+                return at_once(request)
+            # What is due is enqueued as if at once, within the methods for delaying; of what waits none of the others
+            # is called, not now and not when it is due (WIRE.md section 9).
+            due = self.config.inline or self._ahead(request.at) is None
+            inner, request = (at_once, dataclasses.replace(request, at=None)) if due else (put, request)
+            return _between(methods.before_schedule, inner, methods.after_schedule, definition, request)
 
         return enqueue
 
@@ -411,14 +421,30 @@ class TaskQ(Verbs):
         if self.config.inline:
             self._perform(body, request.queue)
         else:
-            self._push(request.queue, body, front=request.front, connection=request.connection)
-        return Accepted(request.job, request.queue, body)
+            front, connection = request.front, request.connection
+            self._push(request.queue, body, front=front, connection=connection, at=request.at)
+        return Accepted(request.job, request.queue, body, request.at)
 
-    def _push(self, queue: str, body: bytes, *, front: bool, connection: object | None) -> None:
-        if connection is None:
+    def _push(self, queue: str, body: bytes, *, front: bool, connection: object | None, at: float | None) -> None:
+        if connection is not None:
+            self.broker.push_within(connection, queue, (body,), front=front and at is None, at=at)
+        elif at is None:
             self.broker.push(queue, (body,), front=front)
         else:
-            self.broker.push_within(connection, queue, (body,), front=front)
+            self.broker.schedule(at, queue, (body,))
+
+    def _now(self) -> float:
+        # Where jobs are performed inline there need be no broker to tell the time.
+        return time.time() if self.config.inline else self.broker.now()
+
+    def _on_the_clock(self, when: When, now: float | None = None) -> float:
+        from taskq.due import on_the_clock
+
+        return on_the_clock(when, self._now() if now is None else now)
+
+    def _ahead(self, at: float, now: float | None = None) -> float | None:
+        """The time where it is ahead; None where it is over, or everything is performed at once."""
+        return at if not self.config.inline and at > (self._now() if now is None else now) else None
 
     def _perform(self, body: bytes, queue: str) -> None:
         from taskq.performing import Tools, perform_inline
@@ -477,7 +503,7 @@ class TaskQ(Verbs):
         if args or kwargs:
             # Bound before anybody is told, so that a wrong call disturbs nothing.
             call = make_call(self.registry, job, args, kwargs, CallOptions(queue=place))
-            bodies = [self._encoder(definition, name)(call.args, _NOTHING) for name in names]
+            bodies = self.bodies_of(call)
         if False in [before(*args, **kwargs) for before in methods.before_dequeue]:
             return 0
         if args or kwargs:
@@ -488,13 +514,18 @@ class TaskQ(Verbs):
             after(*args, **kwargs)
         return removed
 
+    def bodies_of(self, call: Call, /) -> list[bytes]:
+        """The bytes that this call has without further keys, under the job's name and under each of its aliases."""
+        names = (call.job,) if call.definition is None else (call.definition.name, *call.definition.aliases)
+        return [self._encoder(call.definition, name)(call.args, _NOTHING) for name in names]
+
     def _remove_all(self, queue: str, names: frozenset[str]) -> int:
         """Remove every job of these names, page by page, until a pass finds none: workers shift what is paged."""
         removed = 0
         while True:
             before, start = removed, 0
             while page := self.broker.peek(queue, start, _PAGE):
-                wanted = {body for body in page if _job_of(body) in names}
+                wanted = {body for body in page if envelope.job_of(body) in names}
                 removed += sum(self.broker.remove(queue, body) for body in wanted)
                 start += sum(body not in wanted for body in page)
             if removed == before:
@@ -570,15 +601,33 @@ class TaskQ(Verbs):
         self.broker.unpause(queue)
 
 
+def _between(
+    before: Sequence[Method],
+    put: Callable[[EnqueueRequest], Enqueued],
+    after: Sequence[Method],
+    definition: JobDefinition | None,
+    request: EnqueueRequest,
+) -> Enqueued:
+    """Enqueue between methods of the job's own class, which take its arguments."""
+    if definition is None or not (before or after):
+        return put(request)
+    args, kwargs = definition.signature.unbind(request.args)
+    # Every one of them is called, also after one said no (WIRE.md section 2).
+    said_no = [method for method in before if method(*args, **kwargs) is False]
+    if said_no:
+        return Vetoed(request.job, by=_shown_method(said_no[0]), reason="it returned False")
+    answer = put(request)
+    for method in after if answer else ():
+        try:
+            method(*args, **kwargs)
+        except Exception as error:
+            error.add_note(f"{_shown_method(method)} raised this after {request.job} had been enqueued.")
+            raise
+    return answer
+
+
 def _by_place(args: tuple[object, ...]) -> tuple[str, ...]:
     return tuple(f"args[{place}]" for place in range(len(args)))
-
-
-def _job_of(body: bytes) -> str | None:
-    try:
-        return envelope.decode(body).job
-    except InvalidPayload:
-        return None
 
 
 def _shown_method(method: Callable[..., object]) -> str:

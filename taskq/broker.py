@@ -411,6 +411,10 @@ class Broker(Protocol):
         """Take one delayed job away and append `entry` to the failed list, in one step. False where it is gone."""
         raise self._has_no(Capability.DELAY)
 
+    def withdraw(self, job: ScheduledJob) -> bool:
+        """Take one delayed job away; of equal ones at one time, one. False where it is gone."""
+        raise self._has_no(Capability.DELAY)
+
     def clear_scheduled(self) -> int:
         """Remove all delayed jobs. How many there were, as far as that is known."""
         raise self._has_no(Capability.DELAY)

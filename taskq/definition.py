@@ -18,14 +18,14 @@ from taskq.job_options import check_queue
 from taskq.on_crash import OnCrash, times
 from taskq.signature import Signature
 
-__all__ = ["ClassMethods", "JobDefinition", "of_class", "of_function"]
+__all__ = ["ClassMethods", "JobDefinition", "Method", "of_class", "of_function"]
 
 Method: TypeAlias = Callable[..., object]
 
 
 @dataclass(frozen=True, slots=True)
 class ClassMethods:
-    """The hook methods that a job's class has, as Resque knows them: by prefix, sorted by name (WIRE.md sections 2, 4).
+    """The hook methods that a job's class has, as Resque knows them: by prefix, sorted by name (WIRE.md 2, 4, 9).
 
     A field holds every static or class method whose name begins with the field's, ready to be called with the job's
     arguments (`on_failure` with the exception first). A job that is a function has none.
@@ -33,6 +33,8 @@ class ClassMethods:
 
     before_enqueue: tuple[Method, ...] = ()
     after_enqueue: tuple[Method, ...] = ()
+    before_schedule: tuple[Method, ...] = ()
+    after_schedule: tuple[Method, ...] = ()
     before_dequeue: tuple[Method, ...] = ()
     after_dequeue: tuple[Method, ...] = ()
     before_perform: tuple[Method, ...] = ()

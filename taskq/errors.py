@@ -11,7 +11,8 @@
     │   ├── WrongCall               the arguments do not fit the job's signature
     │   ├── UnserializableArgument  an argument would not come back as it was sent
     │   ├── PayloadTooLarge         over the limit `max_payload`
-    │   └── WrongConnection         `options(connection=...)` was given one that cannot be had
+    │   ├── WrongConnection         `options(connection=...)` was given one that cannot be had
+    │   └── WrongTime               a time that a job cannot wait for: without a zone, or no time at all
     ├── InvalidPayload              bytes in a queue that are no payload
     ├── UnknownJob                  a payload names a job that is not registered here
     ├── BrokerError
@@ -68,6 +69,7 @@ __all__ = [
     "UnserializableArgument",
     "WrongCall",
     "WrongConnection",
+    "WrongTime",
     "nearest",
 ]
 
@@ -216,6 +218,14 @@ class WrongConnection(EnqueueError):
     def __init__(self, reason: str, advice: str) -> None:
         self.reason = reason
         super().__init__(f"options(connection=...): {reason}. {advice} Nothing was enqueued.")
+
+
+class WrongTime(EnqueueError):
+    """A time that a job cannot wait for: without a zone, or no time at all."""
+
+    def __init__(self, reason: str, advice: str) -> None:
+        self.reason = reason
+        super().__init__(f"{reason} {advice} Nothing was enqueued.")
 
 
 class InvalidPayload(TaskqError):

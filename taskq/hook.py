@@ -41,7 +41,9 @@ class EnqueueRequest:
         extra: further keys for the payload. Ruby may drop them at any time; see the design.
         options: what hooks declared and the job or the call said, by option name.
         connection: whose transaction it is to be a part of; None for a push of its own. Change a request by
-            `dataclasses.replace`, so that this stays.
+            `dataclasses.replace`, so that this and `at` stay.
+        at: when it goes into its queue, unix seconds by the broker's clock; None for at once. A hook may set it: then
+            the job waits among the delayed ones, and `front` means nothing.
     """
 
     job: str
@@ -51,18 +53,28 @@ class EnqueueRequest:
     extra: Mapping[str, object] = field(default_factory=dict)
     options: Mapping[str, object] = field(default_factory=dict)
     connection: object | None = None
+    at: float | None = None
 
 
 class Accepted(NamedTuple):  # made for every enqueue, in half the time of a frozen dataclass
-    """The job is in its queue (inline: it was performed). `payload` is its bytes. True as a condition."""
+    """The job is in its queue, or waits for its time (inline: it was performed). True as a condition.
+
+    Attributes:
+        job: its name on the wire.
+        queue: where it is, or will be.
+        payload: its bytes.
+        at: when it goes into its queue, unix seconds by the broker's clock; None where it is there.
+    """
 
     job: str
     queue: str
     payload: bytes
+    at: float | None = None
 
     def __repr__(self) -> str:
         """Without the payload: it has the arguments, secret ones too, and this ends up in logs."""
-        return f"Accepted(job={self.job!r}, queue={self.queue!r}, payload=<{len(self.payload)} bytes>)"
+        at = "" if self.at is None else f", at={self.at!r}"
+        return f"Accepted(job={self.job!r}, queue={self.queue!r}, payload=<{len(self.payload)} bytes>{at})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +171,11 @@ class Hook:
         return self
 
     def wrap_enqueue(self, request: EnqueueRequest, call_next: Callable[[EnqueueRequest], Enqueued]) -> Enqueued:
-        """Around each enqueue. Call `call_next` with the request or a changed one; or answer Vetoed or Deferred."""
+        """Around each enqueue. Call `call_next` with the request or a changed one; or answer Vetoed or Deferred.
+
+        For a job that is to wait for a time it is called when that is asked for, with `request.at`, and not again when
+        the job is due: a scheduler moves what is due in one step of the broker's, in which no code can run.
+        """
         return call_next(request)
 
     def wrap_perform(self, context: PerformContext, call_next: Callable[[PerformContext], object]) -> object:

@@ -10,9 +10,12 @@ import types
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from taskq.errors import ConfigurationError, JobDefinitionError, Problem, UnknownOption
+from taskq.errors import ConfigurationError, JobDefinitionError, Problem, UnknownOption, WrongTime
+
+if TYPE_CHECKING:  # with datetime, which most callers do not need
+    from taskq.due import When
 
 __all__ = ["OF_A_JOB", "CallOptions", "KnownOptions", "check_queue", "option_value"]
 
@@ -24,7 +27,7 @@ OF_A_JOB: Final[Mapping[str, str]] = {"taskq": "of a job"}
 What a call says is known where it is enqueued and does not travel; a worker hears what the job said.
 """
 
-OF_A_CALL: Final = ("connection", "front", "queue")
+OF_A_CALL: Final = ("at", "connection", "delay", "front", "queue")
 _OF_A_JOB: Final = ("aliases", "name", "on_crash", "queue", "registry", "secret", "timeout")
 
 
@@ -37,16 +40,26 @@ class CallOptions:
         front: whether it goes ahead of what waits there.
         declared: values for options that hooks declare, by name.
         connection: whose transaction it is to be a part of; None for a push of its own.
+        at: when it goes into its queue; None for at once.
+
+    Raises:
+        WrongTime: it is to wait, and to go ahead of what waits.
     """
 
     queue: str | None = None
     front: bool = False
     declared: Mapping[str, object] = field(default_factory=dict)
     connection: object | None = None
+    at: When | None = None
 
     def __post_init__(self) -> None:
         if self.queue is not None:
             check_queue(self.queue)
+        if self.front and self.at is not None:
+            raise WrongTime(
+                "front=True and a time were both said, and a delayed job goes to the end of its queue when it is due.",
+                "Leave one of them out.",
+            )
 
 
 def option_value(kind: type[T]) -> type[T]:

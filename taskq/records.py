@@ -15,6 +15,7 @@ __all__ = [
     "JSON",
     "Again",
     "Crash",
+    "DecodedJob",
     "Ended",
     "ErrorRecord",
     "Paused",
@@ -52,6 +53,23 @@ class Payload:
     job: str
     args: tuple[object, ...]
     extra: Mapping[str, JSON] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedJob:
+    """A payload, as far as it can be read here.
+
+    Attributes:
+        body: its bytes.
+        payload: what they say, arguments decoded if a serializer that is accepted can; None where they are no payload.
+        shown: the arguments as they may be shown to people: secret ones as `[secret]`.
+        problem: why it cannot be read, in one sentence; empty where it can.
+    """
+
+    body: bytes
+    payload: Payload | None
+    shown: tuple[object, ...] = ()
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from taskq.app import DecodedJob, Info, TaskQ
+from taskq.app import Info, TaskQ
 from taskq.application import current_app
+from taskq.delayed_jobs import Delayed
 from taskq.failed_jobs import Failures
 from taskq.hook import Enqueued
 from taskq.jobs import Call, Verbs
-from taskq.records import WorkerInfo
+from taskq.records import DecodedJob, WorkerInfo
 
 __all__ = [
     "call",
+    "delayed",
     "dequeue",
     "enqueue",
+    "enqueue_at",
+    "enqueue_in",
     "enqueue_many",
     "enqueue_to",
     "failures",
@@ -45,12 +49,17 @@ _in_force: Final = _InForce()
 # Bound methods, so that each signature, with its overloads, is written once.
 enqueue = _in_force.enqueue
 enqueue_to = _in_force.enqueue_to
+enqueue_in = _in_force.enqueue_in
+enqueue_at = _in_force.enqueue_at
 dequeue = _in_force.dequeue
 call = _in_force.call
 options = _in_force.options
 
 failures: Final = Failures(lambda: current_app().broker)
 """The failed jobs of the application in force."""
+
+delayed: Final = Delayed(current_app)
+"""The delayed jobs of the application in force."""
 
 
 def enqueue_many(calls: Iterable[Call]) -> list[Enqueued]:

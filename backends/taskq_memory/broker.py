@@ -548,6 +548,10 @@ class MemoryBroker(Broker):
             self._append_failure(None, entry)
             return True
 
+    def withdraw(self, job: ScheduledJob) -> bool:
+        with self._held():
+            return self._take_away(job)
+
     def clear_scheduled(self) -> int:
         with self._held():
             count = sum(map(len, self._delayed.values()))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import click
 
-from taskq.app import DecodedJob, TaskQ
+from taskq.app import TaskQ
 from taskq.cli.asking import confirm, yes_option
 from taskq.cli.endings import DONE, NOTHING_MATCHED, SOME_FAILED, USAGE, Stop
 from taskq.cli.groups import ListedGroup
@@ -15,7 +15,7 @@ from taskq.cli.output import as_json as json_text
 from taskq.cli.session import common, examples, the_session
 from taskq.errors import ConfigurationError, nearest
 from taskq.queue_lists import QueueList, parse
-from taskq.records import WorkerInfo
+from taskq.records import DecodedJob, WorkerInfo
 
 __all__ = ["queues", "served_by"]
 

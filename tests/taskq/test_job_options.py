@@ -53,7 +53,7 @@ def test_check_refuses_what_nobody_declares_and_lists_the_known() -> None:
         KNOWN.check({"retyr": Tries()}, "options(...) of send")
     message = str(caught.value)
     assert message.startswith('options(...) of send: unknown option "retyr". Did you mean retry?')
-    assert "Known: anything, connection, front, labels, mode, pace, queue, retry." in message
+    assert "Known: anything, at, connection, delay, front, labels, mode, pace, queue, retry." in message
 
 
 def test_check_definition_lists_what_a_definition_knows() -> None:
