@@ -18,6 +18,22 @@ __all__ = ["Exponential", "Retry"]
 _ATTEMPTS: Final = 5  # where nothing else says how often
 
 
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_delay(value: object) -> bool:
+    return isinstance(value, int | float) and _is_number(value) and value >= 0
+
+
+def _is_exception(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseException)
+
+
 @option_value
 @dataclass(frozen=True, slots=True)
 class Exponential:
@@ -137,19 +153,3 @@ class Retry:
 
     def _wants(self, is_a: Callable[[type[BaseException]], bool]) -> bool:
         return (not self.on or any(map(is_a, self.on))) and not any(map(is_a, self.give_up_on))
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _is_delay(value: object) -> bool:
-    return isinstance(value, int | float) and _is_number(value) and value >= 0
-
-
-def _is_exception(kind: object) -> bool:
-    return isinstance(kind, type) and issubclass(kind, BaseException)
