@@ -109,6 +109,7 @@ class MemoryBroker(Broker):
         self._scheduler = ("", 0.0)  # who may move them, and until when by the monotonic clock
         self._fired: dict[str, float] = {}
         self._schedules: dict[str, bytes] = {}
+        self._schedules_changed = False  # since they were read, or `wait_due` told of it
         self._keys: dict[str, _Kept] = {}
         self._key_changed = threading.Condition(self._lock)
 
@@ -450,6 +451,8 @@ class MemoryBroker(Broker):
 
     def schedule(self, at: float, queue: str, bodies: Sequence[bytes]) -> None:
         with self._held():
+            if not bodies:
+                return
             if at not in self._delayed:
                 bisect.insort(self._times, at)
                 self._delayed[at] = []
@@ -482,10 +485,11 @@ class MemoryBroker(Broker):
             moved = 0
             while moved < limit and self._times and self._times[0] <= now:
                 waiting = self._delayed[self._times[0]]
-                for queue, body in waiting[: limit - moved]:
+                due = waiting[: limit - moved]
+                del waiting[: len(due)]
+                for queue, body in due:
                     self.push(queue, [body])
-                    moved += 1
-                    del waiting[0]
+                moved += len(due)
                 self._drop_if_empty(self._times[0])
             return Promoted(moved, holder, more=bool(self._times) and self._times[0] <= now)
 
@@ -495,7 +499,8 @@ class MemoryBroker(Broker):
 
     def wait_due(self, known: float | None, timeout: float, interrupts: Sequence[int] = ()) -> bool:
         with self._held():
-            if (self._times[0] if self._times else None) != known:
+            changed, self._schedules_changed = self._schedules_changed, False
+            if changed or self.next_due() != known:
                 return True
             ear, waiter = self._listen(None, due=True)
         return self._rung(ear, waiter, timeout, interrupts)
@@ -594,6 +599,7 @@ class MemoryBroker(Broker):
 
     def schedules(self) -> Mapping[str, bytes]:
         with self._held():
+            self._schedules_changed = False
             return dict(self._schedules)
 
     def put_schedule(self, name: str, body: bytes | None) -> bool:
@@ -603,6 +609,7 @@ class MemoryBroker(Broker):
                 self._schedules.pop(name, None)
             else:
                 self._schedules[name] = body
+            self._schedules_changed = True
             self._wake_schedulers()
             return there
 

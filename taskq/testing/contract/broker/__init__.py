@@ -5,14 +5,17 @@ from __future__ import annotations
 from taskq.testing.contract.broker.capabilities import Capabilities
 from taskq.testing.contract.broker.connection import Connection
 from taskq.testing.contract.broker.conservation import Conservation
+from taskq.testing.contract.broker.delaying import Delaying
 from taskq.testing.contract.broker.exact_bytes import ExactBytes
 from taskq.testing.contract.broker.exclusivity import Exclusivity
 from taskq.testing.contract.broker.failures import Failures
 from taskq.testing.contract.broker.forking import Forking
+from taskq.testing.contract.broker.keys import Keys
 from taskq.testing.contract.broker.order import Order
 from taskq.testing.contract.broker.paging import Paging
 from taskq.testing.contract.broker.pausing import Pausing
 from taskq.testing.contract.broker.queues import Queues
+from taskq.testing.contract.broker.recurring import Recurring
 from taskq.testing.contract.broker.reserving import Reserving
 from taskq.testing.contract.broker.settling import Settling
 from taskq.testing.contract.broker.strict_order import StrictOrder
@@ -24,14 +27,17 @@ __all__ = [
     "Capabilities",
     "Connection",
     "Conservation",
+    "Delaying",
     "ExactBytes",
     "Exclusivity",
     "Failures",
     "Forking",
+    "Keys",
     "Order",
     "Paging",
     "Pausing",
     "Queues",
+    "Recurring",
     "Reserving",
     "Settling",
     "StrictOrder",
@@ -54,6 +60,9 @@ class BrokerContract(
     Settling,
     Workers,
     Failures,
+    Delaying,
+    Recurring,
+    Keys,
     Conservation,
     Forking,
     Capabilities,
