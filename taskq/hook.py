@@ -79,11 +79,19 @@ class Accepted(NamedTuple):  # made for every enqueue, in half the time of a fro
 
 @dataclass(frozen=True, slots=True)
 class Vetoed:
-    """A hook, or the job's own `before_enqueue`, said no. Nothing was enqueued. False as a condition."""
+    """A hook, or the job's own `before_enqueue`, said no. Nothing was enqueued. False as a condition.
+
+    Attributes:
+        job: its name on the wire.
+        by: who said no.
+        reason: why.
+        instead: the job that stands for it, where there is one and who said no knows it.
+    """
 
     job: str
     by: str
     reason: str
+    instead: Accepted | None = field(default=None, repr=False)
 
     def __bool__(self) -> bool:
         return False
