@@ -137,6 +137,7 @@ class Settled:
         cause: why, where it is not done.
         decision: what a failure handler decided, where one was asked.
         seconds: how long `perform` took; None where nobody could measure it.
+        context: the job, as those around it saw it; None where nobody here knows it, or it cannot be read.
     """
 
     reservation: Reservation
@@ -144,6 +145,7 @@ class Settled:
     cause: ErrorRecord | Crash | None = None
     decision: Decision | None = None
     seconds: float | None = None
+    context: PerformContext | None = None
 
 
 class Hook:
