@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from taskq.jobs import Call, Job, job
     from taskq.on_crash import Requeue
     from taskq.records import DecodedJob
+    from taskq.recurring_jobs import schedules
     from taskq.registry import Registry
     from taskq.verbs import (
         call,
@@ -129,6 +130,7 @@ __all__ = [
     "progress",
     "queues",
     "remove_queue",
+    "schedules",
     "size",
     "sizes",
     "unpause",
@@ -190,6 +192,7 @@ _HOMES: Final = {
     ),
     "on_crash": ("Requeue",),
     "records": ("DecodedJob",),
+    "recurring_jobs": ("schedules",),
     "registry": ("Registry",),
     "verbs": (
         "call",

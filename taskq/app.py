@@ -35,6 +35,7 @@ from taskq.serializer import Serializer
 if TYPE_CHECKING:  # a producer performs nothing, and most delay nothing: it should not pay for the imports
     from taskq.due import When
     from taskq.performing import Tools
+    from taskq.recurring_jobs import Schedules
 
 __all__ = ["Info", "TaskQ"]
 
@@ -177,6 +178,13 @@ class TaskQ(Verbs):
                     made = plugins.create_all(plugins.FAILURE_HANDLERS, self.config.failure_handlers, source=source)
                     self._handlers = tuple(self._bound(handler) for handler in made)
         return self._handlers
+
+    @property
+    def schedules(self) -> Schedules:
+        """Its recurring jobs."""
+        from taskq.recurring_jobs import Schedules
+
+        return Schedules(lambda: self)
 
     @property
     def tools(self) -> Tools:
@@ -385,7 +393,7 @@ class TaskQ(Verbs):
             pass
         if definition is not None:
             self.check_options(definition)
-        inner = self._innermost(definition)
+        inner = self._innermost(definition, self._put)
         wrapped: Callable[[EnqueueRequest], Enqueued] | None = self.hooks.around_enqueue(inner)
         methods = definition.methods if definition is not None else None
         own = methods is not None and bool(
@@ -396,11 +404,29 @@ class TaskQ(Verbs):
         self._senders[definition] = wrapped
         return wrapped
 
-    def _innermost(self, definition: JobDefinition | None) -> Callable[[EnqueueRequest], Enqueued]:
+    def enqueue_through(self, call: Call, put: Callable[[EnqueueRequest, bytes], None], /) -> Enqueued:
+        """Enqueue a call within all that wraps it, by something else than a push: what a scheduler does at a tick.
+
+        Args:
+            call: what is enqueued.
+            put: puts the request's payload where it belongs. What it raises passes through the hooks.
+        """
+
+        def accepted(request: EnqueueRequest, body: bytes) -> Accepted:
+            put(request, body)
+            return Accepted(request.job, request.queue, body, request.at)
+
+        said = call.definition.options if call.definition is not None else _NOTHING
+        wrapped = self.hooks.around_enqueue(self._innermost(call.definition, accepted))
+        return wrapped(EnqueueRequest(call.job, call.args, call.queue, call.front, _NOTHING, said))
+
+    def _innermost(
+        self, definition: JobDefinition | None, accepted: Callable[[EnqueueRequest, bytes], Accepted]
+    ) -> Callable[[EnqueueRequest], Enqueued]:
         methods = definition.methods if definition is not None else ClassMethods()
 
         def put(request: EnqueueRequest) -> Enqueued:
-            return self._put(definition, request)
+            return accepted(request, self._encoder(definition, request.job)(request.args, request.extra))
 
         def at_once(request: EnqueueRequest) -> Enqueued:
             return _between(methods.before_enqueue, put, methods.after_enqueue, definition, request)
@@ -416,8 +442,7 @@ class TaskQ(Verbs):
 
         return enqueue
 
-    def _put(self, definition: JobDefinition | None, request: EnqueueRequest) -> Accepted:
-        body = self._encoder(definition, request.job)(request.args, request.extra)
+    def _put(self, request: EnqueueRequest, body: bytes) -> Accepted:
         if self.config.inline:
             self._perform(body, request.queue)
         else:

@@ -5,20 +5,24 @@ This module knows neither applications nor brokers; `taskq.jobs` makes these rec
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from types import FunctionType
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from taskq.errors import JobDefinitionError
+from taskq.errors import JobDefinitionError, WrongCall
 from taskq.job_options import check_queue
 from taskq.on_crash import OnCrash, times
 from taskq.signature import Signature
 
-__all__ = ["ClassMethods", "JobDefinition", "Method", "of_class", "of_function"]
+if TYPE_CHECKING:  # few jobs recur
+    from datetime import timedelta
+
+__all__ = ["ClassMethods", "JobDefinition", "Method", "Recurs", "of_class", "of_function", "recurring"]
 
 Method: TypeAlias = Callable[..., object]
 
@@ -43,6 +47,25 @@ class ClassMethods:
     on_failure: tuple[Method, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Recurs:
+    """When a job is enqueued again and again, as its decorator said it; see `taskq.job`.
+
+    Attributes:
+        cron: a cron expression; None where it is every so often.
+        tz: the time zone of that; None where it did not say.
+        every: the seconds from one to the next; None where it is by cron.
+        args: its arguments, as they travel.
+        missed: what becomes of a tick at which no scheduler ran: `once` or `skip`.
+    """
+
+    cron: str | None
+    tz: str | None
+    every: float | None
+    args: tuple[object, ...]
+    missed: str
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class JobDefinition:
     """A job, defined.
@@ -62,6 +85,7 @@ class JobDefinition:
         options: what it said for the options that hooks declare.
         methods: its class's own hook methods.
         source: the file it was written in; empty where that is not known.
+        recurs: when it is enqueued again and again; None where it is not.
     """
 
     name: str
@@ -77,6 +101,7 @@ class JobDefinition:
     options: Mapping[str, object] = field(default_factory=dict)
     methods: ClassMethods = ClassMethods()
     source: str = ""
+    recurs: Recurs | None = None
 
     def shown(self, args: tuple[object, ...]) -> tuple[object, ...]:
         """The arguments of a payload as they may be shown to people."""
@@ -174,6 +199,47 @@ def of_class(
         options=options,
         methods=_methods(owner, where),
     )
+
+
+def recurring(
+    definition: JobDefinition,
+    *,
+    cron: str | None,
+    tz: str | None,
+    every: timedelta | float | None,
+    args: Sequence[object],
+    missed: str | None,
+) -> JobDefinition:
+    """The definition of a job that recurs; the same one where nothing of that was said.
+
+    Raises:
+        JobDefinitionError: it cannot recur as it was written.
+    """
+    if cron is None and every is None:
+        if tz is not None or args or missed is not None:
+            raise JobDefinitionError(
+                f"{definition.target}: tz, args and missed are of a job that recurs; neither cron nor every is said."
+            )
+        return definition
+    from datetime import timedelta
+
+    from taskq.recurring import NeedsExtra
+    from taskq.schedule_entry import WrongSchedule, made
+
+    missed = "once" if missed is None else missed
+    try:
+        bound = definition.signature.bind(tuple(args), {})
+        made(definition.name, definition.name, cron=cron, tz=tz, every=every, args=bound, missed=missed)
+    except WrongCall as wrong:
+        raise JobDefinitionError(
+            f"{definition.target}: args of its recurring: {definition.name}() {wrong.reason}."
+        ) from None
+    except WrongSchedule as wrong:
+        # Whoever only enqueues need not have what reads the rule; a scheduler says that it needs it.
+        if not isinstance(wrong.__cause__, NeedsExtra):
+            raise JobDefinitionError(f"{definition.target}: {wrong}") from None
+    seconds = every.total_seconds() if isinstance(every, timedelta) else every
+    return dataclasses.replace(definition, recurs=Recurs(cron, tz, seconds, bound, missed))
 
 
 def _definition(

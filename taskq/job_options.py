@@ -28,7 +28,9 @@ What a call says is known where it is enqueued and does not travel; a worker hea
 """
 
 OF_A_CALL: Final = ("at", "connection", "delay", "front", "queue")
-_OF_A_JOB: Final = ("aliases", "name", "on_crash", "queue", "registry", "secret", "timeout")
+_OF_A_JOB: Final = (
+    "aliases", "args", "cron", "every", "missed", "name", "on_crash", "queue", "registry", "secret", "timeout", "tz",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, ParamSpec, Protocol, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NamedTuple, ParamSpec, Protocol, TypeVar, cast, overload
 
-from taskq.definition import JobDefinition, of_class, of_function
+from taskq.definition import JobDefinition, of_class, of_function, recurring
 from taskq.errors import NotAJob, WrongCall, WrongTime
 from taskq.in_force import Application, applications
 from taskq.job_options import CallOptions, check_queue
@@ -417,6 +417,11 @@ def job(
     secret: Sequence[str] = (),
     on_crash: OnCrash | None = None,
     timeout: float | None = None,
+    cron: str | None = None,
+    tz: str | None = None,
+    every: timedelta | float | None = None,
+    args: Sequence[object] = (),
+    missed: Literal["once", "skip"] | None = None,
     registry: Registry = DEFAULT,
     **options: object,
 ) -> _Decorator: ...
@@ -430,6 +435,11 @@ def job(
     secret: Sequence[str] = (),
     on_crash: OnCrash | None = None,
     timeout: float | None = None,
+    cron: str | None = None,
+    tz: str | None = None,
+    every: timedelta | float | None = None,
+    args: Sequence[object] = (),
+    missed: Literal["once", "skip"] | None = None,
     registry: Registry = DEFAULT,
     **options: object,
 ) -> Any:
@@ -445,6 +455,13 @@ def job(
             `Requeue(times=5)`, to the front of its queue, at most so often; None for what its worker says.
         timeout: the seconds that it may take. When they are over `JobTimeout` is raised in it; where it does not end
             then, its process is killed (see the guide "Limit the time of a job"). None for as long as it takes.
+        cron: when a scheduler enqueues it, again and again: five fields, or six with the seconds first, as in
+            `"0 6 * * 1-5"`; a time zone may stand behind them. Needs `pip install "taskq[scheduler]"` where it runs.
+        tz: the time zone of `cron`, as in `"Europe/Berlin"`; None for that of the scheduler's machine.
+        every: or how often, a `timedelta` or seconds.
+        args: the arguments that it is enqueued with then.
+        missed: what becomes of a time at which no scheduler ran: `"once"`, which is what None means, makes up for the
+            last of them as soon as one runs; `"skip"` waits for the next.
         registry: where it is registered.
         options: values for options that hooks declare. They are checked now where an application has been built, else
             when the job is first used.
@@ -472,6 +489,7 @@ def job(
             timeout=timeout,
             options=options,
         )
+        definition = recurring(definition, cron=cron, tz=tz, every=every, args=args, missed=missed)
         if options and (application := applications.built()) is not None:
             application.check_options(definition)
         registry.add(definition)
