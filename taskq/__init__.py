@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         DuplicateJob,
         EnqueueError,
         InvalidPayload,
+        JobCancelled,
         JobDefinitionError,
         JobTimeout,
         NotAJob,
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from taskq.registry import Registry
     from taskq.verbs import (
         call,
+        cancel,
         delayed,
         dequeue,
         enqueue,
@@ -91,6 +93,7 @@ __all__ = [
     "Info",
     "InvalidPayload",
     "Job",
+    "JobCancelled",
     "JobDefinitionError",
     "JobTimeout",
     "NotAJob",
@@ -111,6 +114,7 @@ __all__ = [
     "WrongConnection",
     "WrongTime",
     "call",
+    "cancel",
     "configure",
     "current",
     "current_app",
@@ -158,6 +162,7 @@ _HOMES: Final = {
         "DuplicateJob",
         "EnqueueError",
         "InvalidPayload",
+        "JobCancelled",
         "JobDefinitionError",
         "JobTimeout",
         "NotAJob",
@@ -196,6 +201,7 @@ _HOMES: Final = {
     "registry": ("Registry",),
     "verbs": (
         "call",
+        "cancel",
         "delayed",
         "dequeue",
         "enqueue",

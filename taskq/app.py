@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import repeat
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypedDict, TypeVar, cast
@@ -28,7 +29,7 @@ from taskq.failure_handler import FailureHandler
 from taskq.hook import Accepted, Enqueued, EnqueueRequest, Vetoed
 from taskq.job_options import CallOptions, KnownOptions
 from taskq.jobs import Call, Verbs, find, make_call
-from taskq.records import DecodedJob, Reservation, WorkerInfo
+from taskq.records import Cancelled, DecodedJob, Reservation, WorkerInfo
 from taskq.registry import DEFAULT, Registry
 from taskq.serializer import Serializer
 
@@ -555,6 +556,50 @@ class TaskQ(Verbs):
                 start += sum(body not in wanted for body in page)
             if removed == before:
                 return removed
+
+    def cancel(
+        self,
+        job: Accepted | str | None = None,
+        /,
+        *,
+        worker: str | None = None,
+        queue: str | None = None,
+        by: str = "",
+    ) -> Cancelled:
+        """Cancel one job: where it waits, delayed or in its queue, it is taken away; where it runs it is ended.
+
+        Where a worker has a process for it (fork, spawn, children that run the loop), that is killed within a second,
+        once the job is half a second old. Where others are performed in the same process, `JobCancelled` is raised in
+        it, as a time limit is. It fails then, and its failure says who asked; `on_crash` and retries say nothing.
+
+        Args:
+            job: what `enqueue` gave; or the job's own id. Of several waiting jobs with equal bytes and no id it is one,
+                whichever.
+            worker: the id of a worker: what it performs now, in the place of a job.
+            queue: where a job with this id waits, if that is known: otherwise all queues are looked through.
+            by: who asks, for its failure; empty for this process.
+
+        Returns:
+            "removed", "stopping" or "gone".
+
+        Raises:
+            NotSupported: the backend has no keys, and the job does not wait.
+        """
+        from taskq.cancelling import Cancelling, who_asks
+
+        if (job is None) == (worker is None):
+            raise TypeError("cancel takes a job, or worker=...: one of them.")
+        by = by or who_asks()
+        cancelling = Cancelling(self.broker, partial(self.hooks.tell_quietly, "cancelled"))
+        if worker is not None:
+            return cancelling.of_worker(worker, by)
+        if isinstance(job, str):
+            return cancelling.by_id(job, queue, by)
+        if not isinstance(job, Accepted):
+            raise NotAJob(f"A value of type {type(job).__name__}", "cancel takes what enqueue accepted, or an id.")
+        if job.id is not None:
+            return cancelling.by_id(job.id, job.queue if queue is None else queue, by)
+        return cancelling.by_bytes(job.queue, job.payload, job.at, by)
 
     # ---- looking
 

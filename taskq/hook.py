@@ -6,6 +6,7 @@ the configuration's `hooks` is the order of nesting: the first is the outermost.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, NamedTuple, Self, TypeAlias
@@ -70,6 +71,14 @@ class Accepted(NamedTuple):  # made for every enqueue, in half the time of a fro
     queue: str
     payload: bytes
     at: float | None = None
+
+    @property
+    def id(self) -> str | None:
+        """The job's own id; None where nobody asked for one."""
+        if b'"taskq:id"' not in self.payload:
+            return None
+        found = json.loads(self.payload).get("taskq:id")
+        return found if isinstance(found, str) else None
 
     def __repr__(self) -> str:
         """Without the payload: it has the arguments, secret ones too, and this ends up in logs."""

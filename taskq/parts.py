@@ -6,9 +6,10 @@ An interface and nothing else: an application has these, and so may whatever sta
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from taskq.broker import Broker
+from taskq.records import Cancelled
 from taskq.serializer import Serializer
 
 __all__ = ["Parts"]
@@ -34,4 +35,8 @@ class Parts(Protocol):
     @property
     def serializers(self) -> Mapping[str, Serializer]:
         """Those whose payloads are read, by name."""
+        ...
+
+    def cancel(self, job: Any, /, *, queue: str | None = None, by: str = "") -> Cancelled:
+        """Cancel a job that was enqueued, or the one with this id; see `TaskQ.cancel`."""
         ...

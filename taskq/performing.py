@@ -347,7 +347,7 @@ def crashed(
 
 def _on_crash(task: Task, crash: Crash, times: int) -> Retry | Quarantine | None:
     """What the job's `on_crash` says, where it has a say: not of what an operator or its own time limit ended."""
-    if task.payload is None or not times or crash.ended in {"kill", "timeout"}:
+    if task.payload is None or not times or crash.ended in {"kill", "timeout", "cancel"}:
         return None
     if crash.ended == "shutdown":
         return Retry(front=True)  # as it came: it killed nobody

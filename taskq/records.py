@@ -14,6 +14,7 @@ from typing import Literal, TypeAlias
 __all__ = [
     "JSON",
     "Again",
+    "Cancelled",
     "Crash",
     "DecodedJob",
     "Ended",
@@ -358,9 +359,14 @@ class ErrorRecord:
         return f"{kind.__module__}.{kind.__qualname__}" in self.kinds
 
 
-Ended: TypeAlias = Literal["", "shutdown", "kill", "timeout"]
-"""Why taskq itself ended a process: the time that a stopping worker gave its job was over, somebody asked for it
-(USR1), the job went over its own time limit; empty where it did not.
+Cancelled: TypeAlias = Literal["removed", "stopping", "gone"]
+"""What became of a request to cancel a job: it waited and was taken away; it is in a worker's hand, which was told to
+end it; there is no such job any more.
+"""
+
+Ended: TypeAlias = Literal["", "shutdown", "kill", "timeout", "cancel"]
+"""Why taskq itself ended a process: the time that a stopping worker gave its job was over, somebody asked for it at the
+worker (USR1), the job went over its own time limit, somebody cancelled it; empty where it did not.
 """
 
 
@@ -376,6 +382,7 @@ class Crash:
         last_heartbeat: of a lost worker; None if it never beat or lived.
         ended: why taskq itself ended it; empty where it did not.
         limit: the time limit that it went over, in seconds; None where it was not for that.
+        by: who cancelled it; empty where nobody did.
     """
 
     pid: int | None = None
@@ -385,3 +392,4 @@ class Crash:
     last_heartbeat: float | None = None
     ended: Ended = ""
     limit: float | None = None
+    by: str = ""

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from dataclasses import dataclass
-from typing import Final, Literal, Self, cast
+from typing import Final, Literal, Self
 
 from taskq import envelope
 from taskq.broker import Broker
@@ -53,7 +53,7 @@ class Lock:
         """The lock that a payload says it has; None where it has none, or somebody else wrote what is there."""
         match payload.extra.get(EXTRA):
             case [str(digest), str(token), "started" | "done" as until, int() | float() as expires] if expires > 0:
-                return cls(digest, token, cast("Literal['started', 'done']", until), float(expires))
+                return cls(digest, token, until, float(expires))
         return None
 
     @classmethod

@@ -171,6 +171,8 @@ class Report:
         elif event.why == "shutdown":
             over = f": its {event.seconds:g} s are over" if event.seconds else ""
             self._always(f"The job in hand is ended now{over}.")
+        elif event.why == "cancel":
+            self._always("The job in hand is ended now: it was cancelled.")
         elif event.why == "kill":
             self._always("The job in hand is ended now: USR1 asked for it.")
         if event.signal is None:

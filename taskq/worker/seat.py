@@ -15,6 +15,7 @@ from typing import Final, TypeVar
 
 from taskq import events
 from taskq.broker import Broker, Capability
+from taskq.cancelling import Words
 from taskq.errors import BrokerRefused, BrokerUnavailable, NotRegistered
 from taskq.records import Again, ProcessIdentity, Registration, Reservation, Reserved, Token, Tokens
 from taskq.worker.control import Instructions
@@ -40,6 +41,7 @@ class Seat:
         outage: whether the broker answers.
         next_beat: when the next heartbeat is due, by the monotonic clock.
         speaks: whether this process makes the worker's calls, not a child that has its place on loan.
+        words: what was said at the broker about the end of jobs.
         turn: held for as long as a call is asked: another thread may give back what has not begun.
     """
 
@@ -94,6 +96,7 @@ class Seat:
         self._requeues = requeues
         self._make_tokens = tokens
         self._tokens = tokens()
+        self.words = Words(broker)
         self._lent = False
         self._told_pruned = False
         self._told_refused = False
