@@ -85,13 +85,13 @@ class Published:
         scheduler: which one.
         at: when it last said so, unix seconds.
         entries: the recurring jobs that it has of its code and of a file, by name.
-        rules: the rule that each of all had, by which a changed one is known.
+        rules: of each of all, its rule, by which a changed one is known, and since when it has that, unix seconds.
     """
 
     scheduler: str
     at: float
     entries: Mapping[str, object]
-    rules: Mapping[str, str]
+    rules: Mapping[str, tuple[str, float]]
 
 
 class Holder(Protocol):
@@ -354,6 +354,7 @@ def published(broker: Broker) -> Published | None:
         return None
     try:
         said = json.loads(body)
-        return Published(str(said["scheduler"]), float(said["at"]), dict(said["entries"]), dict(said["rules"]))
-    except (ValueError, TypeError, KeyError):
+        rules = {name: (str(rule), float(since)) for name, (rule, since) in said["rules"].items()}
+        return Published(str(said["scheduler"]), float(said["at"]), dict(said["entries"]), rules)
+    except (ValueError, TypeError, KeyError, AttributeError):
         return None

@@ -112,6 +112,7 @@ class MemoryBroker(Broker):
         self._schedules_changed = False  # since they were read, or `wait_due` told of it
         self._keys: dict[str, _Kept] = {}
         self._key_changed = threading.Condition(self._lock)
+        self._closed = 0  # how often
 
     @contextmanager
     def _held(self) -> Iterator[None]:
@@ -137,6 +138,8 @@ class MemoryBroker(Broker):
         with self._held():
             for waiter in self._waiters:
                 _ring(waiter)
+            self._closed += 1
+            self._key_changed.notify_all()
 
     # ---- queues
 
@@ -662,11 +665,12 @@ class MemoryBroker(Broker):
     def await_key(self, key: str, seen: bytes | None, timeout: float) -> bytes | None:
         ends = time.monotonic() + timeout
         with self._held():
+            closed = self._closed
             while True:
                 kept = self._key(key)
                 value = None if kept is None else kept.value
                 left = ends - time.monotonic()
-                if value != seen or left <= 0:
+                if value != seen or left <= 0 or self._closed > closed:
                     return value
                 # It may change by expiring, which wakes nobody.
                 self._key_changed.wait(left if kept is None else min(left, kept.until - time.monotonic()))

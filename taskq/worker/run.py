@@ -46,7 +46,7 @@ from taskq.worker.spawn import Spawn, setup_of
 from taskq.worker.supervisor import Crew, supervise
 from taskq.worker.threads import work_side_by_side
 
-__all__ = ["run", "run_pool", "run_reloading"]
+__all__ = ["run", "run_pool", "run_reloading", "write_lines_at_once", "write_pid"]
 
 _LONGEST_TRY: Final = 30.0  # seconds between two tries of a broker that is away at the start
 
@@ -59,6 +59,7 @@ def run(
     supervisor: int | None = None,
     registered: Callable[[], None] = lambda: None,
     observers: tuple[events.Tell, ...] = (),
+    beside: Sequence[Crew] = (),
 ) -> int:
     """Run one worker in this process, or with `count` several under a supervisor, from start to end. Main thread only.
 
@@ -69,6 +70,7 @@ def run(
         supervisor: the pipe on which a supervisor speaks; None where there is none.
         registered: called once the broker knows the worker.
         observers: who else is told what happens, after the log.
+        beside: what else is to run beside the worker, each in a process of its own; with it there is a supervisor.
 
     Returns:
         The exit status: 0, or 128 and the number of the signal that hurried it.
@@ -78,16 +80,16 @@ def run(
         BrokerUnavailable: the broker is away at the start, and the worker was told not to wait for it.
         BrokerRefused: the broker will not have us.
     """
-    if config.count.most > 1:
-        return _supervised(app, config, [Group("", config)], out, observers, supervisor=supervisor)
+    if config.count.most > 1 or beside:
+        return _supervised(app, config, [Group("", config)], out, observers, supervisor=supervisor, beside=beside)
     app.load()
     _take_over(app, config)
     queues = _queues(config)
     if config.execution == "spawn":
         setup_of(config)  # where it cannot be, that is said before any broker is waited for
     set_title, why_not = title.setter()
-    _write_lines_at_once()
-    _write_pid(config.pidfile, config.source("pidfile"))
+    write_lines_at_once()
+    write_pid(config.pidfile, config.source("pidfile"))
     report = Report(
         config.verbose,
         out=out,
@@ -181,6 +183,7 @@ def run_pool(
     out: TextIO | None = None,
     supervisor: int | None = None,
     observers: tuple[events.Tell, ...] = (),
+    beside: Sequence[Crew] = (),
 ) -> int:
     """Run the groups of a pool's file under one supervisor, from start to end; HUP reads it again. Main thread only.
 
@@ -191,6 +194,7 @@ def run_pool(
         out: where the log goes; None is standard output.
         supervisor: the pipe on which a supervisor of this one speaks; None where there is none.
         observers: who else is told what happens, after the log.
+        beside: what else is to run beside the workers, each in a process of its own.
 
     Returns:
         The exit status: 0; 128 and the number of the signal that hurried; or that of workers that could not start.
@@ -198,7 +202,7 @@ def run_pool(
     Raises:
         ConfigurationError: something that is configured cannot be.
     """
-    return _supervised(app, config, read(), out, observers, supervisor=supervisor, reread=read)
+    return _supervised(app, config, read(), out, observers, supervisor=supervisor, reread=read, beside=beside)
 
 
 def run_reloading(config: Config, work: Work, paths: Sequence[Path], *, with_pool: bool) -> int:
@@ -223,8 +227,8 @@ def run_reloading(config: Config, work: Work, paths: Sequence[Path], *, with_poo
         entitle("Looking at files")
         return watch(paths, orders, say)
 
-    _write_lines_at_once()
-    _write_pid(config.pidfile, config.source("pidfile"))
+    write_lines_at_once()
+    write_pid(config.pidfile, config.source("pidfile"))
     return keep_fresh(work, watching, _manners(config), Report(config.verbose), with_pool=with_pool, entitle=entitle)
 
 
@@ -237,8 +241,9 @@ def _supervised(
     *,
     supervisor: int | None,
     reread: Callable[[], Sequence[Group]] | None = None,
+    beside: Sequence[Crew] = (),
 ) -> int:
-    """Several workers, each in a process of its own."""
+    """Several workers, each in a process of its own, and what runs beside them."""
     app.load()  # what cannot be is said once, before there are any
     set_title, _ = title.setter()
 
@@ -246,8 +251,8 @@ def _supervised(
         if set_title:
             set_title(title.text(config.procline_prefix, text))
 
-    _write_lines_at_once()
-    _write_pid(config.pidfile, config.source("pidfile"))
+    write_lines_at_once()
+    write_pid(config.pidfile, config.source("pidfile"))
     report = Report(config.verbose, out=out, place=app.broker.address)
     for notice in dict.fromkeys((*config.notices, *(notice for group in groups for notice in group.config.notices))):
         report(events.Warned(notice))
@@ -286,11 +291,11 @@ def _supervised(
         return look
 
     return supervise(
-        [crew(group) for group in groups],
+        [*(crew(group) for group in groups), *beside],
         _manners(config),
         report,
         scouting=scouting,
-        reread=None if reread is None else lambda: [crew(group) for group in reread()],
+        reread=None if reread is None else lambda: [*(crew(group) for group in reread()), *beside],
         entitle=entitle,
         supervisor=supervisor,
     )
@@ -403,14 +408,14 @@ def _warn_of_limits(app: TaskQ, tell: events.Tell) -> None:
         )
 
 
-def _write_lines_at_once() -> None:
+def write_lines_at_once() -> None:
     """What jobs print goes out line by line, so that `>> log/worker.log` shows it as it happens."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(line_buffering=True)
 
 
-def _write_pid(path: Path | None, source: str) -> None:
+def write_pid(path: Path | None, source: str) -> None:
     """As Resque writes it: no line end, and left there at the end (WIRE.md section 14)."""
     if path is not None:
         try:

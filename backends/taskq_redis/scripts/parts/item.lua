@@ -77,10 +77,16 @@ local function split(item)
     end
   end
   local is, object = pcall(cjson.decode, item)
+  if not is and not cjson.decode_max_depth then -- fakeredis, whose integers have 63 bits
+    is, object = pcall(cjson.decode, (string.gsub(item, string.rep('%d', 18) .. '+', '1')))
+  end
   local queue = is and type(object) == 'table' and object.queue
   if type(queue) ~= 'string' or queue == '' then
     return
   end
-  local head, tail = match(item, '^(.*),"queue":"[^"\\]*"}([ \t\n\r]*)$')
-  return queue, head and head .. '}' .. tail or without_queue(item)
+  local head, name, tail = match(item, '^(.*),"queue":"([^"\\]*)"}([ \t\n\r]*)$')
+  if head then
+    return name, head .. '}' .. tail
+  end
+  return queue, without_queue(item)
 end

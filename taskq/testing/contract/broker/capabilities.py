@@ -124,6 +124,7 @@ class Capabilities(OnABroker):
         """With `at` it is `schedule`: nobody sees it before it commits, and it is in no queue."""
         self.needs(broker, Capability.IN_TRANSACTION)
         self.needs(broker, Capability.DELAY)
+        broker.push("r", [])
         connection = self.make_connection()
         broker.push_within(connection, "q", [ONE, TWO], at=THEN)
         broker.push_within(connection, "r", [THREE])

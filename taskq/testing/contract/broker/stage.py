@@ -50,11 +50,18 @@ class OnABroker:
         raise NotImplementedError(f"{type(self).__name__} has no make_broker(): give one that returns a broker")
 
     @pytest.fixture
-    def broker(self) -> Iterator[Broker]:
-        """The broker of this test."""
+    def broker(self, request: pytest.FixtureRequest) -> Iterator[Broker]:
+        """The broker of this test, which has what the test's group is about; where it does not, the test is skipped."""
         broker = self.make_broker()
-        yield broker
-        broker.close()
+        name = request.function.__name__
+        group = next((cls for cls in reversed(type(self).__mro__) if name in vars(cls)), OnABroker)
+        capability: Capability | None = vars(group).get("capability")
+        try:
+            if capability is not None:
+                self.needs(broker, capability)
+            yield broker
+        finally:
+            broker.close()
 
     @pytest.fixture
     def other(self, broker: Broker) -> Iterator[Broker]:
@@ -83,14 +90,6 @@ class OnABroker:
         """Does something in another thread."""
         with ThreadPoolExecutor(1) as pool:
             yield pool.submit
-
-    @pytest.fixture(autouse=True)
-    def _has_what_its_group_is_about(self, request: pytest.FixtureRequest) -> None:
-        name = request.function.__name__
-        group = next(cls for cls in reversed(type(self).__mro__) if name in vars(cls))
-        capability: Capability | None = vars(group).get("capability")
-        if capability is not None:
-            self.needs(request.getfixturevalue("broker"), capability)
 
     @pytest.fixture
     def holder(self, hire: Hire) -> Holder:
