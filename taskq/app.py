@@ -559,7 +559,7 @@ class TaskQ(Verbs):
 
     def cancel(
         self,
-        job: Accepted | str | None = None,
+        job: Accepted | Call | str | None = None,
         /,
         *,
         worker: str | None = None,
@@ -573,8 +573,8 @@ class TaskQ(Verbs):
         it, as a time limit is. It fails then, and its failure says who asked; `on_crash` and retries say nothing.
 
         Args:
-            job: what `enqueue` gave; or the job's own id. Of several waiting jobs with equal bytes and no id it is one,
-                whichever.
+            job: what `enqueue` gave; the job's own id; or a call, `send_email.call("a@example.com")`. Of several jobs
+                with equal bytes and no id it is one, whichever, a waiting one first.
             worker: the id of a worker: what it performs now, in the place of a job.
             queue: where a job with this id waits, if that is known: otherwise all queues are looked through.
             by: who asks, for its failure; empty for this process.
@@ -595,11 +595,13 @@ class TaskQ(Verbs):
             return cancelling.of_worker(worker, by)
         if isinstance(job, str):
             return cancelling.by_id(job, queue, by)
+        if isinstance(job, Call):
+            return cancelling.by_bytes(job.queue, self.bodies_of(job), by)
         if not isinstance(job, Accepted):
-            raise NotAJob(f"A value of type {type(job).__name__}", "cancel takes what enqueue accepted, or an id.")
+            raise NotAJob(f"A value of type {type(job).__name__}", "cancel takes what enqueue gave, an id, or a call.")
         if job.id is not None:
             return cancelling.by_id(job.id, job.queue if queue is None else queue, by)
-        return cancelling.by_bytes(job.queue, job.payload, job.at, by)
+        return cancelling.by_bytes(job.queue, [job.payload], by)
 
     # ---- looking
 

@@ -73,22 +73,24 @@ class Cancelling:
         self._broker.swap_key(word, by.encode(), None)
         return "gone"
 
-    def by_bytes(self, queue: str, body: bytes, at: float | None, by: str) -> Cancelled:
-        """Cancel a job without an id; of several with the same bytes, one, whichever."""
+    def by_bytes(self, queue: str, bodies: Sequence[bytes], by: str) -> Cancelled:
+        """Cancel a job without an id, which has any of these bytes; of several, one, whichever."""
         for _ in range(_ROUNDS):
-            if self._broker.remove(queue, body, one=True):
-                self._told(queue, body)
-                return "removed"
-            if at is not None and Capability.DELAY in self._broker.capabilities:
-                for time_ in self._broker.scheduled_at(queue, body):
-                    if self._broker.withdraw(ScheduledJob(time_, queue, body)):
-                        self._told(queue, body)
-                        return "removed"
+            for body in bodies:
+                if self._broker.remove(queue, body, one=True) or self._withdrawn(queue, body):
+                    self._told(queue, body)
+                    return "removed"
             for held in _in_hand(self._broker.workers()):
-                if (held.queue, held.body) == (queue, body) and held.fence:
+                if held.queue == queue and held.body in bodies and held.fence:
                     self._leave(_of_fence(held.fence), by)
                     return "stopping"
         return "gone"
+
+    def _withdrawn(self, queue: str, body: bytes) -> bool:
+        if Capability.DELAY not in self._broker.capabilities:
+            return False
+        times = self._broker.scheduled_at(queue, body)
+        return any(self._broker.withdraw(ScheduledJob(at, queue, body)) for at in times)
 
     def of_worker(self, worker: str, by: str) -> Cancelled:
         """Cancel what this worker performs now."""

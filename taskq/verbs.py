@@ -69,7 +69,7 @@ def enqueue_many(calls: Iterable[Call]) -> list[Enqueued]:
 
 
 def cancel(
-    job: Accepted | str | None = None, /, *, worker: str | None = None, queue: str | None = None, by: str = ""
+    job: Accepted | Call | str | None = None, /, *, worker: str | None = None, queue: str | None = None, by: str = ""
 ) -> Cancelled:
     """Cancel one job, waiting or running; see `TaskQ.cancel`."""
     return current_app().cancel(job, worker=worker, queue=queue, by=by)

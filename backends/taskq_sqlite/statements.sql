@@ -34,8 +34,8 @@ DELETE FROM taskq_jobs WHERE queue = (SELECT id FROM taskq_queues WHERE name = ?
 
 -- name: remove_one
 -- The first of them, for whoever means one of several that are alike.
-DELETE FROM taskq_jobs WHERE pos = (
-    SELECT min(pos) FROM taskq_jobs WHERE queue = (SELECT id FROM taskq_queues WHERE name = ?) AND body = ?
+DELETE FROM taskq_jobs WHERE id = (
+  SELECT id FROM taskq_jobs WHERE queue = (SELECT id FROM taskq_queues WHERE name = ?) AND body = ? ORDER BY pos LIMIT 1
 );
 
 -- name: empty_queue

@@ -13,6 +13,7 @@ import taskq
 from taskq.errors import ConfigurationError, JobDefinitionError, NotNow
 from taskq.hook import PerformContext, Settled
 from taskq.records import Crash, Payload, Reservation
+from taskq.testing import stores
 from taskq.testing.contract import HookContract
 from taskq_limit import Limit, LimitHook
 from taskq_limit.leases import Leases
@@ -33,7 +34,7 @@ class TestLimitHook(HookContract):
     job_options: ClassVar[Mapping[str, object]] = {"limit": Limit(at_once=8, starts=500, per=60.0)}
 
     def make_hook(self) -> LimitHook:
-        return bound_to(MemoryBroker())
+        return bound_to(stores.fresh("sqlite"))  # for a forked child sees no other process's memory
 
 
 @taskq.job(queue="q", registry=REGISTRY, limit=Limit(at_once=1))

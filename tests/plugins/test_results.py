@@ -187,7 +187,7 @@ class TestWhatIsNotKept:
 
     def test_what_nobody_asked_for(self) -> None:
         with application("memory"):
-            with pytest.raises(ValueError, match="no id: say @taskq.job"):
+            with pytest.raises(ValueError, match=r"no id: say @taskq\.job"):
                 handle(plain.enqueue(1))
             unknown = handle("nobody")
             assert (unknown.state, unknown.progress) == ("gone", None)
