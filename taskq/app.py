@@ -9,15 +9,16 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import repeat
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypedDict, cast
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypedDict, TypeVar, cast
 
 from taskq import config as configuration
 from taskq import envelope, on_crash, plugins
-from taskq.broker import Broker
+from taskq.broker import Broker, Capability
 from taskq.chain import Hooks
 from taskq.config import Config
 from taskq.definition import ClassMethods, JobDefinition, Method
@@ -29,7 +30,7 @@ from taskq.hook import Accepted, Enqueued, EnqueueRequest, Vetoed
 from taskq.job_options import CallOptions, KnownOptions
 from taskq.jobs import Call, Verbs, find, make_call
 from taskq.masks import Masks
-from taskq.records import WorkerInfo
+from taskq.records import Cancelled, WorkerInfo
 from taskq.registry import DEFAULT, Registry
 from taskq.serializer import Serializer
 from taskq.showing import DecodedJob, Showing
@@ -40,6 +41,8 @@ if TYPE_CHECKING:  # a producer performs nothing, and most delay nothing: it sho
     from taskq.recurring_jobs import Schedules
 
 __all__ = ["Info", "TaskQ"]
+
+P = TypeVar("P")
 
 _Encoder: TypeAlias = Callable[[tuple[object, ...], Mapping[str, object]], bytes]
 
@@ -169,7 +172,7 @@ class TaskQ(Verbs):
                     source = self.config.source("hooks")
                     made = plugins.create_all(plugins.HOOKS, self.config.hooks, source=source)
                     self._known = KnownOptions(made)
-                    self._hooks = Hooks(made)
+                    self._hooks = Hooks([self._bound(hook) for hook in made])
         return self._hooks
 
     @property
@@ -180,7 +183,7 @@ class TaskQ(Verbs):
                 if self._handlers is None:
                     source = self.config.source("failure_handlers")
                     made = plugins.create_all(plugins.FAILURE_HANDLERS, self.config.failure_handlers, source=source)
-                    self._handlers = tuple(made)
+                    self._handlers = tuple(self._bound(handler) for handler in made)
         return self._handlers
 
     @property
@@ -203,6 +206,7 @@ class TaskQ(Verbs):
                 handlers=self.handlers,
                 now=lambda: self.broker.now(),
                 on_crash=on_crash.times(self.config.on_crash),
+                keeps_unknown=self.config.unknown == "release",
             )
         return self._tools
 
@@ -219,10 +223,33 @@ class TaskQ(Verbs):
                 getattr(self, part)
             except ConfigurationError as error:
                 problems += (problem for problem in error.problems if problem not in problems)
+        problems = problems or [*self._needs()]
         if problems:
             raise ConfigurationError(problems)
         for definition in self.registry:
             self.check_options(definition)
+
+    def _needs(self) -> Iterator[Problem]:
+        """What plugins need and have not here."""
+        handlers = {handler.name for handler in self.handlers}
+        for setting, enabled in (("hooks", self.hooks.hooks), ("failure_handlers", self.handlers)):
+            kind, source = setting.removesuffix("s").replace("_", " "), self.config.source(setting)
+            for one in enabled:
+                name = getattr(one, "name", "") or type(one).__name__
+                needed: frozenset[Capability] = getattr(one, "needs", frozenset())
+                for lacking in sorted(needed - self.broker.capabilities, key=lambda capability: capability.name):
+                    message = f"the {kind} {name} needs {lacking.value}, which the backend {self.broker.name} has not."
+                    yield Problem(setting, source, message)
+                for other in getattr(one, "needs_handlers", ()):
+                    if other not in handlers:
+                        names = ", ".join(f'"{each}"' for each in (other, *(each.name for each in self.handlers)))
+                        message = f"the {kind} {name} needs the failure handler {other}: failure_handlers = [{names}]."
+                        yield Problem("failure_handlers", self.config.source("failure_handlers"), message)
+
+    def _bound(self, plugin: P) -> P:
+        """The hook or failure handler that works for this application."""
+        bound = getattr(plugin, "bound", None)
+        return plugin if bound is None else cast("P", bound(self))
 
     def check_options(self, definition: JobDefinition, /) -> None:
         """Return where enabled hooks know every option that the job says.
@@ -535,6 +562,52 @@ class TaskQ(Verbs):
                 start += sum(body not in wanted for body in page)
             if removed == before:
                 return removed
+
+    def cancel(
+        self,
+        job: Accepted | Call | str | None = None,
+        /,
+        *,
+        worker: str | None = None,
+        queue: str | None = None,
+        by: str = "",
+    ) -> Cancelled:
+        """Cancel one job: where it waits, delayed or in its queue, it is taken away; where it runs it is ended.
+
+        Where a worker has a process for it (fork, spawn, children that run the loop), that is killed within a second,
+        once the job is half a second old. Where others are performed in the same process, `JobCancelled` is raised in
+        it, as a time limit is. It fails then, and its failure says who asked; `on_crash` and retries say nothing.
+
+        Args:
+            job: what `enqueue` gave; the job's own id; or a call, `send_email.call("a@example.com")`. Of several jobs
+                with equal bytes and no id it is one, whichever, a waiting one first.
+            worker: the id of a worker: what it performs now, in the place of a job.
+            queue: where a job with this id waits, if that is known: otherwise all queues are looked through.
+            by: who asks, for its failure; empty for this process.
+
+        Returns:
+            "removed", "stopping" or "gone".
+
+        Raises:
+            NotSupported: the backend has no keys, and the job does not wait.
+        """
+        from taskq.cancelling import Cancelling, who_asks
+
+        if (job is None) == (worker is None):
+            raise TypeError("cancel takes a job, or worker=...: one of them.")
+        by = by or who_asks()
+        cancelling = Cancelling(self.broker, partial(self.hooks.tell_quietly, "cancelled"))
+        if worker is not None:
+            return cancelling.of_worker(worker, by)
+        if isinstance(job, str):
+            return cancelling.by_id(job, queue, by)
+        if isinstance(job, Call):
+            return cancelling.by_bytes(job.queue, self.bodies_of(job), by)
+        if not isinstance(job, Accepted):
+            raise NotAJob(f"A value of type {type(job).__name__}", "cancel takes what enqueue gave, an id, or a call.")
+        if job.id is not None:
+            return cancelling.by_id(job.id, job.queue if queue is None else queue, by)
+        return cancelling.by_bytes(job.queue, [job.payload], by)
 
     # ---- looking
 

@@ -152,8 +152,8 @@ class Broker(Protocol):
         """Up to `count` bodies from position `start` (0 is the next to be reserved), removing none."""
 
     @abstractmethod
-    def remove(self, queue: str, body: bytes) -> int:
-        """Remove every waiting job of a queue that has exactly these bytes. How many there were."""
+    def remove(self, queue: str, body: bytes, *, one: bool = False) -> int:
+        """Remove every waiting job of a queue with exactly these bytes, or with `one` the first of them. How many."""
 
     @abstractmethod
     def remove_queue(self, queue: str) -> int:

@@ -6,16 +6,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from taskq.app import Info, TaskQ
-from taskq.current import current_app
+from taskq.application import current_app
 from taskq.delayed_jobs import Delayed
 from taskq.failed_jobs import Failures
-from taskq.hook import Enqueued
+from taskq.hook import Accepted, Enqueued
 from taskq.jobs import Call, Verbs
-from taskq.records import WorkerInfo
+from taskq.records import Cancelled, WorkerInfo
 from taskq.showing import DecodedJob
 
 __all__ = [
     "call",
+    "cancel",
     "delayed",
     "dequeue",
     "enqueue",
@@ -66,6 +67,13 @@ delayed: Final = Delayed(current_app)
 def enqueue_many(calls: Iterable[Call]) -> list[Enqueued]:
     """Enqueue many calls with one round trip a queue; see `TaskQ.enqueue_many`."""
     return current_app().enqueue_many(calls)
+
+
+def cancel(
+    job: Accepted | Call | str | None = None, /, *, worker: str | None = None, queue: str | None = None, by: str = ""
+) -> Cancelled:
+    """Cancel one job, waiting or running; see `TaskQ.cancel`."""
+    return current_app().cancel(job, worker=worker, queue=queue, by=by)
 
 
 def size(queue: str) -> int:

@@ -168,9 +168,12 @@ class MemoryBroker(Broker):
         with self._held():
             return list(self._queues.get(queue, ()))[start : start + count]
 
-    def remove(self, queue: str, body: bytes) -> int:
+    def remove(self, queue: str, body: bytes, *, one: bool = False) -> int:
         with self._held():
             waiting = self._queues.get(queue, deque())
+            if one and body in waiting:
+                waiting.remove(body)
+                return 1
             kept = [other for other in waiting if other != body]
             removed = len(waiting) - len(kept)
             if removed:

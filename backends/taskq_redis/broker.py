@@ -159,10 +159,10 @@ class RedisBroker(DelayedJobs, PlainKeys):
     def peek(self, queue: str, start: int, count: int) -> Sequence[bytes]:
         return self._slice(self._keys.queue(queue), start, count)
 
-    def remove(self, queue: str, body: bytes) -> int:
+    def remove(self, queue: str, body: bytes, *, one: bool = False) -> int:
         key = self._keys.queue(queue)
         try:
-            return int(self._links.ask(pack(b"LREM", key, b"0", body)))
+            return int(self._links.ask(pack(b"LREM", key, b"1" if one else b"0", body)))
         except redis.ResponseError as error:
             raise self._links.explained(error, [(key, "list")]) from None
 

@@ -163,9 +163,9 @@ class SQLiteBroker(Broker):
     def peek(self, queue: str, start: int, count: int) -> Sequence[bytes]:
         return self._column(SQL["peek"], queue, max(count, 0), start)
 
-    def remove(self, queue: str, body: bytes) -> int:
+    def remove(self, queue: str, body: bytes, *, one: bool = False) -> int:
         with self._store.writing() as db:
-            return int(db.execute(SQL["remove"], (queue, body)).rowcount)
+            return int(db.execute(SQL["remove_one" if one else "remove"], (queue, body)).rowcount)
 
     def remove_queue(self, queue: str) -> int:
         with self._store.writing() as db:

@@ -32,6 +32,12 @@ ORDER BY pos LIMIT ? OFFSET ?;
 -- name: remove
 DELETE FROM taskq_jobs WHERE queue = (SELECT id FROM taskq_queues WHERE name = ?) AND body = ?;
 
+-- name: remove_one
+-- The first of them, for whoever means one of several that are alike.
+DELETE FROM taskq_jobs WHERE id = (
+  SELECT id FROM taskq_jobs WHERE queue = (SELECT id FROM taskq_queues WHERE name = ?) AND body = ? ORDER BY pos LIMIT 1
+);
+
 -- name: empty_queue
 DELETE FROM taskq_jobs WHERE queue = (SELECT id FROM taskq_queues WHERE name = ?);
 

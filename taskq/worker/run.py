@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Final, NoReturn, TextIO
 
-from taskq import current, events, on_crash, queue_lists
+from taskq import application, events, on_crash, queue_lists
 from taskq.app import TaskQ
 from taskq.broker import Capability
 from taskq.config import Config, Count
@@ -84,7 +84,7 @@ def run(
     if config.count.most > 1 or beside:
         return _supervised(app, config, [Group("", config)], out, observers, supervisor=supervisor, beside=beside)
     app.load()
-    app.tools.on_crash = on_crash.times(config.on_crash)  # the worker's: a group of a pool may say its own
+    _take_over(app, config)
     queues = _queues(config)
     if config.execution == "spawn":
         setup_of(config)  # where it cannot be, that is said before any broker is waited for
@@ -112,7 +112,7 @@ def run(
         audience(events.Listening())
         first = 0 if set_title else 1
         process = Process(app, config, queues, identity.this_process(), control, Outage(audience), first)
-        with current.using(app):
+        with application.using(app):
             if _reach(app, config, control, audience):
                 app.hooks.tell("before_first_fork", next(identity.ids(host_of(config), queues.id, first=first)))
                 if config.execution in {"threads", "async"}:
@@ -125,6 +125,15 @@ def run(
     if left:
         _end_with_threads(control.status)
     return control.status
+
+
+def _take_over(app: TaskQ, config: Config) -> None:
+    """What of the worker's configuration concerns performing: a group of a pool may say its own."""
+    app.tools.on_crash = on_crash.times(config.on_crash)
+    app.tools.keeps_unknown = config.unknown == "release"
+    if app.tools.keeps_unknown and Capability.DELAY not in app.broker.capabilities:
+        message = f"the backend {app.broker.name} has no delayed jobs, among which an unknown job would wait."
+        raise ConfigurationError([Problem("unknown", config.source("unknown"), message)])
 
 
 def _work_alone(process: Process, audience: Audience, ear: Ear, entitle: Callable[[Task | None], None]) -> None:

@@ -12,7 +12,7 @@ from typing import Literal, assert_never
 from taskq import events, failed_entry
 from taskq.failure_handler import Decision, Discard, Fail, Failure, Quarantine, Retry
 from taskq.hook import Settled
-from taskq.outcome import Crashed, Done, Failed, NotBegun, Outcome
+from taskq.outcome import Crashed, Done, Failed, NotBegun, Outcome, Postponed
 from taskq.performing import Task
 from taskq.records import Again, Crash, ErrorRecord, Reserved
 from taskq.worker.hand import Hand
@@ -49,6 +49,9 @@ class Settling:
                 self._carry_out(task, error, decision, seconds, now())
             case Crashed(crash, decision, seconds):
                 self._carry_out(task, crash, decision, seconds, now())
+            case Postponed():
+                self._postpone(task, outcome, now())
+                return
             case NotBegun():
                 self._put_back(task)
                 return
@@ -112,6 +115,14 @@ class Settling:
             self._hand.lost()
         self._say(task, became if settled else "refused", cause=cause, decision=decision, seconds=seconds)
 
+    def _postpone(self, task: Task, outcome: Postponed, now: float) -> None:
+        """It waits among the delayed jobs, in no worker."""
+        settled = self._seat.release(task.reservation, Again(outcome.body, front=False, at=now + outcome.seconds))
+        self._say_done(True)
+        if not settled:
+            self._hand.lost()
+        self._say(task, "postponed" if settled else "refused", seconds=0.0)
+
     def _put_back(self, task: Task) -> None:
         """Put what could not be begun to the front of its queue, ahead of what this worker took behind it."""
         self._hand.give_back()
@@ -129,7 +140,7 @@ class Settling:
     def _say(
         self,
         task: Task,
-        outcome: Literal["done", "failed", "retried", "discarded", "refused"],
+        outcome: Literal["done", "failed", "retried", "discarded", "postponed", "refused"],
         *,
         seconds: float,
         cause: ErrorRecord | Crash | None = None,

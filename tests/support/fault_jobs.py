@@ -287,3 +287,13 @@ async def limited_async(number: int) -> None:
     except JobTimeout:
         note(journal(), "end", number)
         raise
+
+
+@taskq.job(queue="q")
+def steps(number: int, seconds: float) -> None:
+    """Start, work for so long in short steps of Python's own, end."""
+    note(journal(), "start", number)
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        time.sleep(0.01)
+    note(journal(), "end", number)

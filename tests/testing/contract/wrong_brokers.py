@@ -182,11 +182,11 @@ class WrongListing(MemoryBroker):
         return sorted((queue for queue in super().queues() if self.size(queue)), key=str.casefold)
 
 
-@breaks(Queues, "remove_takes_every_equal_one_and_no_other remove_leaves_what_is_in_hand")
+@breaks(Queues, "remove_takes_every_equal_one_and_no_other remove_leaves_what_is_in_hand remove_of_one_takes_the_first")
 class WrongRemoval(MemoryBroker):
     """It removes what begins alike, also out of a worker's hand."""
 
-    def remove(self, queue: str, body: bytes) -> int:
+    def remove(self, queue: str, body: bytes, *, one: bool = False) -> int:
         for seat in self._seats.values():
             seat.in_hand = None
         return sum(MemoryBroker.remove(self, queue, other) for other in {*self.peek(queue, 0, 9)})

@@ -58,6 +58,16 @@ class Queues(OnABroker):
         assert broker.remove("q", ONE) == 0
         assert broker.remove("none", ONE) == 0
 
+    def test_remove_of_one_takes_the_first(self, broker: Broker) -> None:
+        """Of several that are alike the others stay, in this queue and in any other."""
+        broker.push("other", [ONE, TWO])
+        broker.push("q", [TWO, ONE, ONE])
+        assert broker.remove("q", ONE, one=True) == 1
+        assert list(broker.peek("q", 0, 9)) == [TWO, ONE]
+        assert broker.remove("q", ONE, one=True) == 1
+        assert broker.remove("q", ONE, one=True) == 0
+        assert list(broker.peek("other", 0, 9)) == [ONE, TWO]
+
     def test_remove_leaves_what_is_in_hand(self, broker: Broker, holder: Holder) -> None:
         """Only jobs that wait are removed."""
         broker.push("q", [ONE, ONE])
