@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         WrongConnection,
         WrongTime,
     )
+    from taskq.failed_verbs import failures
     from taskq.hook import Accepted, Deferred, Enqueued, Vetoed
     from taskq.in_job import Current, current, progress
     from taskq.jobs import Call, Job, job
@@ -62,7 +63,6 @@ if TYPE_CHECKING:
         enqueue_in,
         enqueue_many,
         enqueue_to,
-        failures,
         info,
         options,
         pause,
@@ -179,6 +179,7 @@ _HOMES: Final = {
         "WrongConnection",
         "WrongTime",
     ),
+    "failed_verbs": ("failures",),
     "hook": (
         "Accepted",
         "Deferred",
@@ -209,7 +210,6 @@ _HOMES: Final = {
         "enqueue_in",
         "enqueue_many",
         "enqueue_to",
-        "failures",
         "info",
         "options",
         "pause",

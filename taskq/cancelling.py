@@ -77,7 +77,7 @@ class Cancelling:
         """Cancel a job without an id, which has any of these bytes; of several, one, whichever."""
         for _ in range(_ROUNDS):
             for body in bodies:
-                if self._broker.remove(queue, body, one=True) or self._withdrawn(queue, body):
+                if self._broker.remove(queue, body, most=1) or self._withdrawn(queue, body):
                     self._told(queue, body)
                     return "removed"
             for held in _in_hand(self._broker.workers()):

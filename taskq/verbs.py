@@ -8,7 +8,6 @@ from typing import Final
 from taskq.app import Info, TaskQ
 from taskq.application import current_app
 from taskq.delayed_jobs import Delayed
-from taskq.failed_jobs import Failures
 from taskq.hook import Accepted, Enqueued
 from taskq.jobs import Call, Verbs
 from taskq.records import Cancelled, WorkerInfo
@@ -24,7 +23,6 @@ __all__ = [
     "enqueue_in",
     "enqueue_many",
     "enqueue_to",
-    "failures",
     "info",
     "options",
     "pause",
@@ -56,9 +54,6 @@ enqueue_at = _in_force.enqueue_at
 dequeue = _in_force.dequeue
 call = _in_force.call
 options = _in_force.options
-
-failures: Final = Failures(lambda: current_app().broker, lambda: current_app().showing)
-"""The failed jobs of the application in force."""
 
 delayed: Final = Delayed(current_app)
 """The delayed jobs of the application in force."""

@@ -18,6 +18,7 @@ import redis
 from taskq import dates
 from taskq.broker import Capability, FailureRequeue, Requeued
 from taskq.errors import BrokerError, NotRegistered
+from taskq.inspection import Finding, KeyPage, KeyValue, Section
 from taskq.records import (
     Again,
     Paused,
@@ -29,7 +30,7 @@ from taskq.records import (
     Token,
     WorkerInfo,
 )
-from taskq_redis import item, record, scripts
+from taskq_redis import inspecting, item, record, scripts
 from taskq_redis.delayed import DelayedJobs
 from taskq_redis.failures import Found, find
 from taskq_redis.keys import Keys, from_bytes, to_bytes
@@ -51,6 +52,7 @@ _UNREGISTER = scripts.load("unregister", "string list string any any any any set
 _RECOVER = scripts.load("recover", "string list string any any any any set set hash any any list set set zset any")
 _CLAIM = scripts.load("claim_recovery", "string any")
 _REMOVE_QUEUE = scripts.load("remove_queue", "any set set")
+_ADD_SAMPLE = scripts.load("add_sample", "list")
 _ADD_FAILURE = scripts.load("add_failure", "list set")
 _REQUEUE_FAILURE = scripts.load("requeue_failure", "list set list")
 _REQUEUE_FAILURES = scripts.load("requeue_failures", "list set")
@@ -77,7 +79,7 @@ class RedisBroker(DelayedJobs, PlainKeys):
     """A namespace of one Redis. Safe in threads and after a fork, where the child makes connections of its own."""
 
     name = "redis"
-    capabilities = frozenset({Capability.SHARED, Capability.DELAY, Capability.KEYS})
+    capabilities = frozenset({Capability.SHARED, Capability.DELAY, Capability.KEYS, Capability.INSPECT})
 
     def __init__(self, address: Address, *, namespace: str = NAMESPACE, failed_max: int | None = None) -> None:
         """Connects to nothing yet.
@@ -159,10 +161,12 @@ class RedisBroker(DelayedJobs, PlainKeys):
     def peek(self, queue: str, start: int, count: int) -> Sequence[bytes]:
         return self._slice(self._keys.queue(queue), start, count)
 
-    def remove(self, queue: str, body: bytes, *, one: bool = False) -> int:
+    def remove(self, queue: str, body: bytes, *, most: int | None = None) -> int:
         key = self._keys.queue(queue)
+        if most is not None and most <= 0:  # LREM takes 0 for all, and less for the other end
+            return 0
         try:
-            return int(self._links.ask(pack(b"LREM", key, b"1" if one else b"0", body)))
+            return int(self._links.ask(pack(b"LREM", key, b"%d" % (most or 0), body)))
         except redis.ResponseError as error:
             raise self._links.explained(error, [(key, "list")]) from None
 
@@ -603,6 +607,30 @@ class RedisBroker(DelayedJobs, PlainKeys):
         packed = pack(b"GET", self._keys.stat_processed) + pack(b"GET", self._keys.stat_failed)
         processed, failed = self._links.ask_all(packed, 2, repeatable=True)
         return Stats(_count(processed), _count(failed))
+
+    def add_sample(self, series: str, sample: bytes, *, keep: int) -> None:
+        self._run(_ADD_SAMPLE, [self._keys.series(series)], sample, str(keep))
+
+    def samples(self, series: str, count: int) -> Sequence[bytes]:
+        return self._slice(self._keys.series(series), -count, count) if count > 0 else []
+
+    # ---- the broker itself
+
+    def server(self) -> Sequence[Section]:
+        return inspecting.server(self._look)
+
+    def diagnose(self) -> Sequence[Finding]:
+        return inspecting.diagnose(self._look)
+
+    def keys(self, cursor: str = "", count: int = 50) -> KeyPage:
+        return inspecting.keys(self._look, self._keys.prefix, cursor, count)
+
+    def key(self, name: str, cursor: str = "", count: int = 50) -> KeyValue | None:
+        return inspecting.key(self._look, self._keys.prefix, name, cursor, count)
+
+    def _look(self, *commands: Sequence[bytes]) -> Sequence[Any]:
+        packed = b"".join(pack(*words) for words in commands)
+        return self._links.ask_all(packed, len(commands), repeatable=True)
 
     def forked(self) -> None:
         """In a forked child: what the threads of the parent were doing is not ours. Connections are `link`'s."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Final, NoReturn, TextIO
 
-from taskq import application, events, on_crash, queue_lists
+from taskq import application, events, identity, on_crash, queue_lists
 from taskq.app import TaskQ
 from taskq.broker import Capability
 from taskq.config import Config, Count
@@ -23,7 +23,7 @@ from taskq.errors import BrokerInTrouble, BrokerRefused, BrokerUnavailable, Conf
 from taskq.performing import Task
 from taskq.pool import Group
 from taskq.queue_lists import QueueList
-from taskq.worker import child, identity, title
+from taskq.worker import child, title
 from taskq.worker.assembly import Process, host_of
 from taskq.worker.audience import Audience
 from taskq.worker.control import Control, Manners

@@ -17,9 +17,9 @@ from taskq import events
 from taskq.broker import Broker, Capability
 from taskq.cancelling import Words
 from taskq.errors import BrokerRefused, BrokerUnavailable, NotRegistered
+from taskq.identity import ids
 from taskq.records import Again, ProcessIdentity, Registration, Reservation, Reserved, Token, Tokens
 from taskq.worker.control import Instructions
-from taskq.worker.identity import ids
 from taskq.worker.outage import GaveUp, Outage
 
 __all__ = ["Seat", "Unseated"]

@@ -42,7 +42,7 @@ class Watch:
     """A lookout whose clock, and the broker's, pass together."""
 
     def __init__(self, *written: object, handler: FailureHandler | None = None, on_crash: OnCrash = "fail") -> None:
-        from taskq.worker.identity import this_process
+        from taskq.identity import this_process
 
         self.clock = Clock()
         self.broker = CutBroker(clock=self.clock)
