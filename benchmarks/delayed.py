@@ -1,4 +1,4 @@
-"""Delayed jobs, on Redis and on SQLite: how fast those that are due are moved, and what a look costs among a million."""
+"""Delayed jobs, on Redis and on SQLite: how fast the due ones are moved, and what a look among a million costs."""
 
 from __future__ import annotations
 
