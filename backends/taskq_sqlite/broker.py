@@ -571,6 +571,10 @@ class SQLiteBroker(Broker):
             self._add_failure(db, None, entry)
             return True
 
+    def withdraw(self, job: ScheduledJob) -> bool:
+        with self._store.writing() as db:
+            return delayed.take(db, job)
+
     def clear_scheduled(self) -> int:
         return self._change("clear_delayed")
 

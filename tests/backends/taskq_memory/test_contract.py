@@ -33,6 +33,7 @@ class Plain(MemoryBroker):
     unschedule = Broker.unschedule
     promote = Broker.promote
     bury = Broker.bury
+    withdraw = Broker.withdraw
     clear_scheduled = Broker.clear_scheduled
     fire = Broker.fire
     last_fired = Broker.last_fired

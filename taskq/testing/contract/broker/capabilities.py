@@ -156,6 +156,7 @@ class Capabilities(OnABroker):
             lambda: broker.unschedule("q", ONE),
             lambda: broker.promote(waiting),
             lambda: broker.bury(waiting, b"{}"),
+            lambda: broker.withdraw(waiting),
             broker.clear_scheduled,
             lambda: broker.fire("me", "hourly", THEN, "q", [ONE]),
             lambda: broker.last_fired(["hourly"]),
