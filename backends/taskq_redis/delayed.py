@@ -30,6 +30,7 @@ _NEXT_DUE = scripts.load("next_due", "zset")
 _UNSCHEDULE = scripts.load("unschedule", "zset set")
 _PROMOTE = scripts.load("promote", "list zset set list any any")
 _BURY = scripts.load("bury", "list zset list any any")
+_WITHDRAW = scripts.load("withdraw", "list zset any any")
 _CLEAR = scripts.load("clear_scheduled", "zset")
 _FIRE = scripts.load("fire", "string hash hash set list")
 _PUT_SCHEDULE = scripts.load("put_schedule", "hash set")
@@ -74,6 +75,7 @@ class DelayedJobs(Calls):
 
     def claim_schedule(self, scheduler: str, seconds: float) -> str:
         self._due.rest()
+        self._set_clock()  # a scheduler has no heartbeat, and lives long enough for two clocks to drift apart
         keys = [self._keys.scheduler_lock, self._keys.scratch]
         return from_bytes(self._run(_CLAIM, keys, to_bytes(scheduler), str(max(int(seconds * 1000), 1))))
 
@@ -113,6 +115,11 @@ class DelayedJobs(Calls):
         done, length = self._run(_BURY, keys, when, raw, entry, self._failed_max)
         self._warn_of_length(failed, length)
         return bool(done)
+
+    def withdraw(self, job: ScheduledJob) -> bool:
+        when, raw = self._where(job)
+        keys = [self._keys.delayed(when), self._keys.times, self._keys.scratch, self._keys.timestamps(raw)]
+        return bool(self._run(_WITHDRAW, keys, when, raw))
 
     def _where(self, job: ScheduledJob) -> tuple[bytes, bytes]:
         return self._second(job.at), job.raw or item.join(job.queue, job.body)
