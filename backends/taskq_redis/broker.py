@@ -99,7 +99,7 @@ class RedisBroker(DelayedJobs, PlainKeys):
         self._begin_plain_keys()
         self._failed_max = str(failed_max or 0).encode()
         self._name_at = b"%d" % (len(self._keys.queue_prefix) + 1)
-        self._ahead_of_monotonic: float | None = None
+        self._ahead_of_monotonic = None
         self._reserves: dict[tuple[str, tuple[str, ...], int], tuple[bytes, list[bytes]]] = {}
         self._notes: dict[str, bytes] = {}
         self._hidden: set[str] = set()
@@ -121,10 +121,6 @@ class RedisBroker(DelayedJobs, PlainKeys):
             self._set_clock()
             assert self._ahead_of_monotonic is not None
         return self._ahead_of_monotonic + time.monotonic()
-
-    def _set_clock(self) -> None:
-        seconds, micro = self._read(b"TIME")
-        self._ahead_of_monotonic = int(seconds) + int(micro) / 1e6 - time.monotonic()
 
     def close(self) -> None:
         self._wakeup.close()

@@ -75,6 +75,7 @@ class DelayedJobs(Calls):
 
     def claim_schedule(self, scheduler: str, seconds: float) -> str:
         self._due.rest()
+        self._set_clock()  # a scheduler has no heartbeat, and lives long enough for two clocks to drift apart
         keys = [self._keys.scheduler_lock, self._keys.scratch]
         return from_bytes(self._run(_CLAIM, keys, to_bytes(scheduler), str(max(int(seconds * 1000), 1))))
 
