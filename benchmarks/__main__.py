@@ -8,6 +8,7 @@ from benchmarks.failed import failed
 from benchmarks.growth import growth
 from benchmarks.idle import crowd, start
 from benchmarks.imports import imports
+from benchmarks.scheduler import scheduler
 from benchmarks.sqlite import sqlite
 from benchmarks.table import print_table
 
@@ -22,6 +23,7 @@ print_table(
         "enqueue": enqueue,
         "growth": growth,
         "failed": failed,
+        "scheduler": scheduler,
         "sqlite": sqlite,
     },
     program="benchmarks",
