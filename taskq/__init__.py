@@ -49,9 +49,9 @@ if TYPE_CHECKING:
     from taskq.in_job import Current, current, progress
     from taskq.jobs import Call, Job, job
     from taskq.on_crash import Requeue
-    from taskq.records import DecodedJob
     from taskq.recurring_jobs import schedules
     from taskq.registry import Registry
+    from taskq.showing import DecodedJob
     from taskq.verbs import (
         call,
         cancel,
@@ -196,9 +196,9 @@ _HOMES: Final = {
         "job",
     ),
     "on_crash": ("Requeue",),
-    "records": ("DecodedJob",),
     "recurring_jobs": ("schedules",),
     "registry": ("Registry",),
+    "showing": ("DecodedJob",),
     "verbs": (
         "call",
         "cancel",

@@ -23,15 +23,17 @@ from taskq.chain import Hooks
 from taskq.config import Config
 from taskq.definition import ClassMethods, JobDefinition, Method
 from taskq.delayed_jobs import Delayed
-from taskq.errors import ConfigurationError, InvalidPayload, NotAJob, PayloadTooLarge, Problem, UnserializableArgument
+from taskq.errors import ConfigurationError, NotAJob, PayloadTooLarge, Problem, UnserializableArgument
 from taskq.failed_jobs import Failures
 from taskq.failure_handler import FailureHandler
 from taskq.hook import Accepted, Enqueued, EnqueueRequest, Vetoed
 from taskq.job_options import CallOptions, KnownOptions
 from taskq.jobs import Call, Verbs, find, make_call
-from taskq.records import Cancelled, DecodedJob, Reservation, WorkerInfo
+from taskq.masks import Masks
+from taskq.records import Cancelled, WorkerInfo
 from taskq.registry import DEFAULT, Registry
 from taskq.serializer import Serializer
+from taskq.showing import DecodedJob, Showing
 
 if TYPE_CHECKING:  # a producer performs nothing, and most delay nothing: it should not pay for the imports
     from taskq.due import When
@@ -94,6 +96,8 @@ class TaskQ(Verbs):
         config: its configuration.
         registry: the jobs that are known by name.
         failures: its failed jobs.
+        masks: the names under which arguments are not shown.
+        showing: shows jobs to people.
         delayed: its delayed jobs.
 
     Raises:
@@ -105,7 +109,9 @@ class TaskQ(Verbs):
             raise TypeError("Give a configuration or settings, not both.")
         self.config: Final = configuration.load(call=settings) if config is None else config
         self._registry: Final = registry
-        self.failures: Final = Failures(lambda: self.broker)
+        self.failures: Final = Failures(lambda: self.broker, lambda: self.showing)
+        self.masks: Final = Masks(self.config.mask)
+        self.showing: Final = Showing(registry, lambda: self.serializers, self.masks)
         self.delayed: Final = Delayed(lambda: self)
         self._lock = threading.RLock()
         self._broker: Broker | None = None
@@ -629,13 +635,7 @@ class TaskQ(Verbs):
 
     def read(self, body: bytes) -> DecodedJob:
         """What a payload's bytes say, as far as it can be read here. Never fails, whatever they are."""
-        from taskq.performing import Tools, prepare
-
-        # Hooks and failure handlers have no part in reading: one that does not load must not hide a queue.
-        tools = Tools(registry=self.registry, serializers=self.serializers, hooks=Hooks(), handlers=(), now=time.time)
-        task = prepare(Reservation("", "", body, "", 0.0), tools)
-        unreadable = task.problem if isinstance(task.problem, InvalidPayload) else None
-        return DecodedJob(body, task.payload, task.shown, str(unreadable) if unreadable is not None else "")
+        return self.showing.read(body)
 
     def workers(self) -> list[WorkerInfo]:
         """Every registered worker, other programs' too, sorted by id."""

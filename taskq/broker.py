@@ -12,6 +12,7 @@ from __future__ import annotations
 import enum
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from taskq.errors import NotSupported
@@ -30,7 +31,7 @@ from taskq.records import (
     WorkerInfo,
 )
 
-__all__ = ["Backend", "Broker", "Capability", "Requeued"]
+__all__ = ["Backend", "Broker", "Capability", "FailureRequeue", "Requeued"]
 
 
 class Capability(enum.Enum):
@@ -48,6 +49,23 @@ class Requeued(enum.Enum):
     DONE = "requeued"
     ALREADY = "already retried"
     GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class FailureRequeue:
+    """What `Broker.requeue_failure` is asked, for many at once.
+
+    Attributes:
+        failure: the entry, as it was listed.
+        queue: where the job goes.
+        body: what is pushed there.
+        replacement: the entry marked as retried.
+    """
+
+    failure: StoredFailure
+    queue: str
+    body: bytes
+    replacement: bytes
 
 
 class Broker(Protocol):
@@ -334,9 +352,30 @@ class Broker(Protocol):
         neither is.
         """
 
+    def requeue_failures(self, requeues: Sequence[FailureRequeue]) -> Sequence[Requeued]:
+        """`requeue_failure` for each of these, in their order, in few exchanges where the backend can.
+
+        Each is a step of its own: one that is gone keeps none of the others back.
+        """
+        return [
+            self.requeue_failure(one.failure, queue=one.queue, body=one.body, replacement=one.replacement)
+            for one in requeues
+        ]
+
     @abstractmethod
     def remove_failure(self, failure: StoredFailure) -> bool:
         """Remove one entry with these bytes, near the position. False where there is none."""
+
+    def remove_failures(self, failures: Sequence[StoredFailure]) -> Sequence[bool]:
+        """`remove_failure` for each of these, in their order, in few exchanges where the backend can."""
+        return [self.remove_failure(failure) for failure in failures]
+
+    @abstractmethod
+    def add_failure(self, entry: bytes, *, queue: str | None = None) -> None:
+        """Put an entry at the newest end of the common failed list, or of a queue's; it counts for no statistics.
+
+        For an operator who takes a removal back.
+        """
 
     @abstractmethod
     def clear_failures(self, *, queue: str | None = None) -> int:

@@ -27,7 +27,7 @@ DEFAULT: Final = "default"
 ONE_FOR_ALL: Final = frozenset(
     {
         "broker", "namespace", "app", "serializer", "accept", "hooks", "failure_handlers", "max_payload", "failed_max",
-        "inline", "debug", "pidfile", "graceful_term",
+        "mask", "inline", "debug", "pidfile", "graceful_term",
     }
 )  # fmt: skip
 """What concerns the application, or the process that supervises: all groups of a pool have it in common."""
@@ -101,6 +101,7 @@ class Config:
         failure_handlers: their names, in the order in which they are asked; in a call also handlers themselves.
         max_payload: the most bytes that a payload may have.
         failed_max: how many entries a failed list keeps; None keeps all.
+        mask: names under which arguments are not shown, beside the usual ones (see `taskq.masks`); `!name` shows one.
         inline: whether `enqueue` performs the job at once instead.
         term_child: Resque's TERM_CHILD: TERM and INT are handed to the child as TERM, then KILL.
         graceful_term: Resque's GRACEFUL_TERM: TERM is QUIT.
@@ -144,6 +145,7 @@ class Config:
     failure_handlers: tuple[object, ...] = ("broker",)
     max_payload: int = 1024 * 1024
     failed_max: int | None = None
+    mask: tuple[str, ...] = ()
     inline: bool = False
     term_child: bool = False
     graceful_term: bool = False
@@ -492,6 +494,7 @@ _SETTINGS: Final[Mapping[str, _Setting]] = {
     "failure_handlers": _Setting(_plugins),
     "max_payload": _Setting(_whole(1, "of bytes, ")),
     "failed_max": _Setting(_whole(1, "of entries, ")),
+    "mask": _Setting(_names),
     "inline": _Setting(_truth),
     "term_child": _Setting(_truth, variable=""),
     "graceful_term": _Setting(_truth, variable=""),
@@ -542,12 +545,16 @@ def _option(name: str) -> str:
 
 
 def _read_given(reading: _Reading, given: Mapping[str, object], place: Callable[[str], str], *, options: bool) -> None:
-    _check_one_model(reading, {name: place(name) for name, value in given.items() if value is not None}, given)
+    def where(name: str, value: object) -> str:
+        return "--spawn" if options and (name, value) == ("execution", "spawn") else place(name)
+
+    places = {name: where(name, value) for name, value in given.items() if value is not None}
+    _check_one_model(reading, places, given)
     for name, value in given.items():
         if name not in _SETTINGS and name not in _MODELS:
             reading.unknown(name, place(name))
         elif value is not None and not (options and value == ()):
-            _take(reading, name, value, place(name), text=options)
+            _take(reading, name, value, places[name], text=options)
 
 
 def _take(reading: _Reading, name: str, value: object, source: str, *, text: bool) -> None:
@@ -766,9 +773,11 @@ def _check_children(reading: _Reading) -> None:
                 "it means something with --jobs-per-fork."
             )
         return
+    spawned = "each interpreter performs one job and is replaced then"
+    why = spawned if values["execution"] == "spawn" else "there is no child to replace"
     for name in needless:
         model = reading.sources.get("execution", DEFAULT)
-        reading.notices.append(f"{reading.sources[name]}: means nothing, for there is no child to replace ({model}).")
+        reading.notices.append(f"{reading.sources[name]}: means nothing, for {why} ({model}).")
         values[name] = getattr(defaults, name)
 
 

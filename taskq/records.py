@@ -16,7 +16,6 @@ __all__ = [
     "Again",
     "Cancelled",
     "Crash",
-    "DecodedJob",
     "Ended",
     "ErrorRecord",
     "Paused",
@@ -54,23 +53,6 @@ class Payload:
     job: str
     args: tuple[object, ...]
     extra: Mapping[str, JSON] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class DecodedJob:
-    """A payload, as far as it can be read here.
-
-    Attributes:
-        body: its bytes.
-        payload: what they say, arguments decoded if a serializer that is accepted can; None where they are no payload.
-        shown: the arguments as they may be shown to people: secret ones as `[secret]`.
-        problem: why it cannot be read, in one sentence; empty where it can.
-    """
-
-    body: bytes
-    payload: Payload | None
-    shown: tuple[object, ...] = ()
-    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True, order=True)

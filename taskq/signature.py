@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from taskq.errors import JobDefinitionError, WrongCall, nearest
@@ -81,6 +81,11 @@ class Signature:
             for p in self._signature.parameters.values()
         ]
         return str(self._signature.replace(parameters=shown))
+
+    @property
+    def parameters(self) -> Sequence[inspect.Parameter]:
+        """What it takes, in order, for a form that asks for it."""
+        return tuple(self._signature.parameters.values())
 
     def bind(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> tuple[object, ...]:
         """The list that travels for this call.

@@ -11,7 +11,8 @@ from taskq.delayed_jobs import Delayed
 from taskq.failed_jobs import Failures
 from taskq.hook import Accepted, Enqueued
 from taskq.jobs import Call, Verbs
-from taskq.records import Cancelled, DecodedJob, WorkerInfo
+from taskq.records import Cancelled, WorkerInfo
+from taskq.showing import DecodedJob
 
 __all__ = [
     "call",
@@ -56,7 +57,7 @@ dequeue = _in_force.dequeue
 call = _in_force.call
 options = _in_force.options
 
-failures: Final = Failures(lambda: current_app().broker)
+failures: Final = Failures(lambda: current_app().broker, lambda: current_app().showing)
 """The failed jobs of the application in force."""
 
 delayed: Final = Delayed(current_app)

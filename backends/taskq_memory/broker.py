@@ -162,7 +162,7 @@ class MemoryBroker(Broker):
 
     def queues(self) -> Sequence[str]:
         with self._held():
-            return sorted(self._queues, key=str.encode)
+            return sorted(self._queues, key=_bytewise)
 
     def peek(self, queue: str, start: int, count: int) -> Sequence[bytes]:
         with self._held():
@@ -424,7 +424,7 @@ class MemoryBroker(Broker):
 
     def failed_queues(self) -> Sequence[str]:
         with self._held():
-            return sorted((queue for queue in self._failures if queue is not None), key=str.encode)
+            return sorted((queue for queue in self._failures if queue is not None), key=_bytewise)
 
     def requeue_failure(self, failure: StoredFailure, *, queue: str, body: bytes, replacement: bytes) -> Requeued:
         with self._held():
@@ -445,6 +445,10 @@ class MemoryBroker(Broker):
                 return False
             del entries[place]
             return True
+
+    def add_failure(self, entry: bytes, *, queue: str | None = None) -> None:
+        with self._held():
+            self._append_failure(queue, entry)
 
     def clear_failures(self, *, queue: str | None = None) -> int:
         with self._held():
@@ -817,3 +821,8 @@ def open_broker(source: object, /, *, namespace: str | None = None, failed_max: 
         problem = Problem("broker", "broker", f'"{source}" names a store in memory; write memory:// and nothing more.')
         raise ConfigurationError([problem])
     return MemoryBroker(failed_max=failed_max)
+
+
+def _bytewise(name: str) -> bytes:
+    # Names that are no UTF-8 elsewhere are surrogate escapes here.
+    return name.encode("utf-8", "surrogateescape")

@@ -489,6 +489,10 @@ class SQLiteBroker(Broker):
             row = db.execute(SQL["failure_anywhere"], (failure.queue, failure.entry)).fetchone()
             return None if row is None else int(row[0])
 
+    def add_failure(self, entry: bytes, *, queue: str | None = None) -> None:
+        with self._store.writing() as db:
+            self._add_failure(db, queue, entry)
+
     def clear_failures(self, *, queue: str | None = None) -> int:
         return self._change("clear_failures", queue)
 

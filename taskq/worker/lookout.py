@@ -205,7 +205,7 @@ class Lookout:
             return f"no heartbeat for {silent:.0f} s"
         dead_after = DEAD_AT_START if registration is None else registration.dead_after
         beat = self._beat if registration is None else registration.beat
-        if silent <= dead_after or now - self._outage.steady <= dead_after:
+        if silent <= dead_after or not self._outage.steady_for(dead_after, now):
             return ""
         if now - seen.since < (dead_after if info.heartbeat is None else 2 * beat):
             return ""

@@ -60,6 +60,13 @@ class Outage:
         if since is not None:
             self._tell(events.BrokerBack(self.steady - since))
 
+    def steady_for(self, seconds: float, now: float) -> bool:
+        """Whether it has answered for longer than so many seconds. Not where it was away when last heard of.
+
+        Several threads share one outage: the one that looks for the dead may be the first to be answered again.
+        """
+        return self.since is None and now - self.steady > seconds
+
     def persist(
         self, call: Callable[[], T], *, rest: Callable[[float], None], give_up: Callable[[], bool], in_hand: bool
     ) -> T:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import gc
 import os
 import random
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Final, NoReturn, TextIO
@@ -143,12 +144,28 @@ def _work_alone(process: Process, audience: Audience, ear: Ear, entitle: Callabl
     hand = process.hand(seat)
     execution = _execution(process, seat, hand, ear, lookout, tell, entitle)
     worker = process.worker(seat, hand, execution, tell, lookout=lookout)
-    with contextlib.suppress(GaveUp):  # told to end before it was registered
+    memory = _frozen() if isinstance(execution, Fork) else contextlib.nullcontext()
+    with memory, contextlib.suppress(GaveUp):  # told to end before it was registered
         if isinstance(execution, Fork) and process.config.jobs_per_fork > 1:
             _work_by_relay(worker, process, audience, entitle)
         else:
             work(worker)
     process.app.hooks.tell_quietly("worker_exit", seat.id)
+
+
+@contextlib.contextmanager
+def _frozen() -> Iterator[None]:
+    """While this lasts the collector leaves alone what is there now.
+
+    It is what the application loaded, and each child has it. A child whose collector walks over all of it writes into
+    each object, and so copies memory that it could share.
+    """
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _work_by_relay(
@@ -290,15 +307,16 @@ def _supervised(
 
         return look
 
-    return supervise(
-        [*(crew(group) for group in groups), *beside],
-        _manners(config),
-        report,
-        scouting=scouting,
-        reread=None if reread is None else lambda: [*(crew(group) for group in reread()), *beside],
-        entitle=entitle,
-        supervisor=supervisor,
-    )
+    with _frozen():
+        return supervise(
+            [*(crew(group) for group in groups), *beside],
+            _manners(config),
+            report,
+            scouting=scouting,
+            reread=None if reread is None else lambda: [*(crew(group) for group in reread()), *beside],
+            entitle=entitle,
+            supervisor=supervisor,
+        )
 
 
 def _pass_over(number: int, frame: FrameType | None) -> None:
@@ -381,8 +399,10 @@ def _execution(
     if config.execution == "spawn":
         tell(events.Chose("in a fresh interpreter each"))
         return Spawn(app.tools, seat, hand, control, tell, setup, beside=look_out)
-    many = f"in children, {config.jobs_per_fork:,} each"
-    tell(events.Chose("in a child of its own each" if config.jobs_per_fork == 1 else many))
+    if config.jobs_per_fork == 1:
+        tell(events.Chose("in a child of its own each", usual=True))
+    else:
+        tell(events.Chose(f"in children, {config.jobs_per_fork:,} each"))
     return Fork(
         app.tools,
         seat,
@@ -412,7 +432,7 @@ def write_lines_at_once() -> None:
     """What jobs print goes out line by line, so that `>> log/worker.log` shows it as it happens."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(line_buffering=True)
+            stream.reconfigure(line_buffering=True, write_through=False)
 
 
 def write_pid(path: Path | None, source: str) -> None:

@@ -666,7 +666,8 @@ class WrongVerdict(MemoryBroker):
     """requeue_failure_finds_one_that_moved requeue_failure_that_is_gone requeue_failure_twice_hears_already
     requeue_failure_side_by_side_pushes_once remove_failure_that_is_gone_answers_false
     remove_failure_never_takes_the_one_that_moved_there remove_failure_while_others_edit
-    requeue_failure_of_a_queues_list remove_failure_from_a_queues_list""",
+    requeue_failure_of_a_queues_list remove_failure_from_a_queues_list requeue_failures_answers_for_each
+    remove_failures_answers_for_each""",
 )
 class WrongPlace(MemoryBroker):
     """It goes by position, as Resque does."""
@@ -679,6 +680,15 @@ class WrongPlace(MemoryBroker):
     def remove_failure(self, failure: StoredFailure) -> bool:
         del self._failures[None][failure.position : failure.position + 1]
         return True
+
+
+@breaks(Failures, "add_failure_is_the_newest_of_its_list")
+class WrongUndo(MemoryBroker):
+    """What is put back is the oldest, and counts as one more that failed."""
+
+    def add_failure(self, entry: bytes, *, queue: str | None = None) -> None:
+        self._failures.setdefault(queue, []).insert(0, entry)
+        self._failed += 1
 
 
 @breaks(
