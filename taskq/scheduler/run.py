@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, TextIO
 
-from taskq import current, schedule_file
+from taskq import application, schedule_file
 from taskq.app import TaskQ
 from taskq.broker import Capability
 from taskq.config import Config, Count
@@ -80,7 +80,7 @@ def run(
     report(events.Starting(name))
     for notice in config.notices:
         report(Warned(notice))
-    with Ear(SIGNALS) as ear, current.using(app):
+    with Ear(SIGNALS) as ear, application.using(app):
         orders = Orders(ear, supervisor=supervisor)
         if _reach(app, config, orders, report):
             Scheduler(app, name, roster, orders, report, ready=ready).work()
