@@ -428,7 +428,8 @@ class TestOverride:
 
     def test_the_catalogue_has_it(self) -> None:
         with plugins.override(plugins.HOOKS, "logging", Mine):
-            [info] = [info for info in plugins.catalogue() if info.namespace == plugins.HOOKS]
+            known = {(info.namespace, info.name): info for info in plugins.catalogue()}
+        info = known[plugins.HOOKS, "logging"]
         assert info == plugins.PluginInfo(
             plugins.HOOKS, "logging", f"{__name__}:Mine", "plugins.override(...)", "", None
         )
