@@ -350,15 +350,18 @@ class TermException(BaseException):
 
     Attributes:
         alone: whether somebody asked for the end of this one job (USR1); else its worker ends.
+        named: its class's name in the failed list.
     """
 
     alone: bool = False
+    named: str = "Resque::TermException"
 
 
 class JobCancelled(TermException):
     """Raised in a job whose end somebody asked for, where its process cannot be killed: others are performed in it."""
 
     alone = True
+    named = "taskq.errors.JobCancelled"
 
 
 class JobTimeout(BaseException):

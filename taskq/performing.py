@@ -24,7 +24,6 @@ from taskq.errors import (
     DirtyExit,
     DontPerform,
     InvalidPayload,
-    JobCancelled,
     NotNow,
     TaskqError,
     TermException,
@@ -414,10 +413,8 @@ def decide(failure: Failure, handlers: Sequence[FailureHandler]) -> Decision:
 def describe(error: BaseException) -> ErrorRecord:
     """An exception as text: its type, what it says, and the frames of the application, innermost first."""
     kind = type(error)
-    if isinstance(error, JobCancelled):
-        name, message = "taskq.errors.JobCancelled", _text_of(error)
-    elif isinstance(error, TermException):
-        name, message = "Resque::TermException", _text_of(error) or "SIGTERM"
+    if isinstance(error, TermException):
+        name, message = error.named, _text_of(error) or "SIGTERM"
     elif isinstance(error, SystemExit):
         name, message = "SystemExit", _exit_text(error)
     else:
