@@ -27,7 +27,7 @@ _PAGE: Final = 20
 _GROUPS: Final = 12
 # Two looks a page; together they leave half of the 50 ms that a page may take.
 _BOUNDS: Final = Bounds(entries=10_000, seconds=0.012)
-_FRAMES: Final = 8
+_FRAMES: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +113,8 @@ def row_of(visit: Visit, failed: FailedJob) -> Row:
     shown = visit.app.showing.failed(failed)
     return Row(
         failed=failed,
-        id=visit.app.failures.id_of(failed, digits=32),
-        key=hashlib.sha256(before_retry(failed.entry)).hexdigest()[:16],
+        id=visit.app.failures.id_of(failed, digits=16),
+        key=hashlib.sha256(before_retry(failed.entry)).hexdigest()[:12],
         shown=shown,
         frames=shown.backtrace[:_FRAMES],
         more=max(len(shown.backtrace) - _FRAMES, 0),
