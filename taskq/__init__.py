@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         WrongCall,
         WrongConnection,
     )
+    from taskq.failed_verbs import failures
     from taskq.hook import Accepted, Deferred, Enqueued, Vetoed
     from taskq.jobs import Call, Job, job
     from taskq.on_crash import Requeue
@@ -52,7 +53,6 @@ if TYPE_CHECKING:
         enqueue,
         enqueue_many,
         enqueue_to,
-        failures,
         info,
         options,
         pause,
@@ -153,6 +153,7 @@ _HOMES: Final = {
         "WrongCall",
         "WrongConnection",
     ),
+    "failed_verbs": ("failures",),
     "hook": (
         "Accepted",
         "Deferred",
@@ -173,7 +174,6 @@ _HOMES: Final = {
         "enqueue",
         "enqueue_many",
         "enqueue_to",
-        "failures",
         "info",
         "options",
         "pause",

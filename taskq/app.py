@@ -21,19 +21,20 @@ from taskq.chain import Hooks
 from taskq.config import Config
 from taskq.definition import ClassMethods, JobDefinition
 from taskq.errors import ConfigurationError, InvalidPayload, NotAJob, PayloadTooLarge, Problem, UnserializableArgument
-from taskq.failed_jobs import Failures
 from taskq.failure_handler import FailureHandler
 from taskq.hook import Accepted, Enqueued, EnqueueRequest, Vetoed
 from taskq.job_options import CallOptions, KnownOptions
 from taskq.jobs import Call, Verbs, find, make_call
-from taskq.masks import Masks
 from taskq.records import WorkerInfo
 from taskq.registry import DEFAULT, Registry
 from taskq.serializer import Serializer
-from taskq.showing import DecodedJob, Showing
 
-if TYPE_CHECKING:  # a producer performs nothing: it should not pay for the import
+if TYPE_CHECKING:  # a producer performs nothing and shows nothing: it should not pay for the import
+    from taskq.failed_jobs import Failures
+    from taskq.masks import Masks
+    from taskq.operator import Operator
     from taskq.performing import Tools
+    from taskq.showing import DecodedJob, Showing
 
 __all__ = ["Info", "TaskQ"]
 
@@ -86,9 +87,6 @@ class TaskQ(Verbs):
     Attributes:
         config: its configuration.
         registry: the jobs that are known by name.
-        failures: its failed jobs.
-        masks: the names under which arguments are not shown.
-        showing: shows jobs to people.
 
     Raises:
         ConfigurationError: all that is wrong in the settings, the environment and the file.
@@ -99,9 +97,9 @@ class TaskQ(Verbs):
             raise TypeError("Give a configuration or settings, not both.")
         self.config: Final = configuration.load(call=settings) if config is None else config
         self._registry: Final = registry
-        self.failures: Final = Failures(lambda: self.broker, lambda: self.showing)
-        self.masks: Final = Masks(self.config.mask)
-        self.showing: Final = Showing(registry, lambda: self.serializers, self.masks)
+        self._failures: Failures | None = None
+        self._showing: Showing | None = None
+        self._operator: Operator | None = None
         self._lock = threading.RLock()
         self._broker: Broker | None = None
         self._serializer: Serializer | None = None
@@ -190,6 +188,50 @@ class TaskQ(Verbs):
                 on_crash=on_crash.times(self.config.on_crash),
             )
         return self._tools
+
+    @property
+    def failures(self) -> Failures:
+        """Its failed jobs."""
+        if self._failures is None:
+            from taskq.failed_jobs import Failures
+
+            self._failures = Failures(lambda: self.broker, lambda: self.showing)
+        return self._failures
+
+    @property
+    def masks(self) -> Masks:
+        """The names under which arguments are not shown."""
+        return self.showing.masks
+
+    @property
+    def showing(self) -> Showing:
+        """Shows jobs to people, without what is secret."""
+        if self._showing is None:
+            from taskq.masks import Masks
+            from taskq.showing import Showing
+
+            self._showing = Showing(self._registry, lambda: self.serializers, Masks(self.config.mask))
+        return self._showing
+
+    @property
+    def operator(self) -> Operator:
+        """What an operator sees and does: workers, queues, jobs, figures, history."""
+        if self._operator is None:
+            from taskq.operator import Operator, Parts
+
+            self._operator = Operator(
+                Parts(
+                    config=self.config,
+                    registry=self.registry,
+                    failures=self.failures,
+                    showing=self.showing,
+                    broker=lambda: self.broker,
+                    tools=lambda: self.tools,
+                    hooks=lambda: self.hooks,
+                    load=self.load,
+                )
+            )
+        return self._operator
 
     def load(self) -> None:
         """Load all that the configuration names, and check every job's options. Connects to nothing.

@@ -541,12 +541,16 @@ def _option(name: str) -> str:
 
 
 def _read_given(reading: _Reading, given: Mapping[str, object], place: Callable[[str], str], *, options: bool) -> None:
-    _check_one_model(reading, {name: place(name) for name, value in given.items() if value is not None}, given)
+    def where(name: str, value: object) -> str:
+        return "--spawn" if options and (name, value) == ("execution", "spawn") else place(name)
+
+    places = {name: where(name, value) for name, value in given.items() if value is not None}
+    _check_one_model(reading, places, given)
     for name, value in given.items():
         if name not in _SETTINGS and name not in _MODELS:
             reading.unknown(name, place(name))
         elif value is not None and not (options and value == ()):
-            _take(reading, name, value, place(name), text=options)
+            _take(reading, name, value, places[name], text=options)
 
 
 def _take(reading: _Reading, name: str, value: object, source: str, *, text: bool) -> None:
@@ -765,9 +769,11 @@ def _check_children(reading: _Reading) -> None:
                 "it means something with --jobs-per-fork."
             )
         return
+    spawned = "each interpreter performs one job and is replaced then"
+    why = spawned if values["execution"] == "spawn" else "there is no child to replace"
     for name in needless:
         model = reading.sources.get("execution", DEFAULT)
-        reading.notices.append(f"{reading.sources[name]}: means nothing, for there is no child to replace ({model}).")
+        reading.notices.append(f"{reading.sources[name]}: means nothing, for {why} ({model}).")
         values[name] = getattr(defaults, name)
 
 

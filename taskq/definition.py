@@ -60,6 +60,7 @@ class JobDefinition:
         options: what it said for the options that hooks declare.
         methods: its class's own hook methods.
         source: the file it was written in; empty where that is not known.
+        written: what was written: the function, or the class.
     """
 
     name: str
@@ -75,6 +76,14 @@ class JobDefinition:
     options: Mapping[str, object] = field(default_factory=dict)
     methods: ClassMethods = ClassMethods()
     source: str = ""
+    written: object = None
+
+    @property
+    def doc(self) -> str:
+        """Its docstring, or that of its method `perform`; empty where there is none."""
+        own = vars(self.written).get("__doc__") if isinstance(self.written, type) else None
+        text = own or getattr(getattr(self.written, "perform", self.written), "__doc__", None)
+        return inspect.cleandoc(text) if isinstance(text, str) else ""
 
     def shown(self, args: tuple[object, ...]) -> tuple[object, ...]:
         """The arguments of a payload as they may be shown to people."""
@@ -230,6 +239,7 @@ def _definition(
         options=dict(options),
         methods=methods,
         source=_source(written, signature_of),
+        written=written,
     )
 
 

@@ -12,20 +12,21 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from taskq import envelope, performing
-from taskq.chain import Hooks
+from taskq import envelope
 from taskq.definition import JobDefinition
 from taskq.errors import InvalidPayload
 from taskq.failed_entry import FailedJob
 from taskq.masks import Hide, Masks, hidden, strings
 from taskq.members import join, members
-from taskq.performing import Tools
 from taskq.records import Payload, Reservation
 from taskq.registry import Registry
 from taskq.serializer import Serializer
 from taskq.signature import HIDDEN, KEYWORDS
+
+if TYPE_CHECKING:  # a producer performs nothing: it should not pay for the import
+    from taskq.performing import Tools
 
 __all__ = ["DecodedJob", "Editable", "Showing", "ShownFailure"]
 
@@ -91,14 +92,17 @@ class Showing:
         registry: the jobs that are known here.
         serializers: gives those whose payloads are read; asked when it is first needed.
         masks: the names that mean a secret.
+
+    Attributes:
+        masks: those names.
     """
 
-    __slots__ = ("_made", "_masks", "_registry", "_serializers")
+    __slots__ = ("_made", "_registry", "_serializers", "masks")
 
     def __init__(self, registry: Registry, serializers: Callable[[], Mapping[str, Serializer]], masks: Masks) -> None:
         self._registry: Final = registry
         self._serializers: Final = serializers
-        self._masks: Final = masks
+        self.masks: Final = masks
         self._made: Tools | None = None
 
     # ---- payloads
@@ -123,7 +127,7 @@ class Showing:
         job = self.read(body)
         if job.payload is None:
             return self.value(body)
-        extra = cast("dict[str, object]", self._masks.shown(dict(job.payload.extra)))
+        extra = cast("dict[str, object]", self.masks.shown(dict(job.payload.extra)))
         return _json({"class": job.payload.job, "args": list(job.shown), **extra}, indent=2)
 
     def value(self, data: bytes) -> str:
@@ -132,9 +136,9 @@ class Showing:
             value = envelope.parse(data)
         except InvalidPayload:
             text = data.decode(errors="backslashreplace")
-            return cast("str", self._masks.shown(text))
+            return cast("str", self.masks.shown(text))
         if not isinstance(value, (dict, list)):
-            return cast("str", self._masks.shown(data.decode()))
+            return cast("str", self.masks.shown(data.decode()))
         return _json(self._payloads_shown(value), indent=2)
 
     def _payloads_shown(self, value: object) -> object:
@@ -143,23 +147,23 @@ class Showing:
             if isinstance(value.get("class"), str) and isinstance(value.get("args"), list):
                 job = self.read(json.dumps(value).encode())
                 if job.payload is not None:
-                    extra = cast("dict[str, object]", self._masks.shown(dict(job.payload.extra)))
+                    extra = cast("dict[str, object]", self.masks.shown(dict(job.payload.extra)))
                     return {"class": job.payload.job, "args": list(job.shown), **extra}
-            rule = self._masks.rule
+            rule = self.masks.rule
             return {
-                key: self._masks.named(key, item) if rule(key) else self._payloads_shown(item)
+                key: self.masks.named(key, item) if rule(key) else self._payloads_shown(item)
                 for key, item in value.items()
             }
         if isinstance(value, list):
             return [self._payloads_shown(item) for item in value]
-        return self._masks.shown(value)
+        return self.masks.shown(value)
 
     # ---- failures
 
     def failed(self, failed: FailedJob) -> ShownFailure:
         """A failed job as it may be shown: what its arguments hide is hidden in its error and its backtrace too."""
         if failed.body is None:
-            error = cast("str", self._masks.shown(failed.error))
+            error = cast("str", self.masks.shown(failed.error))
             return ShownFailure((), error, failed.backtrace, "")
         found: list[str] = []
 
@@ -173,7 +177,7 @@ class Showing:
         def without(text: str) -> str:
             for secret in secrets:
                 text = text.replace(secret, HIDDEN)
-            return cast("str", self._masks.shown(text))
+            return cast("str", self.masks.shown(text))
 
         backtrace = tuple(without(line) for line in failed.backtrace)
         return ShownFailure(args, without(failed.error), backtrace, self.pretty(failed.body))
@@ -246,7 +250,9 @@ class Showing:
     # ---- what the methods above are made of
 
     def _read(self, body: bytes, hide: Hide) -> DecodedJob:
-        task = performing.prepare(Reservation("", "", body, "", 0.0), self._tools())
+        from taskq.performing import prepare
+
+        task = prepare(Reservation("", "", body, "", 0.0), self._tools())
         unreadable = task.problem if isinstance(task.problem, InvalidPayload) else None
         if task.payload is None:
             return DecodedJob(body, None, (), str(unreadable or ""))
@@ -257,6 +263,9 @@ class Showing:
 
     def _tools(self) -> Tools:
         if self._made is None:
+            from taskq.chain import Hooks
+            from taskq.performing import Tools
+
             # Hooks and failure handlers have no part in reading: one that does not load must not hide a queue.
             self._made = Tools(
                 registry=self._registry, serializers=self._serializers(), hooks=Hooks(), handlers=(), now=time.time
@@ -265,7 +274,7 @@ class Showing:
 
     def _args(self, args: tuple[object, ...], definition: JobDefinition | None, hide: Hide) -> tuple[object, ...]:
         if definition is None:
-            return tuple(self._masks.shown(value, hide) for value in args)
+            return tuple(self.masks.shown(value, hide) for value in args)
         base = definition.shown(args) if definition.secret else args
         names = definition.signature.names(args)
         return tuple(self._arg(name, value, mark, hide) for name, value, mark in zip(names, args, base, strict=True))
@@ -278,7 +287,7 @@ class Showing:
             said = cast("dict[str, dict[str, object]]", value)[KEYWORDS]
             marks = cast("dict[str, dict[str, object]]", mark)[KEYWORDS]
             return {KEYWORDS: {key: self._arg(key, item, marks[key], hide) for key, item in said.items()}}
-        return self._masks.named(name.partition("[")[0], value, hide)
+        return self.masks.named(name.partition("[")[0], value, hide)
 
 
 def _check_call(definition: JobDefinition, args: tuple[object, ...]) -> None:

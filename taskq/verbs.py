@@ -7,7 +7,6 @@ from typing import Final
 
 from taskq.app import Info, TaskQ
 from taskq.current import current_app
-from taskq.failed_jobs import Failures
 from taskq.hook import Enqueued
 from taskq.jobs import Call, Verbs
 from taskq.records import WorkerInfo
@@ -19,7 +18,6 @@ __all__ = [
     "enqueue",
     "enqueue_many",
     "enqueue_to",
-    "failures",
     "info",
     "options",
     "pause",
@@ -49,9 +47,6 @@ enqueue_to = _in_force.enqueue_to
 dequeue = _in_force.dequeue
 call = _in_force.call
 options = _in_force.options
-
-failures: Final = Failures(lambda: current_app().broker, lambda: current_app().showing)
-"""The failed jobs of the application in force."""
 
 
 def enqueue_many(calls: Iterable[Call]) -> list[Enqueued]:

@@ -86,6 +86,7 @@ class MemoryBroker(Broker):
         self._paused: set[str] = set()
         self._processed = 0
         self._failed = 0
+        self._samples: dict[str, list[bytes]] = {}
         self._claims: dict[bool, tuple[str, float]] = {}
         self._waiters: set[_Waiter] = set()
 
@@ -141,11 +142,12 @@ class MemoryBroker(Broker):
         with self._held():
             return list(self._queues.get(queue, ()))[start : start + count]
 
-    def remove(self, queue: str, body: bytes) -> int:
+    def remove(self, queue: str, body: bytes, *, most: int | None = None) -> int:
         with self._held():
             waiting = self._queues.get(queue, deque())
-            kept = [other for other in waiting if other != body]
-            removed = len(waiting) - len(kept)
+            gone = frozenset([place for place, other in enumerate(waiting) if other == body][:most])
+            kept = [other for place, other in enumerate(waiting) if place not in gone]
+            removed = len(gone)
             if removed:
                 self._queues[queue] = deque(kept)
             return removed
@@ -411,6 +413,15 @@ class MemoryBroker(Broker):
     def stats(self) -> Stats:
         with self._held():
             return Stats(self._processed, self._failed)
+
+    def add_sample(self, series: str, sample: bytes, *, keep: int) -> None:
+        with self._held():
+            self._samples[series] = [*self._samples.get(series, ()), sample][-keep:]
+
+    def samples(self, series: str, count: int) -> Sequence[bytes]:
+        with self._held():
+            kept = self._samples.get(series, [])
+            return kept[max(len(kept) - count, 0) :]
 
     # ---- what the methods above are made of; the lock is held
 

@@ -20,6 +20,7 @@ import redis
 from taskq import dates
 from taskq.broker import Broker, Capability, FailureRequeue, Requeued
 from taskq.errors import BrokerError, NotRegistered
+from taskq.inspection import Finding, KeyPage, KeyValue, Section
 from taskq.records import (
     Paused,
     Registration,
@@ -30,7 +31,7 @@ from taskq.records import (
     Token,
     WorkerInfo,
 )
-from taskq_redis import record, scripts
+from taskq_redis import inspecting, record, scripts
 from taskq_redis.failures import Found, find
 from taskq_redis.keys import Keys, from_bytes, to_bytes
 from taskq_redis.link import Links, own_connection_ids, pack, pack_script
@@ -50,6 +51,7 @@ _UNREGISTER = scripts.load("unregister", "string list string any any any any set
 _RECOVER = scripts.load("recover", "string list string any any any any set set hash any any list set set")
 _CLAIM = scripts.load("claim_recovery", "string any")
 _REMOVE_QUEUE = scripts.load("remove_queue", "any set set")
+_ADD_SAMPLE = scripts.load("add_sample", "list")
 _ADD_FAILURE = scripts.load("add_failure", "list set")
 _REQUEUE_FAILURE = scripts.load("requeue_failure", "list set list")
 _REQUEUE_FAILURES = scripts.load("requeue_failures", "list set")
@@ -77,7 +79,7 @@ class RedisBroker(Broker):
     """A namespace of one Redis. Safe in threads and after a fork, where the child makes connections of its own."""
 
     name = "redis"
-    capabilities = frozenset({Capability.SHARED})
+    capabilities = frozenset({Capability.SHARED, Capability.INSPECT})
 
     def __init__(self, address: Address, *, namespace: str = NAMESPACE, failed_max: int | None = None) -> None:
         """Connects to nothing yet.
@@ -155,10 +157,12 @@ class RedisBroker(Broker):
     def peek(self, queue: str, start: int, count: int) -> Sequence[bytes]:
         return self._slice(self._keys.queue(queue), start, count)
 
-    def remove(self, queue: str, body: bytes) -> int:
+    def remove(self, queue: str, body: bytes, *, most: int | None = None) -> int:
         key = self._keys.queue(queue)
+        if most is not None and most <= 0:  # LREM takes 0 for all, and less for the other end
+            return 0
         try:
-            return int(self._links.ask(pack(b"LREM", key, b"0", body)))
+            return int(self._links.ask(pack(b"LREM", key, b"%d" % (most or 0), body)))
         except redis.ResponseError as error:
             raise self._links.explained(error, [(key, "list")]) from None
 
@@ -601,6 +605,30 @@ class RedisBroker(Broker):
         processed, failed = self._links.ask_all(packed, 2, repeatable=True)
         return Stats(_count(processed), _count(failed))
 
+    def add_sample(self, series: str, sample: bytes, *, keep: int) -> None:
+        self._run(_ADD_SAMPLE, [self._keys.series(series)], sample, str(keep))
+
+    def samples(self, series: str, count: int) -> Sequence[bytes]:
+        return self._slice(self._keys.series(series), -count, count) if count > 0 else []
+
+    # ---- the broker itself
+
+    def server(self) -> Sequence[Section]:
+        return inspecting.server(self._look)
+
+    def diagnose(self) -> Sequence[Finding]:
+        return inspecting.diagnose(self._look)
+
+    def keys(self, cursor: str = "", count: int = 50) -> KeyPage:
+        return inspecting.keys(self._look, self._keys.prefix, cursor, count)
+
+    def key(self, name: str, cursor: str = "", count: int = 50) -> KeyValue | None:
+        return inspecting.key(self._look, self._keys.prefix, name, cursor, count)
+
+    def _look(self, *commands: Sequence[bytes]) -> Sequence[Any]:
+        packed = b"".join(pack(*words) for words in commands)
+        return self._links.ask_all(packed, len(commands), repeatable=True)
+
     # ---- what the methods above are made of
 
     def _run(self, script: scripts.Script, keys: Sequence[bytes], *args: bytes | str) -> Any:
@@ -631,6 +659,7 @@ class RedisBroker(Broker):
         return answers
 
     def _slice(self, key: bytes, start: int, count: int) -> list[bytes]:
+        """Some of a list, from `start` on, or from so many before its end where that is below 0."""
         if count <= 0:
             return []
         return list(self._read(b"LRANGE", (key, "list"), b"%d" % start, b"%d" % (start + count - 1)))

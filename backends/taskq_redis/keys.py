@@ -30,6 +30,7 @@ class Keys:
         "namespace",
         "pause_all",
         "paused",
+        "prefix",
         "pruning",
         "queue_prefix",
         "queues",
@@ -41,6 +42,7 @@ class Keys:
 
     def __init__(self, namespace: str) -> None:
         self.namespace = namespace
+        self.prefix = self._key("")
         # Resque's own (WIRE.md section 1).
         self.queues = self._key("queues")
         self.queue_prefix = self._key("queue:")
@@ -96,3 +98,7 @@ class Keys:
     def registration(self, worker: str) -> bytes:
         """What a worker said of itself, and the CLIENT IDs of its connections, as JSON."""
         return self._key(f"taskq:registration:{worker}")
+
+    def series(self, series: str) -> bytes:
+        """The list of what was sampled, the newest last."""
+        return self._key(f"taskq:history:{series}")

@@ -53,7 +53,7 @@ def main(descriptors: Sequence[str]) -> NoReturn:
     set_title, _ = title.setter()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(line_buffering=True)
+            stream.reconfigure(line_buffering=True, write_through=False)
     ear = Ear()
     ear.feel()
     with using(app):

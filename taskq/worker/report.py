@@ -133,8 +133,8 @@ class Report:
         if event.reason:
             self._always(f"Jobs are performed {event.model}: {event.reason}")
         else:
-            # Resque's own log has no line for it, and needs none for its own ways.
-            self._after_the_id(self._very if self._at_once == 1 else self._always, f"Jobs are performed {event.model}")
+            # Resque's own log has no line for it, and needs none for its own way.
+            self._after_the_id(self._very if event.usual else self._always, f"Jobs are performed {event.model}")
 
     def _found(self, event: events.Found) -> None:
         self._in_hand += 1

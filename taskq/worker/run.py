@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Final, NoReturn, TextIO
 
-from taskq import current, events, on_crash, queue_lists
+from taskq import current, events, identity, on_crash, queue_lists
 from taskq.app import TaskQ
 from taskq.broker import Capability
 from taskq.config import Config, Count
@@ -22,7 +22,7 @@ from taskq.errors import BrokerInTrouble, BrokerRefused, BrokerUnavailable, Conf
 from taskq.performing import Task
 from taskq.pool import Group
 from taskq.queue_lists import QueueList
-from taskq.worker import child, identity, title
+from taskq.worker import child, title
 from taskq.worker.assembly import Process, host_of
 from taskq.worker.audience import Audience
 from taskq.worker.control import Control, Manners
@@ -367,8 +367,10 @@ def _execution(
     if config.execution == "spawn":
         tell(events.Chose("in a fresh interpreter each"))
         return Spawn(app.tools, seat, hand, control, tell, setup, beside=look_out)
-    many = f"in children, {config.jobs_per_fork:,} each"
-    tell(events.Chose("in a child of its own each" if config.jobs_per_fork == 1 else many))
+    if config.jobs_per_fork == 1:
+        tell(events.Chose("in a child of its own each", usual=True))
+    else:
+        tell(events.Chose(f"in children, {config.jobs_per_fork:,} each"))
     return Fork(
         app.tools,
         seat,
@@ -398,7 +400,7 @@ def _write_lines_at_once() -> None:
     """What jobs print goes out line by line, so that `>> log/worker.log` shows it as it happens."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(line_buffering=True)
+            stream.reconfigure(line_buffering=True, write_through=False)
 
 
 def _write_pid(path: Path | None, source: str) -> None:

@@ -16,9 +16,9 @@ from typing import Final, TypeVar
 from taskq import events
 from taskq.broker import Broker
 from taskq.errors import BrokerRefused, BrokerUnavailable, NotRegistered
+from taskq.identity import ids
 from taskq.records import ProcessIdentity, Registration, Reservation, Reserved, Token, Tokens
 from taskq.worker.control import Instructions
-from taskq.worker.identity import ids
 from taskq.worker.outage import GaveUp, Outage
 
 __all__ = ["Seat", "Unseated"]

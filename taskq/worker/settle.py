@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, assert_never
 
-from taskq import events, failed_entry
-from taskq.failure_handler import Decision, Discard, Fail, Failure, Quarantine, Retry
+from taskq import events
+from taskq.failure_handler import Decision, Discard, Fail, Quarantine, Retry
 from taskq.hook import Settled
 from taskq.outcome import Crashed, Done, Failed, NotBegun, Outcome
 from taskq.performing import Task
 from taskq.records import Crash, ErrorRecord, Reserved
+from taskq.recovering import entry_for
 from taskq.worker.hand import Hand
 from taskq.worker.seat import Seat, Unseated
 
-__all__ = ["Settling", "entry_for"]
+__all__ = ["Settling"]
 
 
 class Settling:
@@ -131,10 +132,3 @@ class Settling:
         decision: Decision | None = None,
     ) -> None:
         self._tell(events.SettledJob(task, Settled(task.reservation, outcome, cause, decision, seconds)))
-
-
-def entry_for(task: Task, cause: ErrorRecord | Crash, decision: Decision, failed_at: float) -> bytes:
-    """The entry of the failed list for a job that did not end well."""
-    held = task.reservation
-    failure = Failure(task.payload, held.body, held.queue, held.worker, cause, held.run_at, failed_at)
-    return failed_entry.encode(failure, quarantined=decision.reason if isinstance(decision, Quarantine) else "")

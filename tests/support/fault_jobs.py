@@ -48,6 +48,17 @@ async def blocks(number: int, seconds: float) -> None:
 
 
 @taskq.job(queue="q")
+def nothing() -> None:
+    """Do nothing, and note nothing."""
+
+
+@taskq.job(queue="q")
+def fails() -> None:
+    """Raise, and note nothing."""
+    raise ValueError("as it should")
+
+
+@taskq.job(queue="q")
 def tells_pid(number: int) -> None:
     """Note who performs it."""
     note(journal(), "pid", os.getpid())

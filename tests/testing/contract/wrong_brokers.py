@@ -15,6 +15,7 @@ import pytest
 
 from taskq.broker import Broker, Capability, Requeued
 from taskq.errors import BrokerUnavailable, NotRegistered, NotSupported
+from taskq.inspection import Finding, KeyInfo, KeyPage, KeyValue, Section
 from taskq.records import Paused, Registration, Reservation, Reserved, StoredFailure, Token, WorkerInfo
 from taskq.testing.contract.broker import (
     Capabilities,
@@ -24,6 +25,7 @@ from taskq.testing.contract.broker import (
     Exclusivity,
     Failures,
     Forking,
+    Operating,
     Order,
     Paging,
     Pausing,
@@ -160,11 +162,15 @@ class WrongListing(MemoryBroker):
         return sorted((queue for queue in super().queues() if self.size(queue)), key=str.casefold)
 
 
-@breaks(Queues, "remove_takes_every_equal_one_and_no_other remove_leaves_what_is_in_hand")
+@breaks(
+    Queues,
+    """remove_takes_every_equal_one_and_no_other remove_leaves_what_is_in_hand
+    remove_takes_the_first_ones_where_not_all_are_meant""",
+)
 class WrongRemoval(MemoryBroker):
     """It removes what begins alike, also out of a worker's hand."""
 
-    def remove(self, queue: str, body: bytes) -> int:
+    def remove(self, queue: str, body: bytes, *, most: int | None = None) -> int:
         for seat in self._seats.values():
             seat.in_hand = None
         return sum(MemoryBroker.remove(self, queue, other) for other in {*self.peek(queue, 0, 9)})
@@ -809,3 +815,56 @@ class WrongTransaction(SQLiteBroker):
         if hasattr(connection, "commit"):
             connection.commit()
         self.push(queue, bodies, front=front)
+
+
+# ---- what operators are shown
+
+
+@breaks(Operating, "samples_are_the_newest_of_their_series add_sample_keeps_the_newest")
+class WrongDiary(MemoryBroker):
+    """It keeps all that was sampled, the newest first, in one series."""
+
+    def add_sample(self, series: str, sample: bytes, *, keep: int) -> None:
+        self._samples.setdefault("", []).insert(0, sample)
+
+    def samples(self, series: str, count: int) -> Sequence[bytes]:
+        return self._samples.get("", [])[:count]
+
+
+@breaks(Operating, "server_tells_facts_as_text diagnose_finds_and_changes_nothing")
+class WrongPatient(MemoryBroker):
+    """It has figures that are none, and takes a job for a sample of its blood."""
+
+    def server(self) -> Sequence[Section]:
+        return [Section("", ())]
+
+    def diagnose(self) -> Sequence[Finding]:
+        self._queues.clear()
+        return [Finding("ok", "", "well")]
+
+
+@breaks(Operating, "keys_are_refused_where_there_are_none")
+class WrongLocksmith(MemoryBroker):
+    """It has keys, and does not say so."""
+
+    def keys(self, cursor: str = "", count: int = 50) -> KeyPage:
+        return KeyPage((), "")
+
+    def key(self, name: str, cursor: str = "", count: int = 50) -> KeyValue | None:
+        return None
+
+
+@breaks(
+    Operating,
+    """keys_are_all_found_page_by_page key_is_read_part_by_part key_of_nobody_is_none keys_refuse_what_is_no_cursor""",
+)
+class WrongRing(MemoryBroker):
+    """It says that it has keys, shows the first page of them for ever, and has whichever is asked for."""
+
+    capabilities = frozenset({Capability.INSPECT})
+
+    def keys(self, cursor: str = "", count: int = 50) -> KeyPage:
+        return KeyPage(tuple(KeyInfo(queue, "list", 1, None, None) for queue in self.queues()[:count]), "")
+
+    def key(self, name: str, cursor: str = "", count: int = 50) -> KeyValue | None:
+        return KeyValue(KeyInfo(name, "list", 0, None, None), (), "")

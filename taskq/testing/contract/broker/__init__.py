@@ -9,6 +9,7 @@ from taskq.testing.contract.broker.exact_bytes import ExactBytes
 from taskq.testing.contract.broker.exclusivity import Exclusivity
 from taskq.testing.contract.broker.failures import Failures
 from taskq.testing.contract.broker.forking import Forking
+from taskq.testing.contract.broker.operating import Operating
 from taskq.testing.contract.broker.order import Order
 from taskq.testing.contract.broker.paging import Paging
 from taskq.testing.contract.broker.pausing import Pausing
@@ -28,6 +29,7 @@ __all__ = [
     "Exclusivity",
     "Failures",
     "Forking",
+    "Operating",
     "Order",
     "Paging",
     "Pausing",
@@ -54,6 +56,7 @@ class BrokerContract(
     Settling,
     Workers,
     Failures,
+    Operating,
     Conservation,
     Forking,
     Capabilities,

@@ -145,7 +145,7 @@ class Failures(OnABroker):
         broker.requeue_failure(seen[4], queue="again", body=b"before", replacement=_marked(seen[4]))
         done, gone, already = Requeued.DONE, Requeued.GONE, Requeued.ALREADY
         assert list(broker.requeue_failures(asked)) == [done, gone, done, already, done]
-        assert list(broker.peek("again", 0, 9)) == [b"before", b"1", b"3", b"5"]
+        assert sorted(broker.peek("again", 0, 9)) == [b"1", b"3", b"5", b"before"]
         left = [one.entry for one in broker.failures(0, 9)]
         assert left == [_marked(StoredFailure(0, entries[place])) for place in (1, 3, 4, 5)]
         assert list(broker.requeue_failures([])) == []
