@@ -79,6 +79,18 @@ def duration(seconds: float) -> str:
     return f"{whole} s"
 
 
+def coarse(seconds: float) -> str:
+    """A span of time in its largest unit alone, for what is looked at again and again: `3 min`, `5 h`."""
+    number, unit, *_ = duration(float(int(seconds))).split(" ")
+    return f"{number} {unit}"
+
+
+def change(number: float) -> str:
+    """By how much something grew: `+12`, `0`, and with a minus."""
+    whole = rate(abs(number))
+    return whole if whole == "0" else f"+{whole}" if number > 0 else f"\u2212{whole}"
+
+
 def ago(seconds: float) -> str:
     """How long ago, to the second at best: `now`, `12 s ago`, `in 3 min`."""
     if abs(seconds) < 1:

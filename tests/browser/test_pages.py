@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, Response
 
 from taskq.testing import stores
 from taskq_web.parameters import address
@@ -39,9 +39,8 @@ def pages(site: Site) -> dict[str, str]:
     for number in range(40):
         worker.fail("emails", kind="shop.errors.MailError" if number % 3 else "ValueError", message=f"{long} {number}")
     for number in range(30):
-        Working(app, f"web-{number % 3}:{5000 + number}:emails,reports").take(
-            "emails" if number < 15 else f"queue-{number}"
-        )
+        of_many = Working(app, f"web-{number % 3}:{5000 + number}:emails,reports")
+        of_many.take("emails" if number < 15 else f"queue-{number}")
     app.pause("queue-3")
     [failed, *_] = app.failures.list()
     failure = app.failures.id_of(failed, digits=32)
@@ -71,10 +70,11 @@ def empty(site: Site) -> dict[str, str]:
 def test_each_is_light(pages: dict[str, str], site: Site, window: Open) -> None:
     for name, path in pages.items():
         opened = window(site)
-        sizes: list[int] = []
-        opened.page.on("requestfinished", lambda request, sizes=sizes: sizes.append(len(request.response().body())))
+        answers: list[Response] = []
+        opened.page.on("response", answers.append)
         page = opened.open(path)
         page.wait_for_load_state("networkidle")
+        sizes = [len(answer.body()) for answer in answers]
         nodes = page.evaluate("document.querySelectorAll('*').length")
         said = f"{name}: {sum(sizes)} bytes, {len(sizes)} requests, {nodes} nodes"
         print(said)
@@ -101,7 +101,7 @@ def test_axe_finds_nothing(
         page.evaluate(axe)
         result: dict[str, Any] = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
         found += [
-            f"{name}: {each['id']} ({each['impact']}): {each['help']}: {[part['html'][:150] for part in each['nodes'][:2]]}"
+            f"{name}: {each['id']} ({each['impact']}): {[part['html'][:150] for part in each['nodes'][:2]]}"
             for each in result["violations"]
         ]
         opened.problems.clear()
@@ -125,7 +125,5 @@ def test_nothing_is_wider_than_a_phone(scripts: bool, pages: dict[str, str], sit
 
 def open_all(page: Page) -> None:
     """Open what opens, but one at most of those that lie over the page."""
-    page.evaluate(
-        "document.querySelectorAll('main details:not(.sure), main details.sure:first-of-type').forEach((e, n) => "
-        "{ if (n < 4) e.open = true; })"
-    )
+    which = "main details:not(.sure), main details.sure:first-of-type"
+    page.evaluate(f"[...document.querySelectorAll('{which}')].slice(0, 4).forEach((each) => {{ each.open = true; }})")

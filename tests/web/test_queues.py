@@ -6,6 +6,7 @@ from html import unescape
 from werkzeug.test import Client
 
 from taskq import BrokerUnavailable, TaskQ
+from taskq.broker import Capability
 from taskq_web import Dashboard, everybody
 from taskq_web.parameters import address
 from tests.web.conftest import Browser, Working
@@ -41,9 +42,8 @@ def test_a_queue_is_read_page_by_page(app: TaskQ, browser: Browser) -> None:
 def test_a_job_is_removed_by_its_content(app: TaskQ, browser: Browser) -> None:
     for name in ("a", "b", "c"):
         app.enqueue("send_email", f"{name}@example.com")
-    forms = [
-        each["action"] for each in Page(browser.page("/queue?name=emails")).all("form") if "/job/" in each["action"]
-    ]
+    page = Page(browser.page("/queue?name=emails"))
+    forms = [each["action"] for each in page.all("form") if "/job/" in each.get("action", "")]
     worker = Working(app)
     worker.take()
     assert "Removed the job" in browser.act(forms[1])
@@ -90,7 +90,9 @@ def test_a_worker_and_its_job(app: TaskQ, browser: Browser) -> None:
 class Away:
     """A broker that does not answer."""
 
-    name, address, capabilities = "redis", "Redis at 127.0.0.1:6379", frozenset()
+    name = "redis"
+    address = "Redis at 127.0.0.1:6379"
+    capabilities: frozenset[Capability] = frozenset()
 
     def __getattr__(self, name: str) -> object:
         def call(*args: object, **kwargs: object) -> object:

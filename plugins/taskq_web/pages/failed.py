@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from werkzeug.wrappers import Response
 
 from taskq.failed_entry import FailedJob, before_retry
-from taskq.failed_filter import FailureFilter
+from taskq.failed_filter import FailureFilter, folded
 from taskq.failed_jobs import Tally
 from taskq.failed_search import Bounds
 from taskq.showing import ShownFailure
@@ -73,7 +73,10 @@ def show(visit: Visit) -> Response:
         rows=rows,
         page=page,
         groups=groups,
-        shown_groups=groups.groups[:_GROUPS] if groups is not None else (),
+        kinds=[
+            (group, folded(visit.app.showing.failed(group.example).error))
+            for group in (groups.groups[:_GROUPS] if groups is not None else ())
+        ],
         wanted=wanted,
         words=words_of(visit),
         lists=[one for one in failures.lists() if one.queue is not None or one.count],
