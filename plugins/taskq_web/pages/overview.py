@@ -64,5 +64,5 @@ def _change(now: int, before: int | None) -> str:
     if before is None:
         return ""
     if now == before:
-        return "as before"
+        return "no change"
     return f"+{count(now - before)}" if now > before else f"\u2212{count(before - now)}"
