@@ -92,10 +92,10 @@ def change(number: float) -> str:
 
 
 def ago(seconds: float) -> str:
-    """How long ago, to the second at best: `now`, `12 s ago`, `in 3 min`."""
+    """How long ago, in one unit: `now`, `12 s ago`, `in 3 min`. The exact time stands beside it."""
     if abs(seconds) < 1:
         return "now"
-    whole = duration(float(int(abs(seconds))))
+    whole = coarse(abs(seconds))
     return f"{whole} ago" if seconds > 0 else f"in {whole}"
 
 
