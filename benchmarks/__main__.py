@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from benchmarks.dashboard import dashboard
 from benchmarks.drain import ahead, fork, inline
 from benchmarks.enqueue import enqueue
 from benchmarks.failed import failed
@@ -22,6 +23,7 @@ print_table(
         "enqueue": enqueue,
         "growth": growth,
         "failed": failed,
+        "dashboard": dashboard,
         "sqlite": sqlite,
     },
     program="benchmarks",
