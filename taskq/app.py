@@ -6,37 +6,44 @@ no job itself: the one is the broker's, the other `taskq.performing`'s.
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import repeat
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypedDict, cast
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypedDict, TypeVar, cast
 
 from taskq import config as configuration
 from taskq import envelope, on_crash, plugins
-from taskq.broker import Broker
+from taskq.broker import Broker, Capability
 from taskq.chain import Hooks
 from taskq.config import Config
-from taskq.definition import ClassMethods, JobDefinition
-from taskq.errors import ConfigurationError, InvalidPayload, NotAJob, PayloadTooLarge, Problem, UnserializableArgument
+from taskq.definition import ClassMethods, JobDefinition, Method
+from taskq.errors import ConfigurationError, NotAJob, PayloadTooLarge, Problem, UnserializableArgument
 from taskq.failure_handler import FailureHandler
 from taskq.hook import Accepted, Enqueued, EnqueueRequest, Vetoed
 from taskq.job_options import CallOptions, KnownOptions
 from taskq.jobs import Call, Verbs, find, make_call
-from taskq.records import WorkerInfo
+from taskq.records import Cancelled, WorkerInfo
 from taskq.registry import DEFAULT, Registry
 from taskq.serializer import Serializer
 
-if TYPE_CHECKING:  # a producer performs nothing and shows nothing: it should not pay for the import
+if TYPE_CHECKING:  # a producer performs and shows nothing, and most delay nothing: it should not pay for the imports
+    from taskq.delayed_jobs import Delayed
+    from taskq.due import When
     from taskq.failed_jobs import Failures
     from taskq.masks import Masks
     from taskq.operator import Operator
     from taskq.performing import Tools
+    from taskq.recurring_jobs import Schedules
     from taskq.showing import DecodedJob, Showing
 
 __all__ = ["Info", "TaskQ"]
+
+P = TypeVar("P")
 
 _Encoder: TypeAlias = Callable[[tuple[object, ...], Mapping[str, object]], bytes]
 
@@ -64,15 +71,17 @@ class _Run:
     queue: str
     front: bool
     alone: bool
+    at: float | None
     bodies: list[bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class _Push:
-    """Payloads that go into a queue in one write."""
+    """Payloads that go into a queue in one write, or wait for one time together."""
 
     queue: str
     front: bool
+    at: float | None
     bodies: list[bytes]
 
 
@@ -97,6 +106,7 @@ class TaskQ(Verbs):
             raise TypeError("Give a configuration or settings, not both.")
         self.config: Final = configuration.load(call=settings) if config is None else config
         self._registry: Final = registry
+        self._delayed: Delayed | None = None
         self._failures: Failures | None = None
         self._showing: Showing | None = None
         self._operator: Operator | None = None
@@ -159,7 +169,7 @@ class TaskQ(Verbs):
                     source = self.config.source("hooks")
                     made = plugins.create_all(plugins.HOOKS, self.config.hooks, source=source)
                     self._known = KnownOptions(made)
-                    self._hooks = Hooks(made)
+                    self._hooks = Hooks([self._bound(hook) for hook in made])
         return self._hooks
 
     @property
@@ -170,8 +180,15 @@ class TaskQ(Verbs):
                 if self._handlers is None:
                     source = self.config.source("failure_handlers")
                     made = plugins.create_all(plugins.FAILURE_HANDLERS, self.config.failure_handlers, source=source)
-                    self._handlers = tuple(made)
+                    self._handlers = tuple(self._bound(handler) for handler in made)
         return self._handlers
+
+    @property
+    def schedules(self) -> Schedules:
+        """Its recurring jobs."""
+        from taskq.recurring_jobs import Schedules
+
+        return Schedules(lambda: self)
 
     @property
     def tools(self) -> Tools:
@@ -186,8 +203,18 @@ class TaskQ(Verbs):
                 handlers=self.handlers,
                 now=lambda: self.broker.now(),
                 on_crash=on_crash.times(self.config.on_crash),
+                keeps_unknown=self.config.unknown == "release",
             )
         return self._tools
+
+    @property
+    def delayed(self) -> Delayed:
+        """Its delayed jobs."""
+        if self._delayed is None:
+            from taskq.delayed_jobs import Delayed
+
+            self._delayed = Delayed(lambda: self)
+        return self._delayed
 
     @property
     def failures(self) -> Failures:
@@ -246,10 +273,33 @@ class TaskQ(Verbs):
                 getattr(self, part)
             except ConfigurationError as error:
                 problems += (problem for problem in error.problems if problem not in problems)
+        problems = problems or [*self._needs()]
         if problems:
             raise ConfigurationError(problems)
         for definition in self.registry:
             self.check_options(definition)
+
+    def _needs(self) -> Iterator[Problem]:
+        """What plugins need and have not here."""
+        handlers = {handler.name for handler in self.handlers}
+        for setting, enabled in (("hooks", self.hooks.hooks), ("failure_handlers", self.handlers)):
+            kind, source = setting.removesuffix("s").replace("_", " "), self.config.source(setting)
+            for one in enabled:
+                name = getattr(one, "name", "") or type(one).__name__
+                needed: frozenset[Capability] = getattr(one, "needs", frozenset())
+                for lacking in sorted(needed - self.broker.capabilities, key=lambda capability: capability.name):
+                    message = f"the {kind} {name} needs {lacking.value}, which the backend {self.broker.name} has not."
+                    yield Problem(setting, source, message)
+                for other in getattr(one, "needs_handlers", ()):
+                    if other not in handlers:
+                        names = ", ".join(f'"{each}"' for each in (other, *(each.name for each in self.handlers)))
+                        message = f"the {kind} {name} needs the failure handler {other}: failure_handlers = [{names}]."
+                        yield Problem("failure_handlers", self.config.source("failure_handlers"), message)
+
+    def _bound(self, plugin: P) -> P:
+        """The hook or failure handler that works for this application."""
+        bound = getattr(plugin, "bound", None)
+        return plugin if bound is None else cast("P", bound(self))
 
     def check_options(self, definition: JobDefinition, /) -> None:
         """Return where enabled hooks know every option that the job says.
@@ -288,17 +338,20 @@ class TaskQ(Verbs):
         """Enqueue a call that was made by `call(...)`; see `enqueue` for what it gives and raises."""
         if call.declared:
             self._options_known().check(call.declared, f"options(...) of {call.job}")
+        at = None if call.at is None else self._on_the_clock(call.at)
         wrapped = self._sender(call.definition)
         if wrapped is None:
             body = self._encoder(call.definition, call.job)(call.args, _NOTHING)
-            self._push(call.queue, body, front=call.front, connection=call.connection)
-            return Accepted(call.job, call.queue, body)
+            at = None if at is None else self._ahead(at)
+            self._push(call.queue, body, front=call.front, connection=call.connection, at=at)
+            return Accepted(call.job, call.queue, body, at)
         said = call.definition.options if call.definition is not None else _NOTHING
         options = {**said, **call.declared} if call.declared else said
-        return wrapped(EnqueueRequest(call.job, call.args, call.queue, call.front, _NOTHING, options, call.connection))
+        asked = EnqueueRequest(call.job, call.args, call.queue, call.front, _NOTHING, options, call.connection, at)
+        return wrapped(asked)
 
     def enqueue_many(self, calls: Iterable[Call]) -> list[Enqueued]:
-        """Enqueue many calls, made by `call(...)`, with one round trip a queue.
+        """Enqueue many calls, made by `call(...)`, with one round trip a queue, and for delayed ones one a time.
 
         All of them are checked and encoded before the first is sent. Those that something wraps (a hook, or methods of
         the job's own class) go one by one, so that what wraps sees what becomes of each; the order within a queue is
@@ -319,7 +372,10 @@ class TaskQ(Verbs):
         try:
             for step in steps:
                 if isinstance(step, _Push):
-                    self.broker.push(step.queue, step.bodies, front=step.front)
+                    if step.at is None:
+                        self.broker.push(step.queue, step.bodies, front=step.front)
+                    else:
+                        self.broker.schedule(step.at, step.queue, step.bodies)
                     sent += len(step.bodies)
                 else:
                     answers[step] = self.enqueue_call(calls[step])
@@ -338,36 +394,49 @@ class TaskQ(Verbs):
         """
         answers: list[Enqueued | None] = []
         steps: list[_Push | int] = []
-        open_pushes: dict[tuple[str, bool], _Push] = {}
+        open_pushes: dict[tuple[str, bool, float | None], _Push] = {}
         for run in self._runs(calls):
             job, queue, count = run.job, run.queue, len(run.bodies)
             if run.alone:
-                open_pushes.pop((queue, False), None)
-                open_pushes.pop((queue, True), None)
+                for there in [there for there in open_pushes if there[0] == queue]:
+                    del open_pushes[there]
                 steps += range(len(answers), len(answers) + count)
                 answers += [None] * count
                 continue
-            push = open_pushes.get((queue, run.front))
+            push = open_pushes.get((queue, run.front, run.at))
             if push is None:
-                push = open_pushes[queue, run.front] = _Push(queue, run.front, [])
+                push = open_pushes[queue, run.front, run.at] = _Push(queue, run.front, run.at, [])
                 steps.append(push)
             push.bodies.extend(run.bodies)
-            answers += map(tuple.__new__, repeat(Accepted), zip(repeat(job), repeat(queue), run.bodies))
+            answers += map(tuple.__new__, repeat(Accepted), zip(repeat(job), repeat(queue), run.bodies, repeat(run.at)))
         return answers, steps
 
     def _runs(self, calls: Sequence[Call]) -> list[_Run]:
         """The calls, checked and encoded, in their order."""
         runs: list[_Run] = []
         extra = _NOTHING
+        now: float | None = None
         of, name, to, ahead, within = None, "", "", False, None  # no job has an empty name: the first begins a run
+        due: When | None = None
         bodies: list[bytes] = []
-        for definition, job, args, queue, front, declared, whose in calls:
-            if definition is not of or queue is not to or front is not ahead or job is not name or whose is not within:
-                of, name, to, ahead, within = definition, job, queue, front, whose
+        for definition, job, args, queue, front, declared, whose, at in calls:
+            if (
+                definition is not of
+                or queue is not to
+                or at is not due
+                or front is not ahead
+                or job is not name
+                or whose is not within
+            ):
+                of, name, to, ahead, within, due = definition, job, queue, front, whose, at
                 encoded = self._encoder(definition, job)
                 bodies = []
                 alone = self._sender(definition) is not None or whose is not None
-                runs.append(_Run(job, queue, front, alone, bodies))
+                moment = None
+                if at is not None:
+                    now = self._now() if now is None else now  # one for all: calls with the same delay go together
+                    moment = self._ahead(self._on_the_clock(at, now), now)
+                runs.append(_Run(job, queue, front, alone, moment, bodies))
             if declared:
                 self._options_known().check(declared, f"options(...) of {job}")
             bodies.append(encoded(args, extra))
@@ -381,49 +450,83 @@ class TaskQ(Verbs):
             pass
         if definition is not None:
             self.check_options(definition)
-        inner = self._innermost(definition)
+        inner = self._innermost(definition, self._put)
         wrapped: Callable[[EnqueueRequest], Enqueued] | None = self.hooks.around_enqueue(inner)
         methods = definition.methods if definition is not None else None
-        own = methods is not None and bool(methods.before_enqueue or methods.after_enqueue)
+        own = methods is not None and bool(
+            methods.before_enqueue or methods.after_enqueue or methods.before_schedule or methods.after_schedule
+        )
         if wrapped is inner and not own and not self.config.inline:
             wrapped = None
         self._senders[definition] = wrapped
         return wrapped
 
-    def _innermost(self, definition: JobDefinition | None) -> Callable[[EnqueueRequest], Enqueued]:
+    def enqueue_through(self, call: Call, put: Callable[[EnqueueRequest, bytes], None], /) -> Enqueued:
+        """Enqueue a call within all that wraps it, by something else than a push: what a scheduler does at a tick.
+
+        Args:
+            call: what is enqueued.
+            put: puts the request's payload where it belongs. What it raises passes through the hooks.
+        """
+
+        def accepted(request: EnqueueRequest, body: bytes) -> Accepted:
+            put(request, body)
+            return Accepted(request.job, request.queue, body, request.at)
+
+        said = call.definition.options if call.definition is not None else _NOTHING
+        wrapped = self.hooks.around_enqueue(self._innermost(call.definition, accepted))
+        return wrapped(EnqueueRequest(call.job, call.args, call.queue, call.front, _NOTHING, said))
+
+    def _innermost(
+        self, definition: JobDefinition | None, accepted: Callable[[EnqueueRequest, bytes], Accepted]
+    ) -> Callable[[EnqueueRequest], Enqueued]:
+        methods = definition.methods if definition is not None else ClassMethods()
+
+        def put(request: EnqueueRequest) -> Enqueued:
+            return accepted(request, self._encoder(definition, request.job)(request.args, request.extra))
+
+        def at_once(request: EnqueueRequest) -> Enqueued:
+            return _between(methods.before_enqueue, put, methods.after_enqueue, definition, request)
+
         def enqueue(request: EnqueueRequest) -> Enqueued:
-            if definition is None or not (definition.methods.before_enqueue or definition.methods.after_enqueue):
-                return self._put(definition, request)
-            before, after = definition.methods.before_enqueue, definition.methods.after_enqueue
-            args, kwargs = definition.signature.unbind(request.args)
-            # Every one of them is called, also after one said no (WIRE.md section 2).
-            said_no = [method for method in before if method(*args, **kwargs) is False]
-            if said_no:
-                return Vetoed(request.job, by=_shown_method(said_no[0]), reason="it returned False")
-            accepted = self._put(definition, request)
-            for method in after:
-                try:
-                    method(*args, **kwargs)
-                except Exception as error:
-                    error.add_note(f"{_shown_method(method)} raised this after {request.job} had been enqueued.")
-                    raise
-            return accepted
+            if request.at is None:
+                return at_once(request)
+            # What is due is enqueued as if at once, within the methods for delaying; of what waits none of the others
+            # is called, not now and not when it is due (WIRE.md section 9).
+            due = self.config.inline or self._ahead(request.at) is None
+            inner, request = (at_once, dataclasses.replace(request, at=None)) if due else (put, request)
+            return _between(methods.before_schedule, inner, methods.after_schedule, definition, request)
 
         return enqueue
 
-    def _put(self, definition: JobDefinition | None, request: EnqueueRequest) -> Accepted:
-        body = self._encoder(definition, request.job)(request.args, request.extra)
+    def _put(self, request: EnqueueRequest, body: bytes) -> Accepted:
         if self.config.inline:
             self._perform(body, request.queue)
         else:
-            self._push(request.queue, body, front=request.front, connection=request.connection)
-        return Accepted(request.job, request.queue, body)
+            front, connection = request.front, request.connection
+            self._push(request.queue, body, front=front, connection=connection, at=request.at)
+        return Accepted(request.job, request.queue, body, request.at)
 
-    def _push(self, queue: str, body: bytes, *, front: bool, connection: object | None) -> None:
-        if connection is None:
+    def _push(self, queue: str, body: bytes, *, front: bool, connection: object | None, at: float | None) -> None:
+        if connection is not None:
+            self.broker.push_within(connection, queue, (body,), front=front and at is None, at=at)
+        elif at is None:
             self.broker.push(queue, (body,), front=front)
         else:
-            self.broker.push_within(connection, queue, (body,), front=front)
+            self.broker.schedule(at, queue, (body,))
+
+    def _now(self) -> float:
+        # Where jobs are performed inline there need be no broker to tell the time.
+        return time.time() if self.config.inline else self.broker.now()
+
+    def _on_the_clock(self, when: When, now: float | None = None) -> float:
+        from taskq.due import on_the_clock
+
+        return on_the_clock(when, self._now() if now is None else now)
+
+    def _ahead(self, at: float, now: float | None = None) -> float | None:
+        """The time where it is ahead; None where it is over, or everything is performed at once."""
+        return at if not self.config.inline and at > (self._now() if now is None else now) else None
 
     def _perform(self, body: bytes, queue: str) -> None:
         from taskq.performing import Tools, perform_inline
@@ -482,7 +585,7 @@ class TaskQ(Verbs):
         if args or kwargs:
             # Bound before anybody is told, so that a wrong call disturbs nothing.
             call = make_call(self.registry, job, args, kwargs, CallOptions(queue=place))
-            bodies = [self._encoder(definition, name)(call.args, _NOTHING) for name in names]
+            bodies = self.bodies_of(call)
         if False in [before(*args, **kwargs) for before in methods.before_dequeue]:
             return 0
         if args or kwargs:
@@ -493,17 +596,68 @@ class TaskQ(Verbs):
             after(*args, **kwargs)
         return removed
 
+    def bodies_of(self, call: Call, /) -> list[bytes]:
+        """The bytes that this call has without further keys, under the job's name and under each of its aliases."""
+        names = (call.job,) if call.definition is None else (call.definition.name, *call.definition.aliases)
+        return [self._encoder(call.definition, name)(call.args, _NOTHING) for name in names]
+
     def _remove_all(self, queue: str, names: frozenset[str]) -> int:
         """Remove every job of these names, page by page, until a pass finds none: workers shift what is paged."""
         removed = 0
         while True:
             before, start = removed, 0
             while page := self.broker.peek(queue, start, _PAGE):
-                wanted = {body for body in page if _job_of(body) in names}
+                wanted = {body for body in page if envelope.job_of(body) in names}
                 removed += sum(self.broker.remove(queue, body) for body in wanted)
                 start += sum(body not in wanted for body in page)
             if removed == before:
                 return removed
+
+    def cancel(
+        self,
+        job: Accepted | Call | str | None = None,
+        /,
+        *,
+        worker: str | None = None,
+        queue: str | None = None,
+        by: str = "",
+    ) -> Cancelled:
+        """Cancel one job: where it waits, delayed or in its queue, it is taken away; where it runs it is ended.
+
+        Where a worker has a process for it (fork, spawn, children that run the loop), that is killed within a second,
+        once the job is half a second old. Where others are performed in the same process, `JobCancelled` is raised in
+        it, as a time limit is. It fails then, and its failure says who asked; `on_crash` and retries say nothing.
+
+        Args:
+            job: what `enqueue` gave; the job's own id; or a call, `send_email.call("a@example.com")`. Of several jobs
+                with equal bytes and no id it is one, whichever, a waiting one first.
+            worker: the id of a worker: what it performs now, in the place of a job.
+            queue: where a job with this id waits, if that is known: otherwise all queues are looked through.
+            by: who asks, for its failure; empty for this process.
+
+        Returns:
+            "removed", "stopping" or "gone".
+
+        Raises:
+            NotSupported: the backend has no keys, and the job does not wait.
+        """
+        from taskq.cancelling import Cancelling, who_asks
+
+        if (job is None) == (worker is None):
+            raise TypeError("cancel takes a job, or worker=...: one of them.")
+        by = by or who_asks()
+        cancelling = Cancelling(self.broker, partial(self.hooks.tell_quietly, "cancelled"))
+        if worker is not None:
+            return cancelling.of_worker(worker, by)
+        if isinstance(job, str):
+            return cancelling.by_id(job, queue, by)
+        if isinstance(job, Call):
+            return cancelling.by_bytes(job.queue, self.bodies_of(job), by)
+        if not isinstance(job, Accepted):
+            raise NotAJob(f"A value of type {type(job).__name__}", "cancel takes what enqueue gave, an id, or a call.")
+        if job.id is not None:
+            return cancelling.by_id(job.id, job.queue if queue is None else queue, by)
+        return cancelling.by_bytes(job.queue, [job.payload], by)
 
     # ---- looking
 
@@ -569,15 +723,33 @@ class TaskQ(Verbs):
         self.broker.unpause(queue)
 
 
+def _between(
+    before: Sequence[Method],
+    put: Callable[[EnqueueRequest], Enqueued],
+    after: Sequence[Method],
+    definition: JobDefinition | None,
+    request: EnqueueRequest,
+) -> Enqueued:
+    """Enqueue between methods of the job's own class, which take its arguments."""
+    if definition is None or not (before or after):
+        return put(request)
+    args, kwargs = definition.signature.unbind(request.args)
+    # Every one of them is called, also after one said no (WIRE.md section 2).
+    said_no = [method for method in before if method(*args, **kwargs) is False]
+    if said_no:
+        return Vetoed(request.job, by=_shown_method(said_no[0]), reason="it returned False")
+    answer = put(request)
+    for method in after if answer else ():
+        try:
+            method(*args, **kwargs)
+        except Exception as error:
+            error.add_note(f"{_shown_method(method)} raised this after {request.job} had been enqueued.")
+            raise
+    return answer
+
+
 def _by_place(args: tuple[object, ...]) -> tuple[str, ...]:
     return tuple(f"args[{place}]" for place in range(len(args)))
-
-
-def _job_of(body: bytes) -> str | None:
-    try:
-        return envelope.decode(body).job
-    except InvalidPayload:
-        return None
 
 
 def _shown_method(method: Callable[..., object]) -> str:

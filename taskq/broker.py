@@ -18,12 +18,16 @@ from typing import Protocol
 from taskq.errors import NotSupported
 from taskq.inspection import Finding, KeyPage, KeyValue, Section
 from taskq.records import (
+    Again,
     Paused,
+    Promoted,
     Registration,
     Reservation,
     Reserved,
+    ScheduledJob,
     Stats,
     StoredFailure,
+    Taken,
     Token,
     WorkerInfo,
 )
@@ -36,6 +40,8 @@ class Capability(enum.Enum):
 
     SHARED = "a store that other processes see"
     IN_TRANSACTION = "enqueueing in a transaction of the application's own"
+    DELAY = "jobs that wait for a time"
+    KEYS = "keys that change in one step, and expire"
     INSPECT = "keys that can be looked at one by one"
 
 
@@ -106,11 +112,20 @@ class Broker(Protocol):
         raises `BrokerUnavailable`, `sent` says whether the jobs may be there all the same; it is never repeated here.
         """
 
-    def push_within(self, connection: object, queue: str, bodies: Sequence[bytes], *, front: bool = False) -> None:
+    def push_within(
+        self,
+        connection: object,
+        queue: str,
+        bodies: Sequence[bytes],
+        *,
+        front: bool = False,
+        at: float | None = None,
+    ) -> None:
         """Capability IN_TRANSACTION: `push` as a part of the transaction that is open on an application's connection.
 
-        They are there for others when it commits, and never if it does not; how durable they are then is its matter.
-        Nothing is begun, committed or rolled back on the connection, and what raises leaves it as it was.
+        With `at` (unix seconds, and capability DELAY) it is `schedule`. They are there for others when it commits, and
+        never if it does not; how durable they are then is its matter. Nothing is begun, committed or rolled back on the
+        connection, and what raises leaves it as it was.
 
         Raises:
             WrongConnection: it is none to this database, or no transaction is open on it.
@@ -212,19 +227,30 @@ class Broker(Protocol):
         *,
         body: bytes | None = None,
         front: bool = True,
+        at: float | None = None,
     ) -> bool:
         """Put jobs back into their queues: ahead of what is there and in their own order, or behind it.
 
         They count neither as processed nor as failed. One step for all of them. `body` replaces the bytes of a single
-        one (a retry that counts its attempts). Where the first of them is `started`, those held before it ended well;
+        one (a retry that counts its attempts). With `at` they go among the delayed jobs instead, as `schedule` puts
+        them there (capability DELAY). Where the first of them is `started`, those held before it ended well;
         else nothing is said of any other. False, and nothing changed, where one of them is no longer held.
         """
 
     @abstractmethod
-    def fail(self, reservation: Reservation, token: Token, entry: bytes, *, by_queue: bool = False) -> bool:
+    def fail(
+        self,
+        reservation: Reservation,
+        token: Token,
+        entry: bytes,
+        *,
+        by_queue: bool = False,
+        again: Again | None = None,
+    ) -> bool:
         """Settle a job as failed, and those held before it as done.
 
-        `entry` is appended to the failed list; the job counts as processed and as failed.
+        `entry` is appended to the failed list; the job counts as processed and as failed. Where `again` says how, the
+        job goes back in the same step: a try that failed, which another one follows.
 
         `by_queue` appends it to the failed list of the job's own queue instead of the common one. False, and nothing
         changed, where it is no longer this reservation's.
@@ -284,14 +310,14 @@ class Broker(Protocol):
 
     @abstractmethod
     def recover(
-        self, seen: WorkerInfo, entry: bytes | None, *, body: bytes | None = None, by_queue: bool = False
+        self, seen: WorkerInfo, entry: bytes | None, *, again: Again | None = None, by_queue: bool = False
     ) -> bool:
         """Settle what a dead worker left, and forget the worker, in one atomic step.
 
-        The job in hand is failed with `entry` as `fail` does it, or put back at the front of its queue where `entry`
-        is None (with `body`, where there is one, for its bytes); those held ahead go back to the front of their queues,
-        in order, behind it. False, and nothing changed, where the worker is no longer as it was `seen`: somebody else
-        settled it, or it lives.
+        The job in hand is failed with `entry` as `fail` does it, or, where `entry` is None, put back as `again` says,
+        or as it came at the front of its queue where nothing says how; with both, both. Those held ahead go back to the
+        front of their queues, in order, behind it. False, and nothing changed, where the worker is no longer as it was
+        `seen`: somebody else settled it, or it lives.
         """
 
     # ---- pause
@@ -360,6 +386,146 @@ class Broker(Protocol):
     @abstractmethod
     def clear_failures(self, *, queue: str | None = None) -> int:
         """Remove all entries of the common failed list, or of a queue's. How many there were."""
+
+    # ---- delayed jobs: capability DELAY
+    #
+    # A time may be kept in whole seconds; then it is rounded up. Within one time jobs keep the order in which they were
+    # scheduled. Whoever moves them holds the scheduler's lock, which on Redis is resque-scheduler's own.
+
+    def schedule(self, at: float, queue: str, bodies: Sequence[bytes]) -> None:
+        """Keep jobs until `at`, unix seconds, when a scheduler moves them to the end of their queue in their order.
+
+        Durable when it returns, as `push` is; all or nothing, never repeated here. A time that is over is kept like any
+        other: whoever does not want to wait for a scheduler pushes.
+        """
+        raise self._has_no(Capability.DELAY)
+
+    def claim_schedule(self, scheduler: str, seconds: float) -> str:
+        """Take the scheduler's lock for `seconds`, or hold it for so long again. Whose it is then."""
+        raise self._has_no(Capability.DELAY)
+
+    def give_up_schedule(self, scheduler: str) -> None:
+        """Give the scheduler's lock back, where it is this one's."""
+        raise self._has_no(Capability.DELAY)
+
+    def promote_due(self, scheduler: str, now: float, limit: int) -> Promoted:
+        """Move up to `limit` jobs that are due at `now` to the ends of their queues, the earliest first, in one step.
+
+        The lock is looked at in the same step: where it is not this scheduler's, nothing is moved. A job is at every
+        instant either delayed or in its queue.
+        """
+        raise self._has_no(Capability.DELAY)
+
+    def next_due(self) -> float | None:
+        """The earliest time for which a job waits; None where none does."""
+        raise self._has_no(Capability.DELAY)
+
+    def wait_due(self, known: float | None, timeout: float, interrupts: Sequence[int] = ()) -> bool:
+        """Block until `next_due` may be another than `known`, or a schedule was changed, or `timeout` seconds passed.
+
+        As `wait` it returns once a descriptor of `interrupts` is readable, wakes early if it likes, and does not miss
+        what came before it was called. True where something may have changed.
+        """
+        raise self._has_no(Capability.DELAY)
+
+    def scheduled(self, since: float, skip: int, count: int) -> Sequence[ScheduledJob]:
+        """Up to `count` delayed jobs from time `since` on, in order, less the first `skip` of just that time."""
+        raise self._has_no(Capability.DELAY)
+
+    def scheduled_times(self, since: float, count: int) -> Sequence[tuple[float, int]]:
+        """Up to `count` times from `since` on for which jobs wait, in order, and how many wait for each."""
+        raise self._has_no(Capability.DELAY)
+
+    def scheduled_time_count(self) -> int:
+        """For how many different times jobs wait. Quick, however many there are."""
+        raise self._has_no(Capability.DELAY)
+
+    def scheduled_at(self, queue: str, body: bytes) -> Sequence[float]:
+        """The times for which jobs with exactly these bytes wait for this queue, in order."""
+        raise self._has_no(Capability.DELAY)
+
+    def unschedule(self, queue: str, body: bytes, *, at: float | None = None) -> int:
+        """Remove every delayed job with exactly these bytes for this queue; with `at` of that time only. How many."""
+        raise self._has_no(Capability.DELAY)
+
+    def promote(self, job: ScheduledJob, *, queue: str | None = None) -> bool:
+        """Move one delayed job into its queue now, or into `queue`, whoever holds the lock. False where it is gone."""
+        raise self._has_no(Capability.DELAY)
+
+    def bury(self, job: ScheduledJob, entry: bytes) -> bool:
+        """Take one delayed job away and append `entry` to the failed list, in one step. False where it is gone."""
+        raise self._has_no(Capability.DELAY)
+
+    def withdraw(self, job: ScheduledJob) -> bool:
+        """Take one delayed job away; of equal ones at one time, one. False where it is gone."""
+        raise self._has_no(Capability.DELAY)
+
+    def clear_scheduled(self) -> int:
+        """Remove all delayed jobs. How many there were, as far as that is known."""
+        raise self._has_no(Capability.DELAY)
+
+    # ---- recurring jobs: capability DELAY as well
+
+    def fire(self, scheduler: str, name: str, tick: float, queue: str, bodies: Sequence[bytes]) -> bool:
+        """Push jobs as the tick of a schedule that was due at `tick`, unix seconds, in one step.
+
+        False, and nothing pushed, where this tick of it or a later one was fired already, or the scheduler's lock is
+        not this scheduler's. Without bodies the tick is noted and nothing pushed: one that is skipped.
+        """
+        raise self._has_no(Capability.DELAY)
+
+    def last_fired(self, names: Sequence[str]) -> Mapping[str, float]:
+        """The last tick that was fired or skipped of each of these schedules; one that never was is left out."""
+        raise self._has_no(Capability.DELAY)
+
+    def schedules(self) -> Mapping[str, bytes]:
+        """The schedules that are kept in the store, by name: JSON objects with resque-scheduler's keys, as written."""
+        raise self._has_no(Capability.DELAY)
+
+    def put_schedule(self, name: str, body: bytes | None) -> bool:
+        """Keep a schedule in the store, or with None remove it, and say so to schedulers. Whether one was there."""
+        raise self._has_no(Capability.DELAY)
+
+    # ---- keys: capability KEYS. What locks, limits and results are made of; each of them expires
+    #
+    # Names are plugins' own, `unique:...`; values are small. Every change is one step.
+
+    def get_key(self, key: str) -> bytes | None:
+        """What it holds; None where it is not there or has expired."""
+        raise self._has_no(Capability.KEYS)
+
+    def put_key(self, key: str, value: bytes, seconds: float) -> None:
+        """Set it, for so many seconds, whatever it held."""
+        raise self._has_no(Capability.KEYS)
+
+    def take_key(self, keys: Sequence[str], value: bytes, seconds: float) -> Taken:
+        """Set the first of these keys that is not there, for so many seconds."""
+        raise self._has_no(Capability.KEYS)
+
+    def swap_key(self, key: str, old: bytes, new: bytes | None, seconds: float = 0.0) -> bool:
+        """Where it holds `old`, set it to `new` for so many seconds, or with None remove it. False where it does not.
+
+        With `new` the same as `old` its time is extended: what belongs to somebody else by now is left alone.
+        """
+        raise self._has_no(Capability.KEYS)
+
+    def add_key(self, key: str, amount: int, seconds: float) -> int:
+        """Add to a counter, and what it is then. One that was not there begins at 0 and lives for so many seconds."""
+        raise self._has_no(Capability.KEYS)
+
+    def await_key(self, key: str, seen: bytes | None, timeout: float) -> bytes | None:
+        """Block until it holds something else than `seen`, without polling where the backend can; what it holds then.
+
+        After `timeout` seconds what it holds, though that is `seen`.
+        """
+        raise self._has_no(Capability.KEYS)
+
+    def foreign_key(self, key: str) -> bytes | None:
+        """A string that another program keeps in the same namespace (resque-retry); None where there can be none."""
+        return None
+
+    def _has_no(self, capability: Capability) -> NotSupported:
+        return NotSupported(self.name, capability.value)
 
     # ---- statistics
 

@@ -83,6 +83,8 @@ class Config:
         recycle_at_mib: the resident mebibytes past which a child is replaced after its job; None for any.
         prefetch: how many jobs a worker may hold at once; 1 is strict.
         on_crash: what becomes of jobs that do not say when their process dies: the failed list, or their queue again.
+        unknown: what becomes of jobs that are not registered here: the failed list, or, for an hour at most, back to be
+            taken later by a worker that knows them (`release`): while a deploy rolls.
         timeout_grace: what a job is given to end by itself once it went over its time limit, before it is killed.
         shutdown_timeout: what TERM and INT give the job in hand; 0 is Resque's way, which kills at once.
         beat: how long between two heartbeats.
@@ -127,6 +129,7 @@ class Config:
     recycle_at_mib: int | None = None
     prefetch: int = 1
     on_crash: Literal["fail", "requeue"] = "fail"
+    unknown: Literal["fail", "release"] = "fail"
     timeout_grace: float = 5.0
     shutdown_timeout: float = 8.0
     beat: float = 5.0
@@ -475,6 +478,7 @@ _SETTINGS: Final[Mapping[str, _Setting]] = {
     "recycle_at_mib": _Setting(_whole(1, "of mebibytes, ")),
     "prefetch": _Setting(_whole(1, "of jobs, ", most=1000)),
     "on_crash": _Setting(_one_of("fail", "requeue")),
+    "unknown": _Setting(_one_of("fail", "release")),
     "timeout_grace": _Setting(_seconds(zero=False)),
     "shutdown_timeout": _Setting(_seconds(zero=True)),
     "beat": _Setting(_seconds(zero=False)),

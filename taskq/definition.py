@@ -5,27 +5,31 @@ This module knows neither applications nor brokers; `taskq.jobs` makes these rec
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from types import FunctionType
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from taskq.errors import JobDefinitionError
+from taskq.errors import JobDefinitionError, WrongCall
 from taskq.job_options import check_queue
 from taskq.on_crash import OnCrash, times
 from taskq.signature import Signature
 
-__all__ = ["ClassMethods", "JobDefinition", "of_class", "of_function"]
+if TYPE_CHECKING:  # few jobs recur
+    from datetime import timedelta
+
+__all__ = ["ClassMethods", "JobDefinition", "Method", "Recurs", "of_class", "of_function", "recurring"]
 
 Method: TypeAlias = Callable[..., object]
 
 
 @dataclass(frozen=True, slots=True)
 class ClassMethods:
-    """The hook methods that a job's class has, as Resque knows them: by prefix, sorted by name (WIRE.md sections 2, 4).
+    """The hook methods that a job's class has, as Resque knows them: by prefix, sorted by name (WIRE.md 2, 4, 9).
 
     A field holds every static or class method whose name begins with the field's, ready to be called with the job's
     arguments (`on_failure` with the exception first). A job that is a function has none.
@@ -33,12 +37,33 @@ class ClassMethods:
 
     before_enqueue: tuple[Method, ...] = ()
     after_enqueue: tuple[Method, ...] = ()
+    before_schedule: tuple[Method, ...] = ()
+    after_schedule: tuple[Method, ...] = ()
     before_dequeue: tuple[Method, ...] = ()
     after_dequeue: tuple[Method, ...] = ()
     before_perform: tuple[Method, ...] = ()
     around_perform: tuple[Method, ...] = ()
     after_perform: tuple[Method, ...] = ()
     on_failure: tuple[Method, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Recurs:
+    """When a job is enqueued again and again, as its decorator said it; see `taskq.job`.
+
+    Attributes:
+        cron: a cron expression; None where it is every so often.
+        tz: the time zone of that; None where it did not say.
+        every: the seconds from one to the next; None where it is by cron.
+        args: its arguments, as they travel.
+        missed: what becomes of a tick at which no scheduler ran: `once` or `skip`.
+    """
+
+    cron: str | None
+    tz: str | None
+    every: float | None
+    args: tuple[object, ...]
+    missed: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,6 +85,7 @@ class JobDefinition:
         options: what it said for the options that hooks declare.
         methods: its class's own hook methods.
         source: the file it was written in; empty where that is not known.
+        recurs: when it is enqueued again and again; None where it is not.
         written: what was written: the function, or the class.
     """
 
@@ -76,6 +102,7 @@ class JobDefinition:
     options: Mapping[str, object] = field(default_factory=dict)
     methods: ClassMethods = ClassMethods()
     source: str = ""
+    recurs: Recurs | None = None
     written: object = None
 
     @property
@@ -181,6 +208,47 @@ def of_class(
         options=options,
         methods=_methods(owner, where),
     )
+
+
+def recurring(
+    definition: JobDefinition,
+    *,
+    cron: str | None,
+    tz: str | None,
+    every: timedelta | float | None,
+    args: Sequence[object],
+    missed: str | None,
+) -> JobDefinition:
+    """The definition of a job that recurs; the same one where nothing of that was said.
+
+    Raises:
+        JobDefinitionError: it cannot recur as it was written.
+    """
+    if cron is None and every is None:
+        if tz is not None or args or missed is not None:
+            raise JobDefinitionError(
+                f"{definition.target}: tz, args and missed are of a job that recurs; neither cron nor every is said."
+            )
+        return definition
+    from datetime import timedelta
+
+    from taskq.recurring import NeedsExtra
+    from taskq.schedule_entry import WrongSchedule, made
+
+    missed = "once" if missed is None else missed
+    try:
+        bound = definition.signature.bind(tuple(args), {})
+        made(definition.name, definition.name, cron=cron, tz=tz, every=every, args=bound, missed=missed)
+    except WrongCall as wrong:
+        raise JobDefinitionError(
+            f"{definition.target}: args of its recurring: {definition.name}() {wrong.reason}."
+        ) from None
+    except WrongSchedule as wrong:
+        # Whoever only enqueues need not have what reads the rule; a scheduler says that it needs it.
+        if not isinstance(wrong.__cause__, NeedsExtra):
+            raise JobDefinitionError(f"{definition.target}: {wrong}") from None
+    seconds = every.total_seconds() if isinstance(every, timedelta) else every
+    return dataclasses.replace(definition, recurs=Recurs(cron, tz, seconds, bound, missed))
 
 
 def _definition(

@@ -29,6 +29,7 @@ __all__ = [
     "dump",
     "encode",
     "inspect",
+    "job_of",
     "parse",
     "quote",
     "tag",
@@ -198,6 +199,14 @@ def decode(body: bytes) -> Payload:
 
 _HEAD = '{"class":"'
 _NECK = ',"args":['
+
+
+def job_of(body: bytes) -> str | None:
+    """The job that a payload names; None where it is no payload."""
+    try:
+        return decode(body).job
+    except InvalidPayload:
+        return None
 
 
 def _careful(body: bytes) -> Payload:

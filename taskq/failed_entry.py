@@ -101,7 +101,10 @@ def _told(failure: Failure) -> tuple[str, str, Sequence[str]]:
 
 def dying(crash: Crash) -> str:
     """The exception class that stands for the death of a job's process."""
-    return "taskq.errors.JobTimeout" if crash.ended == "timeout" else "Resque::DirtyExit"
+    return _NAMED_FOR.get(crash.ended, "Resque::DirtyExit")
+
+
+_NAMED_FOR = {"timeout": "taskq.errors.JobTimeout", "cancel": "taskq.errors.JobCancelled"}
 
 
 def last_words(crash: Crash) -> str:
@@ -110,6 +113,8 @@ def last_words(crash: Crash) -> str:
     if crash.ended == "timeout":
         limit = "" if crash.limit is None else f" of {crash.limit:g} s"
         return f"The job went over its time limit{limit} and did not end when told to; its process{where} was killed"
+    if crash.ended == "cancel":
+        return f"Cancelled by {crash.by or 'somebody'}; its process{where} was killed"
     if crash.signal is not None:
         pid = "" if crash.pid is None else f"pid {crash.pid} "
         return f"Child process received unhandled signal {pid}{_signal(crash.signal)}"
@@ -121,7 +126,11 @@ def last_words(crash: Crash) -> str:
     return f"{who} ended without finishing the job: {_WHY_ENDED[crash.ended]}"
 
 
-_WHY_ENDED = {"shutdown": "the worker was told to stop, and its time was over", "kill": "USR1 asked for it"}
+_WHY_ENDED = {
+    "shutdown": "the worker was told to stop, and its time was over",
+    "kill": "USR1 asked for it",
+    "cancel": "it was cancelled",
+}
 
 
 def _signal(number: int) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final, TypeAlias
 
-from taskq import crashes, failed_entry, failed_groups, failed_ids, failed_search
+from taskq import attempts, failed_entry, failed_groups, failed_ids, failed_search
 from taskq.broker import Broker, FailureRequeue, Requeued
 from taskq.envelope import encode
 from taskq.errors import InvalidPayload
@@ -247,10 +247,10 @@ class Failures:
     def _prepared(self, failed: FailedJob, *, queue: str | None = None, body: bytes | None = None) -> FailureRequeue:
         if not failed.requeueable or failed.body is None:
             raise InvalidPayload(f"This failed job cannot be requeued. {failed.why_not}")
-        body = crashes.uncounted(failed.body if body is None else body)
+        body = attempts.uncounted(failed.body if body is None else body)
         if failed.payload is not None and not failed.payload.args and b'"args"' not in body:
             # Ruby's requeue always writes the list (WIRE.md section 7), for some workers insist on it.
-            body = crashes.uncounted(encode(failed.payload.job, "[]", failed.payload.extra))
+            body = attempts.uncounted(encode(failed.payload.job, "[]", failed.payload.extra))
         marked = failed_entry.mark_retried(failed.entry, self._broker().now(), zone=failed.queue is None)
         return FailureRequeue(_stored(failed), failed.job_queue if queue is None else queue, body, marked)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from taskq.current import current_app
+from taskq.application import current_app
 from taskq.failed_jobs import Failures
 
 __all__ = ["failures"]

@@ -1,7 +1,7 @@
 """`@taskq.job`: functions and classes become jobs, and calls of them become records that an application enqueues.
 
 A job looks its application up at each call, never when it is defined. What an application is, this module does not
-know: `taskq.current` says where to find the one in force.
+know: `taskq.application` says where to find the one in force.
 """
 
 from __future__ import annotations
@@ -9,16 +9,19 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, ParamSpec, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NamedTuple, ParamSpec, Protocol, TypeVar, cast, overload
 
-from taskq.definition import JobDefinition, of_class, of_function
-from taskq.errors import NotAJob, WrongCall
+from taskq.definition import JobDefinition, of_class, of_function, recurring
+from taskq.errors import NotAJob, WrongCall, WrongTime
 from taskq.in_force import Application, applications
 from taskq.job_options import CallOptions, check_queue
 from taskq.on_crash import OnCrash
 from taskq.registry import DEFAULT, Registry
 
-if TYPE_CHECKING:  # with what it needs it is a third of what `import taskq` and a job cost
+if TYPE_CHECKING:  # with what they need they are a third of what `import taskq` and a job cost
+    from datetime import datetime, timedelta
+
+    from taskq.due import When
     from taskq.hook import Enqueued
 
 __all__ = [
@@ -65,6 +68,7 @@ class Call(NamedTuple):  # made for every enqueue, in a third of the time of a f
         front: whether it goes ahead of what waits there.
         declared: what the call itself said for options that hooks declare.
         connection: whose transaction it is to be a part of; None for a push of its own.
+        at: when it goes into its queue: unix seconds, or a span from the moment of enqueueing; None for at once.
     """
 
     definition: JobDefinition | None
@@ -74,6 +78,7 @@ class Call(NamedTuple):  # made for every enqueue, in a third of the time of a f
     front: bool
     declared: Mapping[str, object]
     connection: object | None = None
+    at: When | None = None
 
 
 class Job(Generic[P, R_co]):
@@ -118,25 +123,67 @@ class Job(Generic[P, R_co]):
         """
         return applications.current().enqueue_call(_bound(self.definition, args, kwargs, _NO_OPTIONS))
 
+    def enqueue_in(self, delta: timedelta | float, /, *args: P.args, **kwargs: P.kwargs) -> Enqueued:
+        """Enqueue it so much later: until then it waits among the delayed jobs; a scheduler moves it when it is due.
+
+        Args:
+            delta: a `timedelta`, or seconds, from now on by the broker's clock. What is over is enqueued at once.
+            args: its arguments by position.
+            kwargs: its arguments by keyword.
+
+        Returns:
+            As `enqueue`; `Accepted.at` says when it goes into its queue.
+
+        Raises:
+            WrongTime: it is no span of time.
+            NotSupported: the backend has no delayed jobs.
+            EnqueueError: as `enqueue` does.
+        """
+        return JobWithOptions[P](self.definition, _later(_NO_OPTIONS, delta)).enqueue(*args, **kwargs)
+
+    def enqueue_at(self, when: datetime, /, *args: P.args, **kwargs: P.kwargs) -> Enqueued:
+        """Enqueue it for a time; see `enqueue_in`.
+
+        Args:
+            when: the time, with its zone. One that is over goes into its queue at once.
+            args: its arguments by position.
+            kwargs: its arguments by keyword.
+
+        Raises:
+            WrongTime: it has no zone, or is no `datetime`.
+        """
+        return JobWithOptions[P](self.definition, _at(_NO_OPTIONS, when)).enqueue(*args, **kwargs)
+
     def call(self, *args: P.args, **kwargs: P.kwargs) -> Call:
         """The call, bound and not yet enqueued, for `enqueue_many`."""
         definition = self.definition  # what `_bound` does, without its call: of this there are thousands at a time
         bound = definition.signature.bind(args, kwargs)
-        return _record(Call, (definition, definition.name, bound, definition.queue, False, _NO_OPTIONS.declared, None))
+        return _record(
+            Call, (definition, definition.name, bound, definition.queue, False, _NO_OPTIONS.declared, None, None)
+        )
 
     def options(
-        self, *, queue: str | None = None, front: bool = False, connection: object | None = None, **declared: object
+        self,
+        *,
+        queue: str | None = None,
+        front: bool = False,
+        at: datetime | None = None,
+        delay: timedelta | float | None = None,
+        connection: object | None = None,
+        **declared: object,
     ) -> JobWithOptions[P]:
         """The job with what concerns a call said: `send_email.options(queue="vip").enqueue(...)`.
 
         Args:
             queue: where it goes; None for its own queue.
             front: whether it goes ahead of what waits there.
+            at: when it goes there, a time with its zone; None for at once. What is over is at once too.
+            delay: how long after its enqueueing it goes there, a `timedelta` or seconds; `at` or this.
             connection: the application's own connection to the broker's database, with a transaction open: the job is
                 enqueued when that commits, and never if it does not. Where the backend has transactions (SQLite).
             declared: options that enabled hooks declare.
         """
-        return JobWithOptions(self.definition, CallOptions(queue, front, declared, connection))
+        return JobWithOptions(self.definition, CallOptions(queue, front, declared, connection, _when(at, delay)))
 
 
 class JobWithOptions(Generic[P]):
@@ -155,6 +202,14 @@ class JobWithOptions(Generic[P]):
             UnknownOption: no enabled hook declares one of them.
         """
         return applications.current().enqueue_call(_bound(self._definition, args, kwargs, self._options))
+
+    def enqueue_in(self, delta: timedelta | float, /, *args: P.args, **kwargs: P.kwargs) -> Enqueued:
+        """As `Job.enqueue_in`, with these options."""
+        return JobWithOptions[P](self._definition, _later(self._options, delta)).enqueue(*args, **kwargs)
+
+    def enqueue_at(self, when: datetime, /, *args: P.args, **kwargs: P.kwargs) -> Enqueued:
+        """As `Job.enqueue_at`, with these options."""
+        return JobWithOptions[P](self._definition, _at(self._options, when)).enqueue(*args, **kwargs)
 
     def call(self, *args: P.args, **kwargs: P.kwargs) -> Call:
         """As `Job.call`, with these options."""
@@ -211,6 +266,59 @@ class Verbs:
         return application.enqueue_call(make_call(application.registry, job, args, kwargs, options))
 
     @overload
+    def enqueue_in(
+        self, delta: timedelta | float, job: Job[P, object], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Enqueued: ...
+    @overload
+    def enqueue_in(
+        self, delta: timedelta | float, job: type[Performs[P]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Enqueued: ...
+    @overload
+    def enqueue_in(self, delta: timedelta | float, job: str, /, *args: object, **kwargs: object) -> Enqueued: ...
+    def enqueue_in(self, delta: timedelta | float, job: object, /, *args: Any, **kwargs: Any) -> Enqueued:
+        """Enqueue a job so much later: until then it waits among the delayed jobs; a scheduler moves it when it is due.
+
+        Args:
+            delta: a `timedelta`, or seconds, from now on by the broker's clock. What is over is enqueued at once.
+            job: as `enqueue` takes it. For a job of another program say its queue: `options(queue=...)`.
+            args: its arguments by position.
+            kwargs: its arguments by keyword.
+
+        Returns:
+            As `enqueue`; `Accepted.at` says when it goes into its queue.
+
+        Raises:
+            WrongTime: it is no span of time.
+            NotSupported: the backend has no delayed jobs.
+            EnqueueError: as `enqueue` does.
+        """
+        application = self._application()
+        options = _later(self._call_options(), delta)
+        return application.enqueue_call(make_call(application.registry, job, args, kwargs, options))
+
+    @overload
+    def enqueue_at(self, when: datetime, job: Job[P, object], /, *args: P.args, **kwargs: P.kwargs) -> Enqueued: ...
+    @overload
+    def enqueue_at(self, when: datetime, job: type[Performs[P]], /, *args: P.args, **kwargs: P.kwargs) -> Enqueued: ...
+    @overload
+    def enqueue_at(self, when: datetime, job: str, /, *args: object, **kwargs: object) -> Enqueued: ...
+    def enqueue_at(self, when: datetime, job: object, /, *args: Any, **kwargs: Any) -> Enqueued:
+        """Enqueue a job for a time; see `enqueue_in`.
+
+        Args:
+            when: the time, with its zone. One that is over goes into its queue at once.
+            job: as `enqueue` takes it. For a job of another program say its queue: `options(queue=...)`.
+            args: its arguments by position.
+            kwargs: its arguments by keyword.
+
+        Raises:
+            WrongTime: it has no zone, or is no `datetime`.
+        """
+        application = self._application()
+        options = _at(self._call_options(), when)
+        return application.enqueue_call(make_call(application.registry, job, args, kwargs, options))
+
+    @overload
     def call(self, job: Job[P, object], /, *args: P.args, **kwargs: P.kwargs) -> Call: ...
     @overload
     def call(self, job: type[Performs[P]], /, *args: P.args, **kwargs: P.kwargs) -> Call: ...
@@ -244,18 +352,27 @@ class Verbs:
         return self._application().take_back(job, args, kwargs, self._call_options().queue)
 
     def options(
-        self, *, queue: str | None = None, front: bool = False, connection: object | None = None, **declared: object
+        self,
+        *,
+        queue: str | None = None,
+        front: bool = False,
+        at: datetime | None = None,
+        delay: timedelta | float | None = None,
+        connection: object | None = None,
+        **declared: object,
     ) -> Options:
         """What concerns the next calls: `taskq.options(queue="vip").enqueue(Emailer, ...)`.
 
         Args:
             queue: where they go; None for the job's own queue.
             front: whether they go ahead of what waits there.
+            at: when they go there, a time with its zone; None for at once. What is over is at once too.
+            delay: how long after their enqueueing they go there, a `timedelta` or seconds; `at` or this.
             connection: the application's own connection to the broker's database, with a transaction open: the jobs are
                 enqueued when that commits, and never if it does not. Where the backend has transactions (SQLite).
             declared: options that enabled hooks declare.
         """
-        return Options(CallOptions(queue, front, declared, connection), self._application)
+        return Options(CallOptions(queue, front, declared, connection, _when(at, delay)), self._application)
 
 
 class Options(Verbs):
@@ -300,6 +417,11 @@ def job(
     secret: Sequence[str] = (),
     on_crash: OnCrash | None = None,
     timeout: float | None = None,
+    cron: str | None = None,
+    tz: str | None = None,
+    every: timedelta | float | None = None,
+    args: Sequence[object] = (),
+    missed: Literal["once", "skip"] | None = None,
     registry: Registry = DEFAULT,
     **options: object,
 ) -> _Decorator: ...
@@ -313,6 +435,11 @@ def job(
     secret: Sequence[str] = (),
     on_crash: OnCrash | None = None,
     timeout: float | None = None,
+    cron: str | None = None,
+    tz: str | None = None,
+    every: timedelta | float | None = None,
+    args: Sequence[object] = (),
+    missed: Literal["once", "skip"] | None = None,
     registry: Registry = DEFAULT,
     **options: object,
 ) -> Any:
@@ -328,6 +455,13 @@ def job(
             `Requeue(times=5)`, to the front of its queue, at most so often; None for what its worker says.
         timeout: the seconds that it may take. When they are over `JobTimeout` is raised in it; where it does not end
             then, its process is killed (see the guide "Limit the time of a job"). None for as long as it takes.
+        cron: when a scheduler enqueues it, again and again: five fields, or six with the seconds first, as in
+            `"0 6 * * 1-5"`; a time zone may stand behind them. Needs `pip install "taskq[scheduler]"` where it runs.
+        tz: the time zone of `cron`, as in `"Europe/Berlin"`; None for that of the scheduler's machine.
+        every: or how often, a `timedelta` or seconds.
+        args: the arguments that it is enqueued with then.
+        missed: what becomes of a time at which no scheduler ran: `"once"`, which is what None means, makes up for the
+            last of them as soon as one runs; `"skip"` waits for the next.
         registry: where it is registered.
         options: values for options that hooks declare. They are checked now where an application has been built, else
             when the job is first used.
@@ -355,6 +489,7 @@ def job(
             timeout=timeout,
             options=options,
         )
+        definition = recurring(definition, cron=cron, tz=tz, every=every, args=args, missed=missed)
         if options and (application := applications.built()) is not None:
             application.check_options(definition)
         registry.add(definition)
@@ -441,7 +576,7 @@ def make_call(
     if kwargs:
         reason = f'was given "{next(iter(kwargs))}" by keyword, but its signature is not known here: pass a dict last'
         raise WrongCall(job, reason, "(*args)")
-    return Call(None, job, args, options.queue, options.front, options.declared, options.connection)
+    return Call(None, job, args, options.queue, options.front, options.declared, options.connection, options.at)
 
 
 def _bound(
@@ -449,8 +584,34 @@ def _bound(
 ) -> Call:
     queue = definition.queue if options.queue is None else options.queue
     bound = definition.signature.bind(args, kwargs)
-    said = options.front, options.declared, options.connection
+    said = options.front, options.declared, options.connection, options.at
     return _record(Call, (definition, definition.name, bound, queue, *said))
+
+
+def _when(at: datetime | None, delay: timedelta | float | None) -> When | None:
+    if at is None and delay is None:
+        return None
+    from taskq.due import moment, span
+
+    if at is not None and delay is not None:
+        raise WrongTime("at and delay were both said.", "Leave one of them out.")
+    return moment(at) if at is not None else span(cast("timedelta | float", delay))
+
+
+def _later(options: CallOptions, delta: timedelta | float) -> CallOptions:
+    return _with_time(options, _when(None, delta), "enqueue_in")
+
+
+def _at(options: CallOptions, when: datetime) -> CallOptions:
+    return _with_time(options, _when(when, None), "enqueue_at")
+
+
+def _with_time(options: CallOptions, at: When | None, verb: str) -> CallOptions:
+    if options.at is not None:
+        raise WrongTime(f"{verb} was given a time, and so was options(...).", "Leave one of them out.")
+    if at is None:  # a missing value of the caller's: enqueued at once it would be too soon
+        raise WrongTime(f"{verb} was given None.", "To enqueue at once: enqueue.")
+    return replace(options, at=at)
 
 
 def _names(names: Sequence[str]) -> tuple[str, ...]:

@@ -13,21 +13,28 @@ from typing import Literal, TypeAlias
 
 __all__ = [
     "JSON",
+    "Again",
+    "Cancelled",
     "Crash",
     "Ended",
     "ErrorRecord",
     "Paused",
     "Payload",
     "ProcessIdentity",
+    "Promoted",
     "Registration",
     "Reservation",
     "Reserved",
+    "ScheduledJob",
     "Stats",
     "StoredFailure",
+    "Taken",
     "Token",
     "Tokens",
     "WorkerInfo",
 ]
+
+_Exceptions: TypeAlias = type[BaseException]  # spelled out here: a record below has a field named `type`
 
 JSON: TypeAlias = "None | bool | int | float | str | list[JSON] | dict[str, JSON]"
 
@@ -122,6 +129,72 @@ class Reserved:
     jobs: tuple[Reservation, ...] = ()
     settled: bool = True
     held: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """How a job goes back, to be performed again.
+
+    Attributes:
+        body: the bytes that go back; None for those it came with.
+        front: ahead of what waits in its queue, instead of behind.
+        at: when, unix seconds: until then it waits among the delayed jobs (capability DELAY); None for at once.
+    """
+
+    body: bytes | None = None
+    front: bool = True
+    at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduledJob:
+    """A job that waits for a time, as it lies there.
+
+    Attributes:
+        at: when it goes into its queue. A backend may keep whole seconds only; then a time is rounded up, so that no
+            job begins before its time.
+        queue: where it goes; empty where another program wrote it and did not say.
+        body: its payload, as the bytes that were given: what `push` will push.
+        raw: its bytes as they lie in the store, where those differ; what it is addressed by, together with `at`.
+    """
+
+    at: float
+    queue: str
+    body: bytes
+    raw: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Promoted:
+    """What a `promote_due` did.
+
+    Attributes:
+        moved: how many jobs went into their queues.
+        holder: whose the scheduler's lock is; nothing was moved where it is not who asked. Empty where nobody's.
+        stuck: jobs that are due and cannot be moved: another program wrote them, and they say no queue or are no
+            payload. They stay where they are until `promote` or `bury` takes them away.
+        more: whether there may be more that are due.
+    """
+
+    moved: int
+    holder: str
+    stuck: tuple[ScheduledJob, ...] = ()
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a `take_key` answers.
+
+    Attributes:
+        key: which of the keys was set; None where all of them were there.
+        value: the value that the first of them has then: the given one, or the one that was there.
+        left: seconds until the first of them expires by itself; 0 where one was set.
+    """
+
+    key: str | None
+    value: bytes
+    left: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,17 +327,28 @@ class ErrorRecord:
         message: what it says; the class's name where it says nothing.
         backtrace: the frames as `file:line:in 'function'`, the application's own only, innermost first (Ruby's form).
         traceback: the traceback as Python prints it.
+        kinds: the names of its class and of all that this derives from, the most particular first, module and all.
     """
 
     type: str
     message: str
     backtrace: tuple[str, ...] = ()
     traceback: str = ""
+    kinds: tuple[str, ...] = ()
+
+    def is_a(self, kind: _Exceptions) -> bool:
+        """Whether the exception was of this class or of one that derives from it, told by names."""
+        return f"{kind.__module__}.{kind.__qualname__}" in self.kinds
 
 
-Ended: TypeAlias = Literal["", "shutdown", "kill", "timeout"]
-"""Why taskq itself ended a process: the time that a stopping worker gave its job was over, somebody asked for it
-(USR1), the job went over its own time limit; empty where it did not.
+Cancelled: TypeAlias = Literal["removed", "stopping", "gone"]
+"""What became of a request to cancel a job: it waited and was taken away; it is in a worker's hand, which was told to
+end it; there is no such job any more.
+"""
+
+Ended: TypeAlias = Literal["", "shutdown", "kill", "timeout", "cancel"]
+"""Why taskq itself ended a process: the time that a stopping worker gave its job was over, somebody asked for it at the
+worker (USR1), the job went over its own time limit, somebody cancelled it; empty where it did not.
 """
 
 
@@ -280,6 +364,7 @@ class Crash:
         last_heartbeat: of a lost worker; None if it never beat or lived.
         ended: why taskq itself ended it; empty where it did not.
         limit: the time limit that it went over, in seconds; None where it was not for that.
+        by: who cancelled it; empty where nobody did.
     """
 
     pid: int | None = None
@@ -289,3 +374,4 @@ class Crash:
     last_heartbeat: float | None = None
     ended: Ended = ""
     limit: float | None = None
+    by: str = ""

@@ -13,7 +13,7 @@ from taskq.broker import Broker
 from taskq.failure_handler import Decision, Fail, Failure, Quarantine, Retry
 from taskq.hook import Settled
 from taskq.performing import Task, Tools
-from taskq.records import Crash, ErrorRecord, WorkerInfo
+from taskq.records import Again, Crash, ErrorRecord, WorkerInfo
 
 __all__ = ["Recovery", "entry_for", "recover"]
 
@@ -48,15 +48,15 @@ def recover(broker: Broker, tools: Tools, info: WorkerInfo, why: str) -> Recover
     crash = Crash(worker_lost=True, last_heartbeat=None if "process" in why else info.heartbeat)
     requeues = {} if info.registration is None else info.registration.requeues
     decision = performing.crashed(task, crash, tools, 0.0, requeues=requeues).decision
-    body, entry = None, None
+    again, entry = None, None
     if isinstance(decision, Retry):
-        body = decision.body
-    else:
+        again = Again(decision.body, front=True, at=decision.at)
+    if again is None or (isinstance(decision, Retry) and decision.recorded):
         entry = entry_for(task, crash, decision, broker.now())
     by_queue = isinstance(decision, Fail | Quarantine) and decision.by_queue
-    if not broker.recover(info, entry, body=body, by_queue=by_queue):
+    if not broker.recover(info, entry, again=again, by_queue=by_queue):
         return None
-    became: Literal["retried", "failed"] = "retried" if entry is None else "failed"
+    became: Literal["retried", "failed"] = "failed" if again is None else "retried"
     return Recovery(became, task, Settled(info.job, became, crash, decision))
 
 

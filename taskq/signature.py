@@ -14,7 +14,7 @@ from typing import Final
 
 from taskq.errors import JobDefinitionError, WrongCall, nearest
 
-__all__ = ["HIDDEN", "KEYWORDS", "Signature"]
+__all__ = ["HIDDEN", "KEYWORDS", "Signature", "apart"]
 
 KEYWORDS: Final = "taskq:kw"
 """The only key of the last element, where arguments travel by keyword."""
@@ -250,6 +250,12 @@ class _Bare:
 
     def __repr__(self) -> str:
         return self._text
+
+
+def apart(args: tuple[object, ...]) -> tuple[tuple[object, ...], Mapping[str, object]]:
+    """The list that travels, taken apart into what goes by position and what goes by keyword; nothing is checked."""
+    keywords = _keywords(args[-1]) if args else None
+    return (args, {}) if keywords is None else (args[:-1], keywords)
 
 
 def _keywords(value: object) -> dict[str, object] | None:

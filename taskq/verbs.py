@@ -6,16 +6,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from taskq.app import Info, TaskQ
-from taskq.current import current_app
-from taskq.hook import Enqueued
+from taskq.application import current_app
+from taskq.delayed_jobs import Delayed
+from taskq.hook import Accepted, Enqueued
 from taskq.jobs import Call, Verbs
-from taskq.records import WorkerInfo
+from taskq.records import Cancelled, WorkerInfo
 from taskq.showing import DecodedJob
 
 __all__ = [
     "call",
+    "cancel",
+    "delayed",
     "dequeue",
     "enqueue",
+    "enqueue_at",
+    "enqueue_in",
     "enqueue_many",
     "enqueue_to",
     "info",
@@ -44,14 +49,26 @@ _in_force: Final = _InForce()
 # Bound methods, so that each signature, with its overloads, is written once.
 enqueue = _in_force.enqueue
 enqueue_to = _in_force.enqueue_to
+enqueue_in = _in_force.enqueue_in
+enqueue_at = _in_force.enqueue_at
 dequeue = _in_force.dequeue
 call = _in_force.call
 options = _in_force.options
+
+delayed: Final = Delayed(current_app)
+"""The delayed jobs of the application in force."""
 
 
 def enqueue_many(calls: Iterable[Call]) -> list[Enqueued]:
     """Enqueue many calls with one round trip a queue; see `TaskQ.enqueue_many`."""
     return current_app().enqueue_many(calls)
+
+
+def cancel(
+    job: Accepted | Call | str | None = None, /, *, worker: str | None = None, queue: str | None = None, by: str = ""
+) -> Cancelled:
+    """Cancel one job, waiting or running; see `TaskQ.cancel`."""
+    return current_app().cancel(job, worker=worker, queue=queue, by=by)
 
 
 def size(queue: str) -> int:

@@ -6,6 +6,7 @@ Nothing here outlives the process, and no other process sees it: a forked child 
 
 from __future__ import annotations
 
+import bisect
 import os
 import selectors
 import threading
@@ -18,12 +19,16 @@ from dataclasses import dataclass, field, replace
 from taskq.broker import Broker, Capability, Requeued
 from taskq.errors import ConfigurationError, NotRegistered, NotSupported, Problem
 from taskq.records import (
+    Again,
     Paused,
+    Promoted,
     Registration,
     Reservation,
     Reserved,
+    ScheduledJob,
     Stats,
     StoredFailure,
+    Taken,
     Token,
     WorkerInfo,
 )
@@ -57,8 +62,19 @@ class _Seat:
 
 @dataclass(slots=True, eq=False)
 class _Waiter:
+    """Someone who waits for a job in these queues, or (`due`) for the next delayed one."""
+
     queues: frozenset[str] | None
     bell: int
+    due: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What a key holds, until it expires by the monotonic clock."""
+
+    value: bytes
+    until: float
 
 
 class MemoryBroker(Broker):
@@ -66,7 +82,7 @@ class MemoryBroker(Broker):
 
     name = "memory"
     address = "memory (this process)"
-    capabilities: frozenset[Capability] = frozenset()
+    capabilities: frozenset[Capability] = frozenset({Capability.DELAY, Capability.KEYS})
 
     def __init__(self, *, clock: Callable[[], float] | None = None, failed_max: int | None = None) -> None:
         """An empty store.
@@ -89,6 +105,15 @@ class MemoryBroker(Broker):
         self._samples: dict[str, list[bytes]] = {}
         self._claims: dict[bool, tuple[str, float]] = {}
         self._waiters: set[_Waiter] = set()
+        self._times: list[float] = []  # in order, one for each of `_delayed`
+        self._delayed: dict[float, list[tuple[str, bytes]]] = {}
+        self._scheduler = ("", 0.0)  # who may move them, and until when by the monotonic clock
+        self._fired: dict[str, float] = {}
+        self._schedules: dict[str, bytes] = {}
+        self._schedules_changed = False  # since they were read, or `wait_due` told of it
+        self._keys: dict[str, _Kept] = {}
+        self._key_changed = threading.Condition(self._lock)
+        self._closed = 0  # how often
 
     @contextmanager
     def _held(self) -> Iterator[None]:
@@ -114,6 +139,8 @@ class MemoryBroker(Broker):
         with self._held():
             for waiter in self._waiters:
                 _ring(waiter)
+            self._closed += 1
+            self._key_changed.notify_all()
 
     # ---- queues
 
@@ -206,10 +233,18 @@ class MemoryBroker(Broker):
         with self._held():
             if self._ready(wanted):
                 return True
-            ear, bell = os.pipe()
-            os.set_blocking(bell, False)
-            waiter = _Waiter(wanted, bell)
-            self._waiters.add(waiter)
+            ear, waiter = self._listen(wanted)
+        return self._rung(ear, waiter, timeout, interrupts)
+
+    def _listen(self, queues: frozenset[str] | None, *, due: bool = False) -> tuple[int, _Waiter]:
+        ear, bell = os.pipe()
+        os.set_blocking(bell, False)
+        waiter = _Waiter(queues, bell, due)
+        self._waiters.add(waiter)
+        return ear, waiter
+
+    def _rung(self, ear: int, waiter: _Waiter, timeout: float, interrupts: Sequence[int]) -> bool:
+        """Whether it rang in time. Without the lock: whoever rings needs it."""
         try:
             with selectors.DefaultSelector() as selector:
                 for fd in {ear, *interrupts}:
@@ -219,7 +254,7 @@ class MemoryBroker(Broker):
             with self._lock:
                 self._waiters.discard(waiter)
                 os.close(ear)
-                os.close(bell)
+                os.close(waiter.bell)
 
     # ---- settling
 
@@ -239,6 +274,7 @@ class MemoryBroker(Broker):
         *,
         body: bytes | None = None,
         front: bool = True,
+        at: float | None = None,
     ) -> bool:
         if body is not None and len(reservations) != 1:
             raise ValueError("release: a new body needs exactly one reservation")
@@ -255,19 +291,30 @@ class MemoryBroker(Broker):
                 seat.in_hand = None
             fences = {job.fence for job in reservations}
             seat.ahead = deque(job for job in seat.ahead if job.fence not in fences)
-            for job in reversed(reservations) if front else reservations:
-                self.push(job.queue, [body if body is not None else held[job.fence].body], front=front)
+            again = Again(body, front, at)
+            for job in reversed(reservations) if front and at is None else reservations:
+                self._put_back(held[job.fence], again)
             return True
 
         return self._settle(reservations[0].worker, token, release)
 
-    def fail(self, reservation: Reservation, token: Token, entry: bytes, *, by_queue: bool = False) -> bool:
+    def fail(
+        self,
+        reservation: Reservation,
+        token: Token,
+        entry: bytes,
+        *,
+        by_queue: bool = False,
+        again: Again | None = None,
+    ) -> bool:
         def fail(seat: _Seat) -> bool:
             if not self._begin(seat, reservation):
                 return False
             seat.in_hand = None
             self._append_failure(reservation.queue if by_queue else None, entry)
             self._count(seat, failed=True)
+            if again is not None:
+                self._put_back(reservation, again)
             return True
 
         return self._settle(reservation.worker, token, fail)
@@ -323,7 +370,7 @@ class MemoryBroker(Broker):
             return True
 
     def recover(
-        self, seen: WorkerInfo, entry: bytes | None, *, body: bytes | None = None, by_queue: bool = False
+        self, seen: WorkerInfo, entry: bytes | None, *, again: Again | None = None, by_queue: bool = False
     ) -> bool:
         with self._held():
             seat = self._seats.get(seen.id)
@@ -331,11 +378,12 @@ class MemoryBroker(Broker):
                 return False
             for job in reversed(seat.ahead):
                 self.push(job.queue, [job.body], front=True)
-            if seat.in_hand is not None and entry is None:
-                self.push(seat.in_hand.queue, [seat.in_hand.body if body is None else body], front=True)
-            elif seat.in_hand is not None and entry is not None:
-                self._append_failure(seat.in_hand.queue if by_queue else None, entry)
-                self._count(seat, failed=True)
+            if seat.in_hand is not None:
+                if entry is not None:
+                    self._append_failure(seat.in_hand.queue if by_queue else None, entry)
+                    self._count(seat, failed=True)
+                if entry is None or again is not None:
+                    self._put_back(seat.in_hand, again or Again())
             del self._seats[seen.id]
             return True
 
@@ -408,6 +456,242 @@ class MemoryBroker(Broker):
             entries.clear()
             return count
 
+    # ---- delayed jobs
+
+    def schedule(self, at: float, queue: str, bodies: Sequence[bytes]) -> None:
+        with self._held():
+            if not bodies:
+                return
+            if at not in self._delayed:
+                bisect.insort(self._times, at)
+                self._delayed[at] = []
+            self._delayed[at] += [(queue, body) for body in bodies]
+            self._wake_schedulers()
+
+    def claim_schedule(self, scheduler: str, seconds: float) -> str:
+        with self._held():
+            now = time.monotonic()
+            holder, until = self._scheduler
+            if until <= now or holder == scheduler:
+                holder = scheduler
+                self._scheduler = (holder, now + seconds)
+            return holder
+
+    def give_up_schedule(self, scheduler: str) -> None:
+        with self._held():
+            if self._scheduler[0] == scheduler:
+                self._scheduler = ("", 0.0)
+
+    def _master(self) -> str:
+        holder, until = self._scheduler
+        return holder if until > time.monotonic() else ""
+
+    def promote_due(self, scheduler: str, now: float, limit: int) -> Promoted:
+        with self._held():
+            holder = self._master()
+            if holder != scheduler:
+                return Promoted(0, holder)
+            moved = 0
+            while moved < limit and self._times and self._times[0] <= now:
+                waiting = self._delayed[self._times[0]]
+                due = waiting[: limit - moved]
+                del waiting[: len(due)]
+                for queue, body in due:
+                    self.push(queue, [body])
+                moved += len(due)
+                self._drop_if_empty(self._times[0])
+            return Promoted(moved, holder, more=bool(self._times) and self._times[0] <= now)
+
+    def next_due(self) -> float | None:
+        with self._held():
+            return self._times[0] if self._times else None
+
+    def wait_due(self, known: float | None, timeout: float, interrupts: Sequence[int] = ()) -> bool:
+        with self._held():
+            changed, self._schedules_changed = self._schedules_changed, False
+            if changed or self.next_due() != known:
+                return True
+            ear, waiter = self._listen(None, due=True)
+        return self._rung(ear, waiter, timeout, interrupts)
+
+    def scheduled(self, since: float, skip: int, count: int) -> Sequence[ScheduledJob]:
+        with self._held():
+            found: list[ScheduledJob] = []
+            for at in self._times[bisect.bisect_left(self._times, since) :]:
+                waiting = self._delayed[at][skip if at == since else 0 :]
+                found += [ScheduledJob(at, queue, body) for queue, body in waiting[: count - len(found)]]
+                if len(found) >= count:
+                    break
+            return found
+
+    def scheduled_times(self, since: float, count: int) -> Sequence[tuple[float, int]]:
+        with self._held():
+            first = bisect.bisect_left(self._times, since)
+            return [(at, len(self._delayed[at])) for at in self._times[first : first + count]]
+
+    def scheduled_time_count(self) -> int:
+        with self._held():
+            return len(self._times)
+
+    def scheduled_at(self, queue: str, body: bytes) -> Sequence[float]:
+        with self._held():
+            return [at for at in self._times if (queue, body) in self._delayed[at]]
+
+    def unschedule(self, queue: str, body: bytes, *, at: float | None = None) -> int:
+        with self._held():
+            removed = 0
+            for time_ in self.scheduled_at(queue, body) if at is None else [at]:
+                waiting = self._delayed.get(time_, [])
+                kept = [one for one in waiting if one != (queue, body)]
+                removed += len(waiting) - len(kept)
+                waiting[:] = kept
+                self._drop_if_empty(time_)
+            return removed
+
+    def promote(self, job: ScheduledJob, *, queue: str | None = None) -> bool:
+        with self._held():
+            if not self._take_away(job):
+                return False
+            self.push(job.queue if queue is None else queue, [job.body])
+            return True
+
+    def bury(self, job: ScheduledJob, entry: bytes) -> bool:
+        with self._held():
+            if not self._take_away(job):
+                return False
+            self._append_failure(None, entry)
+            return True
+
+    def withdraw(self, job: ScheduledJob) -> bool:
+        with self._held():
+            return self._take_away(job)
+
+    def clear_scheduled(self) -> int:
+        with self._held():
+            count = sum(map(len, self._delayed.values()))
+            self._times.clear()
+            self._delayed.clear()
+            return count
+
+    def _take_away(self, job: ScheduledJob) -> bool:
+        waiting = self._delayed.get(job.at, [])
+        if (job.queue, job.body) not in waiting:
+            return False
+        waiting.remove((job.queue, job.body))
+        self._drop_if_empty(job.at)
+        return True
+
+    def _drop_if_empty(self, at: float) -> None:
+        if at in self._delayed and not self._delayed[at]:
+            del self._delayed[at]
+            self._times.remove(at)
+
+    def _wake_schedulers(self) -> None:
+        for waiter in self._waiters:
+            if waiter.due:
+                _ring(waiter)
+
+    # ---- recurring jobs
+
+    def fire(self, scheduler: str, name: str, tick: float, queue: str, bodies: Sequence[bytes]) -> bool:
+        with self._held():
+            if self._master() != scheduler or self._fired.get(name, -1.0) >= tick:
+                return False
+            self._fired[name] = tick
+            if bodies:
+                self.push(queue, bodies)
+            return True
+
+    def last_fired(self, names: Sequence[str]) -> Mapping[str, float]:
+        with self._held():
+            return {name: self._fired[name] for name in names if name in self._fired}
+
+    def schedules(self) -> Mapping[str, bytes]:
+        with self._held():
+            self._schedules_changed = False
+            return dict(self._schedules)
+
+    def put_schedule(self, name: str, body: bytes | None) -> bool:
+        with self._held():
+            there = name in self._schedules
+            if body is None:
+                self._schedules.pop(name, None)
+            else:
+                self._schedules[name] = body
+            self._schedules_changed = True
+            self._wake_schedulers()
+            return there
+
+    # ---- keys
+
+    def get_key(self, key: str) -> bytes | None:
+        with self._held():
+            kept = self._key(key)
+            return None if kept is None else kept.value
+
+    def put_key(self, key: str, value: bytes, seconds: float) -> None:
+        with self._held():
+            self._set_key(key, value, seconds)
+
+    def take_key(self, keys: Sequence[str], value: bytes, seconds: float) -> Taken:
+        with self._held():
+            there = [self._key(key) for key in keys]
+            for key, kept in zip(keys, there, strict=True):
+                if kept is None:
+                    self._set_key(key, value, seconds)
+                    return Taken(key, value)
+            taken = [kept for kept in there if kept is not None]
+            first = min(taken, key=lambda kept: kept.until)
+            return Taken(None, taken[0].value, max(first.until - time.monotonic(), 0.0))
+
+    def swap_key(self, key: str, old: bytes, new: bytes | None, seconds: float = 0.0) -> bool:
+        with self._held():
+            kept = self._key(key)
+            if kept is None or kept.value != old:
+                return False
+            if new is None:
+                del self._keys[key]
+                self._key_changed.notify_all()
+            else:
+                self._set_key(key, new, seconds)
+            return True
+
+    def add_key(self, key: str, amount: int, seconds: float) -> int:
+        with self._held():
+            kept = self._key(key)
+            count = amount + (0 if kept is None else int(kept.value))
+            until = time.monotonic() + seconds if kept is None else kept.until
+            self._keys[key] = _Kept(b"%d" % count, until)
+            self._key_changed.notify_all()
+            return count
+
+    def await_key(self, key: str, seen: bytes | None, timeout: float) -> bytes | None:
+        ends = time.monotonic() + timeout
+        with self._held():
+            closed = self._closed
+            while True:
+                kept = self._key(key)
+                value = None if kept is None else kept.value
+                left = ends - time.monotonic()
+                if value != seen or left <= 0 or self._closed > closed:
+                    return value
+                # It may change by expiring, which wakes nobody.
+                self._key_changed.wait(left if kept is None else min(left, kept.until - time.monotonic()))
+
+    def _key(self, key: str) -> _Kept | None:
+        kept = self._keys.get(key)
+        if kept is not None and kept.until <= time.monotonic():
+            del self._keys[key]
+            return None
+        return kept
+
+    def _set_key(self, key: str, value: bytes, seconds: float) -> None:
+        now = time.monotonic()
+        if len(self._keys) > 1000 and any(kept.until <= now for kept in self._keys.values()):
+            self._keys = {name: kept for name, kept in self._keys.items() if kept.until > now}
+        self._keys[key] = _Kept(value, now + seconds)
+        self._key_changed.notify_all()
+
     # ---- statistics
 
     def stats(self) -> Stats:
@@ -461,6 +745,13 @@ class MemoryBroker(Broker):
         seat.in_hand = None
         self._count(seat, failed=False)
         return True
+
+    def _put_back(self, job: Reservation, again: Again) -> None:
+        body = job.body if again.body is None else again.body
+        if again.at is None:
+            self.push(job.queue, [body], front=again.front)
+        else:
+            self.schedule(again.at, job.queue, [body])
 
     def _forget_first(self, seat: _Seat) -> None:
         if seat.in_hand is not None:

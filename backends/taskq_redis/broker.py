@@ -6,22 +6,21 @@ What must happen as one is a script of the method's name in `scripts/`. Connecti
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import groupby
 from typing import Any, TypeVar
 
 import redis
 
 from taskq import dates
-from taskq.broker import Broker, Capability, FailureRequeue, Requeued
+from taskq.broker import Capability, FailureRequeue, Requeued
 from taskq.errors import BrokerError, NotRegistered
 from taskq.inspection import Finding, KeyPage, KeyValue, Section
 from taskq.records import (
+    Again,
     Paused,
     Registration,
     Reservation,
@@ -31,10 +30,12 @@ from taskq.records import (
     Token,
     WorkerInfo,
 )
-from taskq_redis import inspecting, record, scripts
+from taskq_redis import inspecting, item, record, scripts
+from taskq_redis.delayed import DelayedJobs
 from taskq_redis.failures import Found, find
 from taskq_redis.keys import Keys, from_bytes, to_bytes
 from taskq_redis.link import Links, own_connection_ids, pack, pack_script
+from taskq_redis.plain_keys import PlainKeys
 from taskq_redis.urls import NAMESPACE, Address, parse
 from taskq_redis.wakeup import Wakeup
 
@@ -43,12 +44,12 @@ __all__ = ["RedisBroker", "open_broker"]
 _RESERVE = scripts.load("reserve", "string list string set string set any any")
 _NOTE = scripts.load("note", "string list set any any")
 _FINISH = scripts.load("finish", "string list string set any any")
-_FAIL = scripts.load("fail", "string list string set any any any any list set")
-_RELEASE = scripts.load("release", "string list string set any any set")
+_FAIL = scripts.load("fail", "string list string set any any any any list set set zset any")
+_RELEASE = scripts.load("release", "string list string set any any set zset any")
 _REGISTER = scripts.load("register", "string list string set hash set any any any any any")
 _HEARTBEAT = scripts.load("heartbeat", "string set hash any")
 _UNREGISTER = scripts.load("unregister", "string list string any any any any set set hash")
-_RECOVER = scripts.load("recover", "string list string any any any any set set hash any any list set set")
+_RECOVER = scripts.load("recover", "string list string any any any any set set hash any any list set set zset any")
 _CLAIM = scripts.load("claim_recovery", "string any")
 _REMOVE_QUEUE = scripts.load("remove_queue", "any set set")
 _ADD_SAMPLE = scripts.load("add_sample", "list")
@@ -70,16 +71,15 @@ _LONG = 100_000  # entries of a failed list from which on a warning is due
 _AT_ONCE = 50  # entries of a failed list that one script changes: in the middle of a million each takes some .2 ms
 _TRIES = 5  # to find an entry that moves while we look
 
-_log = logging.getLogger("taskq.redis")
 
 T = TypeVar("T")
 
 
-class RedisBroker(Broker):
+class RedisBroker(DelayedJobs, PlainKeys):
     """A namespace of one Redis. Safe in threads and after a fork, where the child makes connections of its own."""
 
     name = "redis"
-    capabilities = frozenset({Capability.SHARED, Capability.INSPECT})
+    capabilities = frozenset({Capability.SHARED, Capability.DELAY, Capability.KEYS, Capability.INSPECT})
 
     def __init__(self, address: Address, *, namespace: str = NAMESPACE, failed_max: int | None = None) -> None:
         """Connects to nothing yet.
@@ -95,6 +95,8 @@ class RedisBroker(Broker):
         self._keys = Keys(namespace)
         self._links = Links(address.connect, address.place)
         self._wakeup = Wakeup(self._links, self._keys, self._any_waiting)
+        self._begin_delayed()
+        self._begin_plain_keys()
         self._failed_max = str(failed_max or 0).encode()
         self._name_at = b"%d" % (len(self._keys.queue_prefix) + 1)
         self._ahead_of_monotonic: float | None = None
@@ -126,6 +128,8 @@ class RedisBroker(Broker):
 
     def close(self) -> None:
         self._wakeup.close()
+        self._due.close()
+        self._watch.close()
         self._links.close()
 
     # ---- queues
@@ -228,7 +232,7 @@ class RedisBroker(Broker):
         for place in range(1, len(answer) - 1, 2):
             number, body = answer[place], answer[place + 1]
             if number < 0:
-                self._warn_of_wrong_type(self._keys.queue(names[-number - 1]))
+                self._warn_of_wrong_type(self._keys.queue(names[-number - 1]), "this queue is passed over")
             else:
                 fence = f"{token}:{len(jobs) + 1:04d}"
                 jobs.append(Reservation(worker, names[number - 1], body, fence, float(second), started=not jobs))
@@ -242,11 +246,6 @@ class RedisBroker(Broker):
             jobs.insert(0, record.read(worker, in_hand))
         # What this very call took is not what was held before it: its answer was lost, and is given again.
         return Reserved(tuple(jobs), held=not jobs[0].fence.startswith(token))
-
-    def _warn_of_wrong_type(self, key: bytes) -> None:
-        if key not in self._warned:
-            self._warned.add(key)
-            _log.warning("%s: the key %s is no list; this queue is passed over.", self.address, from_bytes(key))
 
     def wait(self, queues: Sequence[str] | None, timeout: float, interrupts: Sequence[int] = ()) -> bool:
         return self._wakeup.wait(queues, timeout, interrupts)
@@ -289,50 +288,60 @@ class RedisBroker(Broker):
         *,
         body: bytes | None = None,
         front: bool = True,
+        at: float | None = None,
     ) -> bool:
         if body is not None and len(reservations) != 1:
             raise ValueError("release: a new body needs exactly one reservation")
         if not reservations:
             return True
         worker = reservations[0].worker
-        names = list(dict.fromkeys(job.queue for job in reservations))
+        lists, places = self._places([(job, Again(body, front, at)) for job in reservations])
+        begun = "1" if reservations[0].started else "0"
+        fences = [job.fence for job in reservations]
         keys = [
             self._keys.worker(worker), self._keys.ahead(worker), self._keys.token(worker), self._members(worker),
-            self._keys.stat_processed, self._keys.worker_processed(worker), self._keys.queues,
-            *[self._keys.queue(name) for name in names],
+            self._keys.stat_processed, self._keys.worker_processed(worker), *lists,
         ]  # fmt: skip
-        jobs: list[bytes | str] = []
-        for job in reservations:
-            jobs += [job.fence, str(names.index(job.queue) + 1), job.body if body is None else body]
-        flags = "1" if front else "0", self._name_at, "1" if reservations[0].started else "0"
-        return bool(self._run(_RELEASE, keys, to_bytes(worker), str(token), *flags, *jobs))
+        return bool(self._run(_RELEASE, keys, to_bytes(worker), str(token), begun, str(len(fences)), *fences, *places))
 
-    def fail(self, reservation: Reservation, token: Token, entry: bytes, *, by_queue: bool = False) -> bool:
+    def fail(
+        self,
+        reservation: Reservation,
+        token: Token,
+        entry: bytes,
+        *,
+        by_queue: bool = False,
+        again: Again | None = None,
+    ) -> bool:
         worker = reservation.worker
+        lists, places = self._places([] if again is None else [(reservation, again)])
         list_key, list_name = self._failed_list(reservation.queue if by_queue else None)
         keys = [
             self._keys.worker(worker), self._keys.ahead(worker), self._keys.token(worker), self._members(worker),
             self._keys.stat_processed, self._keys.worker_processed(worker), self._keys.stat_failed,
-            self._keys.worker_failed(worker), list_key, self._keys.failed_queues,
+            self._keys.worker_failed(worker), list_key, self._keys.failed_queues, *lists,
         ]  # fmt: skip
         settled, length = self._run(
-            _FAIL, keys, to_bytes(worker), str(token), reservation.fence, entry, self._failed_max, list_name
+            _FAIL, keys, to_bytes(worker), str(token), reservation.fence, entry, self._failed_max, list_name, *places
         )
         self._warn_of_length(list_key, length)
         return bool(settled)
 
-    def _failed_list(self, queue: str | None) -> tuple[bytes, bytes]:
-        """A failed list's key, and its name in `failed_queues`, where the common one is not."""
-        key = self._keys.failed_list(queue)
-        return key, b"" if queue is None else key[len(to_bytes(self.namespace)) + 1 :]
-
-    def _warn_of_length(self, key: bytes, length: int) -> None:
-        if length >= _LONG and key not in self._warned:
-            self._warned.add(key)
-            _log.warning(
-                "%s: the failed list %s has %d entries. Clear it, or let failed_max bound it.",
-                self.address, from_bytes(key), length,
-            )  # fmt: skip
+    def _places(self, jobs: Sequence[tuple[Reservation, Again]]) -> tuple[list[bytes], list[bytes]]:
+        """Where jobs go back to: the keys and words at the end of a call of a script that includes `put_back`."""
+        lists: list[bytes] = []
+        words = [self._name_at, self._keys.timestamps_prefix]
+        for job, again in jobs:
+            body = job.body if again.body is None else again.body
+            if again.at is None:
+                key, where = self._keys.queue(job.queue), b"front" if again.front else b"back"
+            else:
+                where = self._second(again.at)
+                key, body = self._keys.delayed(where), item.join(job.queue, body)
+            if key not in lists:
+                lists.append(key)
+            words += [b"%d" % (lists.index(key) + 1), where, body]
+        return [self._keys.queues, self._keys.times, self._keys.scratch, *lists], words
 
     # ---- workers
 
@@ -447,29 +456,23 @@ class RedisBroker(Broker):
         return bool(self._run(_CLAIM, [lock, self._keys.scratch], to_bytes(worker), unit, str(how_long)))
 
     def recover(
-        self, seen: WorkerInfo, entry: bytes | None, *, body: bytes | None = None, by_queue: bool = False
+        self, seen: WorkerInfo, entry: bytes | None, *, again: Again | None = None, by_queue: bool = False
     ) -> bool:
         in_hand, heartbeat, token, registration = record.split(seen.raw)
         self._wait_until_gone(record.read_clients(registration), seen.heartbeat)
-        jobs = list(seen.ahead)
-        failed = b""
-        if seen.job is not None and entry is None:
-            jobs.insert(0, seen.job if body is None else replace(seen.job, body=body))
-        elif seen.job is not None and entry is not None:
-            failed = entry
+        back = [(job, Again()) for job in seen.ahead]
+        if seen.job is not None and (entry is None or again is not None):
+            back.insert(0, (seen.job, again or Again()))
+        failed = b"" if seen.job is None or entry is None else entry
+        lists, places = self._places(back)
         list_key, list_name = self._failed_list(seen.job.queue if by_queue and seen.job else None)
-        names = list(dict.fromkeys(job.queue for job in jobs))
         keys = [
             *self._own_keys(seen.id), self._keys.workers, self._keys.holders, self._keys.heartbeats,
-            self._keys.stat_processed, self._keys.stat_failed, list_key, self._keys.failed_queues, self._keys.queues,
-            *[self._keys.queue(name) for name in names],
+            self._keys.stat_processed, self._keys.stat_failed, list_key, self._keys.failed_queues, *lists,
         ]  # fmt: skip
-        back: list[bytes | str] = []
-        for job in jobs:
-            back += [str(names.index(job.queue) + 1), job.body]
         settled, length = self._run(
             _RECOVER, keys, to_bytes(seen.id), in_hand, heartbeat, token, failed, self._failed_max, list_name,
-            self._name_at, *back,
+            *places,
         )  # fmt: skip
         self._warn_of_length(list_key, length)
         return bool(settled)
@@ -629,44 +632,11 @@ class RedisBroker(Broker):
         packed = b"".join(pack(*words) for words in commands)
         return self._links.ask_all(packed, len(commands), repeatable=True)
 
-    # ---- what the methods above are made of
-
-    def _run(self, script: scripts.Script, keys: Sequence[bytes], *args: bytes | str) -> Any:
-        words = [one.encode() if isinstance(one, str) else one for one in args]
-        return self._links.run(script, pack_script(script, keys, words), keys=keys)
-
-    def _read(self, command: bytes, key: tuple[bytes, str] | None = None, *args: bytes) -> Any:
-        return self._ask(command, key, args, repeatable=True)
-
-    def _write(self, command: bytes, key: tuple[bytes, str], *args: bytes) -> Any:
-        return self._ask(command, key, args, repeatable=False)
-
-    def _ask(self, command: bytes, key: tuple[bytes, str] | None, args: Sequence[bytes], *, repeatable: bool) -> Any:
-        try:
-            return self._links.ask(pack(command, *([key[0]] if key else []), *args), repeatable=repeatable)
-        except redis.ResponseError as error:
-            raise self._links.explained(error, [key] if key else []) from None
-
-    def _read_all(self, commands: Sequence[tuple[bytes, bytes, str]]) -> list[Any]:
-        """Several reads of one key each: the command, the key, the type that it must have."""
-        if not commands:
-            return []
-        packed = b"".join([pack(command, key) for command, key, _ in commands])
-        answers = self._links.ask_all(packed, len(commands), repeatable=True)
-        for answer in answers:
-            if isinstance(answer, redis.ResponseError):
-                raise self._links.explained(answer, [(key, kind) for _, key, kind in commands])
-        return answers
-
-    def _slice(self, key: bytes, start: int, count: int) -> list[bytes]:
-        """Some of a list, from `start` on, or from so many before its end where that is below 0."""
-        if count <= 0:
-            return []
-        return list(self._read(b"LRANGE", (key, "list"), b"%d" % start, b"%d" % (start + count - 1)))
-
     def forked(self) -> None:
         """In a forked child: what the threads of the parent were doing is not ours. Connections are `link`'s."""
         self._wakeup.forked()
+        self._due.forked()
+        self._watch.forked()
 
 
 def _info(worker: str, member: bool, holder: bool, heartbeat: bytes | None, about: Sequence[Any]) -> WorkerInfo:

@@ -5,6 +5,8 @@ Names and ids come from anybody, so they need not be UTF-8: what is not survives
 
 from __future__ import annotations
 
+import os
+
 __all__ = ["Keys", "from_bytes", "to_bytes"]
 
 
@@ -22,10 +24,13 @@ class Keys:
     """The keys of one namespace, as bytes."""
 
     __slots__ = (
+        "changed_schedules",
         "failed",
         "failed_queues",
+        "fired",
         "heartbeats",
         "holders",
+        "last_enqueued",
         "looking",
         "namespace",
         "pause_all",
@@ -34,9 +39,13 @@ class Keys:
         "pruning",
         "queue_prefix",
         "queues",
+        "scheduler_lock",
+        "schedules",
         "scratch",
         "stat_failed",
         "stat_processed",
+        "times",
+        "timestamps_prefix",
         "workers",
     )
 
@@ -54,10 +63,20 @@ class Keys:
         self.failed = self._key("failed")
         self.failed_queues = self._key("failed_queues")
         self.pause_all = self._key("pause-all-workers")
+        # resque-scheduler's (WIRE.md section 9). The namespace stands twice in the key of its lock, and the variable,
+        # which is Ruby's own, sets a part of that key.
+        self.times = self._key("delayed_queue_schedule")
+        self.timestamps_prefix = self._key("timestamps:")
+        self.schedules = self._key("persistent_schedules")
+        self.changed_schedules = self._key("schedules_changed")
+        self.last_enqueued = self._key("delayed:last_enqueued_at")
+        part = os.environ.get("RESQUE_SCHEDULER_MASTER_LOCK_PREFIX", "")
+        self.scheduler_lock = self._key(f"{namespace}:{part}{part and ':'}resque_scheduler_master_lock")
         # taskq's own, which no other program touches.
         self.holders = self._key("taskq:workers")
         self.paused = self._key("taskq:paused")
         self.looking = self._key("taskq:looking")
+        self.fired = self._key("taskq:fired")
         self.scratch = self._key("taskq:scratch")
 
     def _key(self, name: str) -> bytes:
@@ -98,6 +117,22 @@ class Keys:
     def registration(self, worker: str) -> bytes:
         """What a worker said of itself, and the CLIENT IDs of its connections, as JSON."""
         return self._key(f"taskq:registration:{worker}")
+
+    def delayed(self, time: bytes) -> bytes:
+        """The list of the items that wait for a time, the first one first."""
+        return self.prefix + b"delayed:" + time
+
+    def timestamps(self, item: bytes) -> bytes:
+        """The set of the times for which exactly this item waits, each as `delayed:TIME`."""
+        return self.timestamps_prefix + item
+
+    def plain(self, key: str) -> bytes:
+        """A key of a plugin's own."""
+        return self._key(f"taskq:key:{key}")
+
+    def foreign(self, key: str) -> bytes:
+        """A key of another program's."""
+        return self._key(key)
 
     def series(self, series: str) -> bytes:
         """The list of what was sampled, the newest last."""

@@ -8,6 +8,8 @@ to a bound that doubles with each wake that found nothing and never passes 5 ms 
 wait at all the next time, and has half the bound after that; three seconds of quiet halve it too. So fifty together ask
 some 600 times a second at 100 pushes, one of them within 3 ms at the median, and one alone never waits.
 
+A scheduler waits in the same way for what is about delayed jobs, with a doorbell of its own: see `delayed`.
+
 Not taken: BLMOVE q q LEFT LEFT, a blocking peek, is for one queue only; BLPOP would take a job before it is recorded.
 """
 
@@ -24,18 +26,17 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 import redis
 
 from taskq.errors import BrokerError, BrokerRefused
 from taskq_redis.keys import Keys
-from taskq_redis.link import Connection, Links, pack, socket_of
+from taskq_redis.link import Links
+from taskq_redis.tracking import Lost, Refused, Tracker
 
 __all__ = ["Wakeup"]
 
 _IDLE = 1.0  # seconds without a wait after which the doorbell is turned off: nobody would read what Redis sends
-_ANSWER = 5.0  # seconds
 _SHARE = 0.005  # seconds of delay for each rival, at most
 _FIRST, _LONGEST = 0.004, 2.0  # seconds of delay: after the first vain wake, at most
 _QUIET = 3.0  # seconds without a vain wake that halve the delay
@@ -43,21 +44,12 @@ _POLL_FIRST, _POLL_LONGEST = 0.02, 1.0  # seconds between looks where there is n
 _TRY_AGAIN, _REFUSED_FOR = 5.0, 60.0  # seconds until the doorbell is tried again
 
 
-class _Lost(Exception):
-    """The doorbell's connection is gone."""
-
-
-class _Refused(Exception):
-    """This Redis has no doorbell for us."""
-
-
-class _Bell:
+class _Bell(Tracker):
     """One thread's doorbell. What changes its connection holds `lock`, for a heartbeat's thread may turn it off."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.lock = threading.Lock()
-        self.connection: Connection | None = None
-        self.socket: socket.socket | None = None
         self.on = False
         self.waiting = False
         self.used = 0.0  # when it was last waited on
@@ -69,19 +61,12 @@ class _Bell:
         self.found = False  # the last look found a job
         self.step = _POLL_FIRST
         self.unseen: set[bytes] = set()  # what was heard of before a look that did not look at it
-        self._reader: Any = None
-        self._heard: list[bytes | None] = []
 
     def turn_on(self, links: Links, prefixes: Sequence[bytes]) -> None:
-        """Raises `_Lost`, `_Refused`, or what connecting raises."""
-        if self.connection is None:
-            self.connection = links.open(protocol=3)
-            self.socket = socket_of(self.connection)
-            if not isinstance(self.socket, socket.socket):  # a client that only plays Redis
-                raise _Refused
-            self._reader = _reader()
+        """Raises `Lost`, `Refused`, or what connecting raises."""
+        self.connect(links)
         words = [word for prefix in prefixes for word in (b"PREFIX", prefix)]
-        self._command(b"CLIENT", b"TRACKING", b"ON", b"BCAST", *words, b"NOLOOP")
+        self.command(b"CLIENT", b"TRACKING", b"ON", b"BCAST", *words, b"NOLOOP")
         self.on = True
         self.used = time.monotonic()
 
@@ -90,10 +75,10 @@ class _Bell:
         if self.on:
             self.on = False
             try:
-                self._command(b"CLIENT", b"TRACKING", b"OFF")
-            except (_Lost, _Refused):
+                self.command(b"CLIENT", b"TRACKING", b"OFF")
+            except (Lost, Refused):
                 self.drop()
-            self._heard.clear()
+            self.forget()
             self.unseen.clear()
 
     def delay(self, left: float) -> float:
@@ -116,81 +101,32 @@ class _Bell:
 
     def drop(self) -> None:
         self.on = False
-        if self.connection is not None:
-            self.connection.disconnect()
-        self.connection = self.socket = self._reader = None
-        self._heard.clear()
+        super().drop()
         self.unseen.clear()
-
-    def heard(self) -> list[bytes | None]:
-        """The keys that were written since the last time, None for all of them. Raises `_Lost`."""
-        assert self.socket is not None
-        while True:
-            try:
-                data = self.socket.recv(65536)
-            except (BlockingIOError, ssl.SSLWantReadError):
-                break
-            except OSError as error:
-                raise _Lost from error
-            if not data:
-                raise _Lost
-            self._feed(data)
-        heard, self._heard = self._heard, []
-        return heard
-
-    def _command(self, *words: bytes) -> None:
-        assert self.socket is not None
-        self.socket.settimeout(_ANSWER)
-        try:
-            self.socket.sendall(pack(*words))
-            while not (answers := self._feed(self.socket.recv(65536))):
-                pass
-        except OSError as error:
-            raise _Lost from error
-        self.socket.setblocking(False)
-        if isinstance(answers[0], Exception):
-            raise _Refused(str(answers[0]))
-
-    def _feed(self, data: bytes) -> list[Any]:
-        """Take in bytes: what was pushed is kept, answers are returned."""
-        if not data:
-            raise _Lost
-        self._reader.feed(data)
-        answers: list[Any] = []
-        while (message := self._reader.gets()) is not _NOTHING:
-            if isinstance(message, list) and message and message[0] == b"invalidate":
-                self._heard.extend([None] if message[1] is None else message[1])
-            else:
-                answers.append(message)
-        return answers
-
-
-_NOTHING = object()
-
-
-def _reader() -> Any:
-    try:
-        import hiredis
-    except ImportError:
-        raise _Refused from None
-    return hiredis.Reader(notEnoughData=_NOTHING)
 
 
 class Wakeup:
     """The waiting of one broker in one process. Each thread that waits has its doorbell."""
 
-    def __init__(self, links: Links, keys: Keys, poll: Callable[[Sequence[str] | None], bool]) -> None:
+    def __init__(
+        self,
+        links: Links,
+        keys: Keys,
+        poll: Callable[[Sequence[str] | None], bool],
+        prefixes: Sequence[bytes] | None = None,
+    ) -> None:
         """Nothing is connected to before the first wait.
 
         Args:
             links: where doorbells are opened.
             keys: whose queues.
             poll: whether one of these queues (None: any) has a job; asked where there is no doorbell.
+            prefixes: what the keys begin with that it hears of; None for those about queues.
         """
         self._links = links
         self._keys = keys
         self._poll = poll
-        self._prefixes = (keys.queue_prefix, keys.pause_all, keys.paused)
+        self._prefixes = (keys.queue_prefix, keys.pause_all, keys.paused) if prefixes is None else prefixes
         self._begin()
 
     def _begin(self) -> None:
@@ -221,7 +157,7 @@ class Wakeup:
             else:
                 try:
                     bell.unseen.update(key for key in bell.heard() if key is not None)
-                except _Lost:
+                except Lost:
                     bell.drop()
                 if bell.unseen:
                     bell.unseen.difference_update(keys)
@@ -247,6 +183,24 @@ class Wakeup:
 
     def wait(self, queues: Sequence[str] | None, timeout: float, interrupts: Sequence[int]) -> bool:
         """As `Broker.wait`."""
+        wanted = None if queues is None else {self._keys.queue(queue) for queue in queues}
+        return self.listen(lambda heard: self._concerns(heard, wanted), lambda: self._poll(queues), timeout, interrupts)
+
+    def listen(
+        self,
+        concerns: Callable[[Sequence[bytes | None]], bool],
+        poll: Callable[[], bool],
+        timeout: float,
+        interrupts: Sequence[int],
+    ) -> bool:
+        """Wait until a key is written that concerns whoever waits.
+
+        Args:
+            concerns: whether one of these keys does (None: any may have been written).
+            poll: asked now and then instead, where there is no doorbell.
+            timeout: seconds.
+            interrupts: file descriptors that end it too.
+        """
         bell = self._bell()
         ear = self._enter()
         if ear is None:
@@ -254,25 +208,31 @@ class Wakeup:
         with bell.lock:
             bell.waiting = True  # from here on no heartbeat turns it off
         try:
-            return self._wait(bell, queues, time.monotonic() + timeout, [ear, *interrupts])
+            return self._wait(bell, concerns, poll, time.monotonic() + timeout, [ear, *interrupts])
         finally:
             bell.waiting = False
             bell.used = time.monotonic()
             self._leave()
 
-    def _wait(self, bell: _Bell, queues: Sequence[str] | None, deadline: float, interrupts: Sequence[int]) -> bool:
+    def _wait(
+        self,
+        bell: _Bell,
+        concerns: Callable[[Sequence[bytes | None]], bool],
+        poll: Callable[[], bool],
+        deadline: float,
+        interrupts: Sequence[int],
+    ) -> bool:
         if not bell.on and time.monotonic() >= bell.not_before and self._turn_on(bell):
             return True  # what was pushed before now was not heard: look again
         if not bell.on:
-            return self._wait_by_polling(bell, queues, deadline, interrupts)
+            return self._wait_by_polling(bell, poll, deadline, interrupts)
         assert bell.socket is not None
-        wanted = None if queues is None else {self._keys.queue(queue) for queue in queues}
         while not bell.rung:
             try:
                 with bell.lock:
-                    bell.rung = self._concerns([*bell.heard(), *bell.unseen], wanted)
+                    bell.rung = concerns([*bell.heard(), *bell.unseen])
                     bell.unseen.clear()
-            except _Lost:
+            except Lost:
                 bell.drop()
                 return True
             if not bell.rung:
@@ -294,20 +254,20 @@ class Wakeup:
             try:
                 bell.turn_on(self._links, self._prefixes)
                 return True
-            except (_Refused, BrokerRefused):
+            except (Refused, BrokerRefused):
                 bell.not_before = time.monotonic() + _REFUSED_FOR
-            except (_Lost, BrokerError, redis.RedisError, OSError):
+            except (Lost, BrokerError, redis.RedisError, OSError):
                 bell.not_before = time.monotonic() + _TRY_AGAIN
             bell.drop()
             return False
 
     def _wait_by_polling(
-        self, bell: _Bell, queues: Sequence[str] | None, deadline: float, interrupts: Sequence[int]
+        self, bell: _Bell, poll: Callable[[], bool], deadline: float, interrupts: Sequence[int]
     ) -> bool:
         while (left := deadline - time.monotonic()) > 0:
             if _readable(None, interrupts, min(bell.step, left)):
                 return False
-            if self._poll(queues):
+            if poll():
                 bell.woken = True
                 return True
             bell.step = min(2 * bell.step, _POLL_LONGEST)

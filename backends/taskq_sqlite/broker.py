@@ -7,28 +7,35 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import groupby
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from taskq.broker import Broker, Capability, FailureRequeue, Requeued
 from taskq.errors import BrokerUnavailable, ConfigurationError, NotRegistered, Problem
 from taskq.inspection import Finding, Section
 from taskq.records import (
+    Again,
     Paused,
     ProcessIdentity,
+    Promoted,
     Registration,
     Reservation,
     Reserved,
+    ScheduledJob,
     Stats,
     StoredFailure,
+    Taken,
     Token,
     WorkerInfo,
 )
-from taskq_sqlite import inspecting
+from taskq_sqlite import delayed, inspecting
+from taskq_sqlite import keys as keys_
+from taskq_sqlite import queues as queues_
 from taskq_sqlite.address import Address, parse
 from taskq_sqlite.places import Places
 from taskq_sqlite.statements import MOST_WANTED, SQL, over
@@ -38,7 +45,10 @@ from taskq_sqlite.within import savepoint
 
 __all__ = ["SQLiteBroker", "open_broker"]
 
+T = TypeVar("T")
+
 _CLAIM_AT_START: Final = 60.0  # seconds, as Resque's own lock
+_LOOK: Final = 5.0  # seconds between looks at the file itself, by one who waits for a key
 _NEAR: Final = 200  # entries of a failed list that are looked at around a position, before all are
 
 
@@ -85,7 +95,7 @@ class SQLiteBroker(Broker):
     """A database that the processes of one machine share. Safe in threads and across forks."""
 
     name = "sqlite"
-    capabilities = frozenset({Capability.SHARED, Capability.IN_TRANSACTION})
+    capabilities = frozenset(Capability)
 
     def __init__(
         self, address: Address, *, failed_max: int | None = None, clock: Callable[[], float] = time.time
@@ -104,6 +114,7 @@ class SQLiteBroker(Broker):
         self._failed_max = failed_max
         self._clock = clock
         self._nothing: dict[str, Token] = {}
+        self._schedules_seen: int | None = None
         self._places = Places()
 
     # ---- the connection and the clock
@@ -124,12 +135,23 @@ class SQLiteBroker(Broker):
     def push(self, queue: str, bodies: Sequence[bytes], *, front: bool = False) -> None:
         self._store.check_file()
         with self._store.writing() as db:
-            _add(db, queue, bodies, front=front)
+            queues_.add(db, queue, bodies, front=front)
         self._wakeup.ring()
 
-    def push_within(self, connection: object, queue: str, bodies: Sequence[bytes], *, front: bool = False) -> None:
+    def push_within(
+        self,
+        connection: object,
+        queue: str,
+        bodies: Sequence[bytes],
+        *,
+        front: bool = False,
+        at: float | None = None,
+    ) -> None:
         with savepoint(connection, self._path) as db:
-            _add(db, queue, bodies, front=front)
+            if at is None:
+                queues_.add(db, queue, bodies, front=front)
+            else:
+                delayed.delay(db, at, [(queue, body) for body in bodies])
 
     def size(self, queue: str) -> int:
         return int(self._one(SQL["size"], queue))
@@ -284,6 +306,7 @@ class SQLiteBroker(Broker):
         *,
         body: bytes | None = None,
         front: bool = True,
+        at: float | None = None,
     ) -> bool:
         if body is not None and len(reservations) != 1:
             raise ValueError("release: a new body needs exactly one reservation")
@@ -300,22 +323,39 @@ class SQLiteBroker(Broker):
                     seat.hand = None
                 else:
                     db.execute(SQL["release_ahead"], (seat.id, place))
-            _put_back(db, [(job.queue, job.body if body is None else body) for job in reservations], front=front)
+            jobs = [(job.queue, job.body if body is None else body) for job in reservations]
+            if at is None:
+                queues_.put_back(db, jobs, front=front)
+            else:
+                delayed.delay(db, at, jobs)
             return seat.said(db, token, answer=True, processed=ended)
 
         released = self._settle(reservations[0].worker, token, release)
         self._wakeup.ring()
         return released
 
-    def fail(self, reservation: Reservation, token: Token, entry: bytes, *, by_queue: bool = False) -> bool:
+    def fail(
+        self,
+        reservation: Reservation,
+        token: Token,
+        entry: bytes,
+        *,
+        by_queue: bool = False,
+        again: Again | None = None,
+    ) -> bool:
         def fail(db: sqlite3.Connection, seat: _Seat) -> bool:
             place = seat.place(reservation)
             if place is None:
                 return seat.said(db, token, answer=False)
             self._add_failure(db, reservation.queue if by_queue else None, entry)
+            if again is not None:
+                _go_again(db, reservation, again)
             return seat.said(db, token, answer=True, processed=seat.end(db, place), failed=1)
 
-        return self._settle(reservation.worker, token, fail)
+        failed = self._settle(reservation.worker, token, fail)
+        if again is not None:
+            self._wakeup.ring()
+        return failed
 
     def _settle(
         self,
@@ -393,20 +433,20 @@ class SQLiteBroker(Broker):
             return True
 
     def recover(
-        self, seen: WorkerInfo, entry: bytes | None, *, body: bytes | None = None, by_queue: bool = False
+        self, seen: WorkerInfo, entry: bytes | None, *, again: Again | None = None, by_queue: bool = False
     ) -> bool:
         process, _, changes = seen.raw.decode().partition(":")
         with self._store.writing() as db:
             row = db.execute(SQL["as_seen"], (seen.id, process, changes)).fetchone()
             if row is None:
                 return False
-            jobs = [(job.queue, job.body) for job in seen.ahead]
-            if seen.job is not None and entry is None:
-                jobs.insert(0, (seen.job.queue, seen.job.body if body is None else body))
-            elif seen.job is not None and entry is not None:
-                self._add_failure(db, seen.job.queue if by_queue else None, entry)
-                db.execute(SQL["count_lost"], row)
-            _put_back(db, jobs, front=True)
+            queues_.put_back(db, [(job.queue, job.body) for job in seen.ahead], front=True)
+            if seen.job is not None:
+                if entry is not None:
+                    self._add_failure(db, seen.job.queue if by_queue else None, entry)
+                    db.execute(SQL["count_lost"], row)
+                if entry is None or again is not None:
+                    _go_again(db, seen.job, again or Again())
             db.execute(SQL["drop_ahead"], row)
             _forget(db, row[0])
         self._wakeup.ring()
@@ -467,7 +507,7 @@ class SQLiteBroker(Broker):
         while (number := self._find(failure)) is not None:
             with self._store.writing() as db:
                 if db.execute(SQL["replace_failure"], (replacement, number, failure.entry)).rowcount:
-                    _add(db, queue, [body], front=False)
+                    queues_.add(db, queue, [body], front=False)
                     break
         else:
             retried = failure.entry[:-1] + b',"retried_at":'
@@ -482,7 +522,7 @@ class SQLiteBroker(Broker):
             for place, one in enumerate(requeues):
                 number = self._places.id_at(one.failure.queue, one.failure.position)
                 if db.execute(SQL["replace_failure"], (one.replacement, number, one.failure.entry)).rowcount:
-                    _add(db, one.queue, [one.body], front=False)
+                    queues_.add(db, one.queue, [one.body], front=False)
                     answers[place] = Requeued.DONE
         self._wakeup.ring()
         return [
@@ -531,6 +571,165 @@ class SQLiteBroker(Broker):
             _count_failures(db, queue, removed=gone)
             return gone
 
+    # ---- delayed jobs
+
+    def schedule(self, at: float, queue: str, bodies: Sequence[bytes]) -> None:
+        self._store.check_file()
+        with self._store.writing() as db:
+            delayed.delay(db, at, [(queue, body) for body in bodies])
+        self._wakeup.ring()
+
+    def claim_schedule(self, scheduler: str, seconds: float) -> str:
+        self._store.check_file()
+        with self._store.writing(Durable.LATER) as db:
+            return delayed.master(db, self.now(), claimed_by=scheduler, seconds=seconds)
+
+    def give_up_schedule(self, scheduler: str) -> None:
+        with self._store.writing(Durable.LATER) as db:
+            delayed.give_up(db, scheduler)
+
+    def promote_due(self, scheduler: str, now: float, limit: int) -> Promoted:
+        with self._store.writing(Durable.SOON) as db:
+            holder = delayed.master(db, self.now())
+            moved = delayed.promote_due(db, now, limit) if holder == scheduler else 0
+        if moved:
+            self._wakeup.ring()
+        return Promoted(moved, holder, more=moved == limit)
+
+    def next_due(self) -> float | None:
+        due: float | None = self._one(SQL["next_due"])
+        return due
+
+    def wait_due(self, known: float | None, timeout: float, interrupts: Sequence[int] = ()) -> bool:
+        self._store.check_file()
+        self._store.settle_debts()
+
+        def ready() -> bool:
+            with self._store.reading() as db:
+                (changed,) = db.execute(SQL["schedules_changed"]).fetchone()
+                seen, self._schedules_seen = self._schedules_seen, changed
+                return seen not in {None, changed} or db.execute(SQL["next_due"]).fetchone()[0] != known
+
+        return self._wakeup.wait(ready, timeout, interrupts)
+
+    def scheduled(self, since: float, skip: int, count: int) -> Sequence[ScheduledJob]:
+        with self._store.reading() as db:
+            return delayed.page(db, since, skip, count)
+
+    def scheduled_times(self, since: float, count: int) -> Sequence[tuple[float, int]]:
+        with self._store.reading() as db:
+            return db.execute(SQL["delayed_times"], (since, max(count, 0))).fetchall()
+
+    def scheduled_time_count(self) -> int:
+        return int(self._one(SQL["delayed_time_count"]))
+
+    def scheduled_at(self, queue: str, body: bytes) -> Sequence[float]:
+        with self._store.reading() as db:
+            return sorted({at for _, at in delayed.find(db, queue, body, None)})
+
+    def unschedule(self, queue: str, body: bytes, *, at: float | None = None) -> int:
+        with self._store.reading() as db:  # which takes long, and holds nobody up
+            found = delayed.find(db, queue, body, at)
+        if not found:
+            return 0
+        with self._store.writing() as db:
+            return int(db.executemany(SQL["unschedule"], ((number, queue, body) for number, _ in found)).rowcount)
+
+    def promote(self, job: ScheduledJob, *, queue: str | None = None) -> bool:
+        with self._store.writing() as db:
+            if not delayed.take(db, job):
+                return False
+            queues_.add(db, job.queue if queue is None else queue, [job.body], front=False)
+        self._wakeup.ring()
+        return True
+
+    def bury(self, job: ScheduledJob, entry: bytes) -> bool:
+        with self._store.writing() as db:
+            if not delayed.take(db, job):
+                return False
+            self._add_failure(db, None, entry)
+            return True
+
+    def withdraw(self, job: ScheduledJob) -> bool:
+        with self._store.writing() as db:
+            return delayed.take(db, job)
+
+    def clear_scheduled(self) -> int:
+        return self._change("clear_delayed")
+
+    # ---- recurring jobs
+
+    def fire(self, scheduler: str, name: str, tick: float, queue: str, bodies: Sequence[bytes]) -> bool:
+        with self._store.writing() as db:
+            if delayed.master(db, self.now()) != scheduler or not db.execute(SQL["tick"], (name, tick)).rowcount:
+                return False
+            if bodies:
+                queues_.add(db, queue, bodies, front=False)
+        self._wakeup.ring()
+        return True
+
+    def last_fired(self, names: Sequence[str]) -> Mapping[str, float]:
+        with self._store.reading() as db:
+            ticks = ((name, db.execute(SQL["last_tick"], (name,)).fetchone()) for name in names)
+            return {name: row[0] for name, row in ticks if row is not None}
+
+    def schedules(self) -> Mapping[str, bytes]:
+        with self._store.reading() as db:
+            # The number first: what is put between the two is told of once more.
+            self._schedules_seen = db.execute(SQL["schedules_changed"]).fetchone()[0]
+            return dict(db.execute(SQL["schedules"]))
+
+    def put_schedule(self, name: str, body: bytes | None) -> bool:
+        with self._store.writing() as db:
+            (there,) = db.execute(SQL["has_schedule"], (name,)).fetchone()
+            if body is None:
+                db.execute(SQL["remove_schedule"], (name,))
+            else:
+                db.execute(SQL["put_schedule"], (name, body))
+            db.execute(SQL["schedules_change"])
+        self._wakeup.ring()
+        return bool(there)
+
+    # ---- keys. A power cut takes the last changes of theirs back only together with all that came after them
+
+    def get_key(self, key: str) -> bytes | None:
+        with self._store.reading() as db:
+            found = keys_.held(db, key, self.now())
+            return None if found is None else found[0]
+
+    def put_key(self, key: str, value: bytes, seconds: float) -> None:
+        self._on_key(lambda db, now: keys_.put(db, key, value, now + seconds, now))
+
+    def take_key(self, keys: Sequence[str], value: bytes, seconds: float) -> Taken:
+        return self._on_key(lambda db, now: keys_.take(db, keys, value, seconds, now))
+
+    def swap_key(self, key: str, old: bytes, new: bytes | None, seconds: float = 0.0) -> bool:
+        return self._on_key(lambda db, now: keys_.swap(db, key, old, new, seconds, now))
+
+    def add_key(self, key: str, amount: int, seconds: float) -> int:
+        return self._on_key(lambda db, now: keys_.add(db, key, amount, seconds, now))
+
+    def _on_key(self, change: Callable[[sqlite3.Connection, float], T]) -> T:
+        self._store.check_file()
+        with self._store.writing(Durable.SOON) as db:
+            answer = change(db, self.now())
+        self._wakeup.ring()
+        return answer
+
+    def await_key(self, key: str, seen: bytes | None, timeout: float) -> bytes | None:
+        deadline = time.monotonic() + timeout
+        self._store.settle_debts()
+        while True:
+            self._store.check_file()
+            with self._store.reading() as db:
+                found, now = keys_.held(db, key, self.now()), self.now()
+            value, left = (None, math.inf) if found is None else (found[0], found[1] - now)
+            rest = deadline - time.monotonic()
+            if value != seen or rest <= 0 or self._wakeup.closed:
+                return value
+            # It may change by expiring, which nobody tells of; and a file may be deleted under it.
+            self._wakeup.wait(lambda: self.get_key(key) != seen, min(rest, max(left, 0.001), _LOOK), ())
+
     # ---- statistics
 
     def stats(self) -> Stats:
@@ -574,22 +773,13 @@ class SQLiteBroker(Broker):
 # ---- steps within a transaction
 
 
-def _add(db: sqlite3.Connection | sqlite3.Cursor, queue: str, bodies: Sequence[bytes], *, front: bool) -> None:
-    """Add jobs behind what is there or ahead of it, in their own order."""
-    row = db.execute(SQL["queue_id"], (queue,)).fetchone()
-    number = db.execute(SQL["add_queue"], (queue,)).lastrowid if row is None else row[0]
-    (edge,) = db.execute(SQL["first_pos" if front else "last_pos"], (number,)).fetchone()
-    first = edge - len(bodies) if front else edge + 1
-    db.executemany(SQL["add_job"], ((number, first + place, body) for place, body in enumerate(bodies)))
-
-
-def _put_back(db: sqlite3.Connection, jobs: Iterable[tuple[str, bytes]], *, front: bool) -> None:
-    """Add jobs to their queues, each queue's in their own order."""
-    by_queue: dict[str, list[bytes]] = {}
-    for queue, body in jobs:
-        by_queue.setdefault(queue, []).append(body)
-    for queue, bodies in by_queue.items():
-        _add(db, queue, bodies, front=front)
+def _go_again(db: sqlite3.Connection, job: Reservation, again: Again) -> None:
+    """A job goes back, as is said."""
+    back = [(job.queue, job.body if again.body is None else again.body)]
+    if again.at is None:
+        queues_.put_back(db, back, front=again.front)
+    else:
+        delayed.delay(db, again.at, back)
 
 
 def _failed_list(db: sqlite3.Connection, queue: str | None) -> tuple[int, int]:

@@ -293,6 +293,106 @@ DELETE FROM taskq_failed WHERE id = ? AND entry = ?;
 -- name: clear_failures
 DELETE FROM taskq_failed WHERE queue IS ?;
 
+-- ---- delayed jobs
+
+-- name: delay
+INSERT INTO taskq_delayed (at, queue, body) VALUES (?, ?, ?);
+
+-- name: due
+-- In order; the same transaction drops them and puts them into their queues.
+SELECT id, queue, body FROM taskq_delayed WHERE at <= ? ORDER BY at, id LIMIT ?;
+
+-- name: drop_delayed
+-- By the id, one after the other: of many for one time a range would be walked as a whole for each page of it.
+DELETE FROM taskq_delayed WHERE id = ?;
+
+-- name: next_due
+SELECT min(at) FROM taskq_delayed;
+
+-- name: delayed_at
+SELECT at, queue, body FROM taskq_delayed WHERE at = ? ORDER BY id LIMIT ? OFFSET ?;
+
+-- name: delayed_after
+SELECT at, queue, body FROM taskq_delayed WHERE at > ? ORDER BY at, id LIMIT ?;
+
+-- name: delayed_times
+-- A step of the index for each time; DISTINCT would walk all of them.
+WITH RECURSIVE times (at) AS (
+  SELECT min(at) FROM taskq_delayed WHERE at >= ?1
+  UNION ALL
+  SELECT (SELECT min(at) FROM taskq_delayed WHERE at > times.at) FROM times WHERE times.at IS NOT NULL LIMIT ?2
+)
+SELECT at, (SELECT count(*) FROM taskq_delayed AS d WHERE d.at = times.at) FROM times WHERE at IS NOT NULL;
+
+-- name: delayed_time_count
+-- Walks the index: 50 ms for 1,000,000 jobs of 630,000 times.
+SELECT count(DISTINCT at) FROM taskq_delayed;
+
+-- name: find_delayed
+-- Reads all of them: 80 ms for 1,000,000.
+SELECT id, at FROM taskq_delayed WHERE queue = ? AND body = ? ORDER BY at, id;
+
+-- name: find_delayed_at
+SELECT id, at FROM taskq_delayed WHERE at = ? AND queue = ? AND body = ? ORDER BY id;
+
+-- name: unschedule
+-- The one that was found, if it is that one still: ids come again.
+DELETE FROM taskq_delayed WHERE id = ? AND queue = ? AND body = ?;
+
+-- name: take_delayed
+DELETE FROM taskq_delayed WHERE id = (
+  SELECT id FROM taskq_delayed WHERE at = ? AND queue = ? AND body = ? ORDER BY id LIMIT 1
+);
+
+-- name: clear_delayed
+DELETE FROM taskq_delayed;
+
+-- name: give_up_claim
+DELETE FROM taskq_claims WHERE name = ? AND worker = ?;
+
+-- ---- recurring jobs
+
+-- name: tick
+-- One row more or changed where this tick lies behind the last; none where it does not.
+INSERT INTO taskq_ticks (schedule, tick) VALUES (?, ?)
+ON CONFLICT (schedule) DO UPDATE SET tick = excluded.tick WHERE excluded.tick > taskq_ticks.tick;
+
+-- name: last_tick
+SELECT tick FROM taskq_ticks WHERE schedule = ?;
+
+-- name: schedules
+SELECT name, body FROM taskq_schedules;
+
+-- name: put_schedule
+INSERT OR REPLACE INTO taskq_schedules (name, body) VALUES (?, ?);
+
+-- name: has_schedule
+SELECT EXISTS (SELECT 1 FROM taskq_schedules WHERE name = ?);
+
+-- name: remove_schedule
+DELETE FROM taskq_schedules WHERE name = ?;
+
+-- name: schedules_change
+UPDATE taskq_meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'schedules changed';
+
+-- name: schedules_changed
+SELECT CAST(value AS INTEGER) FROM taskq_meta WHERE key = 'schedules changed';
+
+-- ---- keys
+
+-- name: key
+SELECT value, until FROM taskq_keys WHERE name = ? AND until > ?;
+
+-- name: set_key
+INSERT OR REPLACE INTO taskq_keys (name, value, until) VALUES (?, ?, ?);
+
+-- name: drop_key
+DELETE FROM taskq_keys WHERE name = ?;
+
+-- name: drop_ended_keys
+-- Some of them: nobody should pay for all at once.
+DELETE FROM taskq_keys WHERE rowid IN (SELECT rowid FROM taskq_keys WHERE until <= ? ORDER BY until LIMIT 10);
+
 -- ---- statistics
 
 -- name: stats

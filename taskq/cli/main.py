@@ -24,11 +24,15 @@ __all__ = ["COMMANDS", "main", "program"]
 # Each in the attribute of its own name, in taskq.cli.<name>; and what help says of it.
 COMMANDS: Final = {
     "worker": "Perform jobs.",
+    "scheduler": "Move delayed jobs when they are due, and enqueue what recurs.",
     "enqueue": "Enqueue a job.",
     "info": "The figures at a glance.",
     "queues": "List, peek into, pause and remove queues.",
     "workers": "List workers; check that one is alive.",
     "failed": "List, show, requeue and remove failed jobs.",
+    "cancel": "Cancel one job, waiting or running.",
+    "delayed": "List, enqueue and remove delayed jobs.",
+    "schedule": "List, change and run recurring jobs.",
     "plugins": "List what is installed, and what of it is enabled.",
     "new": "Write a package for a plugin of your own.",
     "demo": "See jobs succeed, fail and be requeued. Needs nothing but this.",

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from taskq.app import TaskQ
+from taskq.application import using
 from taskq.cli import applications
 from taskq.config import Config
-from taskq.current import using
 from taskq.errors import TaskqError
 from taskq.worker import child, title
 from taskq.worker.report import Report

@@ -7,16 +7,20 @@ import importlib.util
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from taskq import config as configuration
 from taskq import events, pool
 from taskq.app import TaskQ
+from taskq.broker import Capability
 from taskq.cli import applications, endings
 from taskq.cli.session import common, examples, put_in_force, the_session
 from taskq.errors import ConfigurationError, Problem
+
+if TYPE_CHECKING:
+    from taskq.worker.supervisor import Crew
 
 __all__ = ["worker"]
 
@@ -84,6 +88,11 @@ __all__ = ["worker"]
     help="Jobs that do not say, when their process dies: fail, or requeue.  [TASKQ_ON_CRASH; fail]",
 )
 @click.option(
+    "--unknown",
+    metavar="WHAT",
+    help="Jobs that are not registered here: fail, or release, for an hour at most.  [TASKQ_UNKNOWN; fail]",
+)
+@click.option(
     "--timeout-grace",
     metavar="SECONDS",
     help="What a job over its time limit is given to end before it is killed.  [TASKQ_TIMEOUT_GRACE; 5]",
@@ -107,6 +116,12 @@ __all__ = ["worker"]
     is_flag=True,
     help="End when the broker is away at the start, instead of waiting.  [TASKQ_RETRY=false]",
 )
+@click.option(
+    "--with-scheduler",
+    is_flag=True,
+    help="Run a scheduler beside the worker, in a process of its own: for what is delayed and what recurs.",
+)
+@click.option("--schedule", metavar="FILE", help="With --with-scheduler: a file of recurring jobs.")
 @click.option("--reload", is_flag=True, help="For development: start again when a Python file changes.")
 @common
 def worker(
@@ -118,6 +133,8 @@ def worker(
     inline: bool,
     spawn: bool,
     no_retry: bool,
+    with_scheduler: bool,
+    schedule: str | None,
     reload: bool,
     **given: Any,
 ) -> int:
@@ -141,15 +158,40 @@ def worker(
     }
     if file is not None:
         _check_options_for_pool(options, file)
+    if schedule is not None and not with_scheduler:
+        raise click.UsageError("--schedule is a scheduler's: say --with-scheduler too, or run taskq scheduler.")
     config = configuration.load(options=options, worker=True)
     session.heed(config)
+    if with_scheduler and config.burst:
+        raise click.UsageError("--with-scheduler and --burst exclude each other: a scheduler is never done.")
+    timetable = _Timetable(schedule) if with_scheduler else None
     if reload:
-        return _reloading(config, options, file)
-    return _perform(config, options, file)
+        return _reloading(config, options, file, timetable)
+    return _perform(config, options, file, timetable)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Timetable:
+    """A scheduler is to run beside the worker, with this file of recurring jobs or none."""
+
+    file: str | None
+
+    def beside(self, app: TaskQ, config: configuration.Config) -> Crew:
+        from taskq.scheduler.run import beside_workers
+
+        if Capability.SHARED not in app.broker.capabilities:
+            message = f"a scheduler in a process of its own would not see the store of the backend {app.broker.name}."
+            raise ConfigurationError([Problem("broker", "--with-scheduler", message)])
+        alone = dataclasses.replace(config, pidfile=None, notices=())
+        return beside_workers(app, alone, file=None if self.file is None else Path(self.file))
 
 
 def _perform(
-    config: configuration.Config, options: Mapping[str, object], file: str | None, supervisor: int | None = None
+    config: configuration.Config,
+    options: Mapping[str, object],
+    file: str | None,
+    timetable: _Timetable | None,
+    supervisor: int | None = None,
 ) -> int:
     """Load the application, and run its workers from start to end."""
     from taskq.worker.run import run, run_pool
@@ -171,17 +213,21 @@ def _perform(
     _check_has_jobs(app)
     put_in_force(app, close=True)
     observers = () if session.broker_is_said else (_tell_of_files,)
+    beside = () if timetable is None else (timetable.beside(app, config),)
     if file is None:
-        return run(app, config, supervisor=supervisor, observers=observers)
+        return run(app, config, supervisor=supervisor, observers=observers, beside=beside)
     path, common = Path(file), config
 
     def read() -> Sequence[pool.Group]:
         return pool.read(path, common, load_group)
 
-    return run_pool(app, _noticing(common, path), read, supervisor=supervisor, observers=observers)
+    pool_of = _noticing(common, path)
+    return run_pool(app, pool_of, read, supervisor=supervisor, observers=observers, beside=beside)
 
 
-def _reloading(config: configuration.Config, options: Mapping[str, object], file: str | None) -> int:
+def _reloading(
+    config: configuration.Config, options: Mapping[str, object], file: str | None, timetable: _Timetable | None
+) -> int:
     """Do it anew in a process of its own each time that a file changes; in this one the application is not imported."""
     if importlib.util.find_spec("watchfiles") is None:
         message = 'needs the package watchfiles: pip install "taskq[reload]".'
@@ -194,7 +240,7 @@ def _reloading(config: configuration.Config, options: Mapping[str, object], file
         sys.dont_write_bytecode = True  # a file that changes twice within a second would be read from there
         importlib.invalidate_caches()
         try:
-            return _perform(config, options, file, supervisor=orders)
+            return _perform(config, options, file, timetable, supervisor=orders)
         except Exception as error:
             for line in endings.lines_of(error, debug=session.debug, secrets=session.secrets):
                 click.echo(line, err=True)

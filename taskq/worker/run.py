@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import gc
 import os
 import random
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Final, NoReturn, TextIO
 
-from taskq import current, events, identity, on_crash, queue_lists
+from taskq import application, events, identity, on_crash, queue_lists
 from taskq.app import TaskQ
 from taskq.broker import Capability
 from taskq.config import Config, Count
@@ -46,7 +47,7 @@ from taskq.worker.spawn import Spawn, setup_of
 from taskq.worker.supervisor import Crew, supervise
 from taskq.worker.threads import work_side_by_side
 
-__all__ = ["run", "run_pool", "run_reloading"]
+__all__ = ["run", "run_pool", "run_reloading", "write_lines_at_once", "write_pid"]
 
 _LONGEST_TRY: Final = 30.0  # seconds between two tries of a broker that is away at the start
 
@@ -59,6 +60,7 @@ def run(
     supervisor: int | None = None,
     registered: Callable[[], None] = lambda: None,
     observers: tuple[events.Tell, ...] = (),
+    beside: Sequence[Crew] = (),
 ) -> int:
     """Run one worker in this process, or with `count` several under a supervisor, from start to end. Main thread only.
 
@@ -69,6 +71,7 @@ def run(
         supervisor: the pipe on which a supervisor speaks; None where there is none.
         registered: called once the broker knows the worker.
         observers: who else is told what happens, after the log.
+        beside: what else is to run beside the worker, each in a process of its own; with it there is a supervisor.
 
     Returns:
         The exit status: 0, or 128 and the number of the signal that hurried it.
@@ -78,16 +81,16 @@ def run(
         BrokerUnavailable: the broker is away at the start, and the worker was told not to wait for it.
         BrokerRefused: the broker will not have us.
     """
-    if config.count.most > 1:
-        return _supervised(app, config, [Group("", config)], out, observers, supervisor=supervisor)
+    if config.count.most > 1 or beside:
+        return _supervised(app, config, [Group("", config)], out, observers, supervisor=supervisor, beside=beside)
     app.load()
-    app.tools.on_crash = on_crash.times(config.on_crash)  # the worker's: a group of a pool may say its own
+    _take_over(app, config)
     queues = _queues(config)
     if config.execution == "spawn":
         setup_of(config)  # where it cannot be, that is said before any broker is waited for
     set_title, why_not = title.setter()
-    _write_lines_at_once()
-    _write_pid(config.pidfile, config.source("pidfile"))
+    write_lines_at_once()
+    write_pid(config.pidfile, config.source("pidfile"))
     report = Report(
         config.verbose,
         out=out,
@@ -109,7 +112,7 @@ def run(
         audience(events.Listening())
         first = 0 if set_title else 1
         process = Process(app, config, queues, identity.this_process(), control, Outage(audience), first)
-        with current.using(app):
+        with application.using(app):
             if _reach(app, config, control, audience):
                 app.hooks.tell("before_first_fork", next(identity.ids(host_of(config), queues.id, first=first)))
                 if config.execution in {"threads", "async"}:
@@ -124,6 +127,15 @@ def run(
     return control.status
 
 
+def _take_over(app: TaskQ, config: Config) -> None:
+    """What of the worker's configuration concerns performing: a group of a pool may say its own."""
+    app.tools.on_crash = on_crash.times(config.on_crash)
+    app.tools.keeps_unknown = config.unknown == "release"
+    if app.tools.keeps_unknown and Capability.DELAY not in app.broker.capabilities:
+        message = f"the backend {app.broker.name} has no delayed jobs, among which an unknown job would wait."
+        raise ConfigurationError([Problem("unknown", config.source("unknown"), message)])
+
+
 def _work_alone(process: Process, audience: Audience, ear: Ear, entitle: Callable[[Task | None], None]) -> None:
     """One worker in this process, from its registration to its end."""
     tell = audience.of(lambda: seat.id)
@@ -132,12 +144,28 @@ def _work_alone(process: Process, audience: Audience, ear: Ear, entitle: Callabl
     hand = process.hand(seat)
     execution = _execution(process, seat, hand, ear, lookout, tell, entitle)
     worker = process.worker(seat, hand, execution, tell, lookout=lookout)
-    with contextlib.suppress(GaveUp):  # told to end before it was registered
+    memory = _frozen() if isinstance(execution, Fork) else contextlib.nullcontext()
+    with memory, contextlib.suppress(GaveUp):  # told to end before it was registered
         if isinstance(execution, Fork) and process.config.jobs_per_fork > 1:
             _work_by_relay(worker, process, audience, entitle)
         else:
             work(worker)
     process.app.hooks.tell_quietly("worker_exit", seat.id)
+
+
+@contextlib.contextmanager
+def _frozen() -> Iterator[None]:
+    """While this lasts the collector leaves alone what is there now.
+
+    It is what the application loaded, and each child has it. A child whose collector walks over all of it writes into
+    each object, and so copies memory that it could share.
+    """
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _work_by_relay(
@@ -172,6 +200,7 @@ def run_pool(
     out: TextIO | None = None,
     supervisor: int | None = None,
     observers: tuple[events.Tell, ...] = (),
+    beside: Sequence[Crew] = (),
 ) -> int:
     """Run the groups of a pool's file under one supervisor, from start to end; HUP reads it again. Main thread only.
 
@@ -182,6 +211,7 @@ def run_pool(
         out: where the log goes; None is standard output.
         supervisor: the pipe on which a supervisor of this one speaks; None where there is none.
         observers: who else is told what happens, after the log.
+        beside: what else is to run beside the workers, each in a process of its own.
 
     Returns:
         The exit status: 0; 128 and the number of the signal that hurried; or that of workers that could not start.
@@ -189,7 +219,7 @@ def run_pool(
     Raises:
         ConfigurationError: something that is configured cannot be.
     """
-    return _supervised(app, config, read(), out, observers, supervisor=supervisor, reread=read)
+    return _supervised(app, config, read(), out, observers, supervisor=supervisor, reread=read, beside=beside)
 
 
 def run_reloading(config: Config, work: Work, paths: Sequence[Path], *, with_pool: bool) -> int:
@@ -214,8 +244,8 @@ def run_reloading(config: Config, work: Work, paths: Sequence[Path], *, with_poo
         entitle("Looking at files")
         return watch(paths, orders, say)
 
-    _write_lines_at_once()
-    _write_pid(config.pidfile, config.source("pidfile"))
+    write_lines_at_once()
+    write_pid(config.pidfile, config.source("pidfile"))
     return keep_fresh(work, watching, _manners(config), Report(config.verbose), with_pool=with_pool, entitle=entitle)
 
 
@@ -228,8 +258,9 @@ def _supervised(
     *,
     supervisor: int | None,
     reread: Callable[[], Sequence[Group]] | None = None,
+    beside: Sequence[Crew] = (),
 ) -> int:
-    """Several workers, each in a process of its own."""
+    """Several workers, each in a process of its own, and what runs beside them."""
     app.load()  # what cannot be is said once, before there are any
     set_title, _ = title.setter()
 
@@ -237,8 +268,8 @@ def _supervised(
         if set_title:
             set_title(title.text(config.procline_prefix, text))
 
-    _write_lines_at_once()
-    _write_pid(config.pidfile, config.source("pidfile"))
+    write_lines_at_once()
+    write_pid(config.pidfile, config.source("pidfile"))
     report = Report(config.verbose, out=out, place=app.broker.address)
     for notice in dict.fromkeys((*config.notices, *(notice for group in groups for notice in group.config.notices))):
         report(events.Warned(notice))
@@ -276,15 +307,16 @@ def _supervised(
 
         return look
 
-    return supervise(
-        [crew(group) for group in groups],
-        _manners(config),
-        report,
-        scouting=scouting,
-        reread=None if reread is None else lambda: [crew(group) for group in reread()],
-        entitle=entitle,
-        supervisor=supervisor,
-    )
+    with _frozen():
+        return supervise(
+            [*(crew(group) for group in groups), *beside],
+            _manners(config),
+            report,
+            scouting=scouting,
+            reread=None if reread is None else lambda: [*(crew(group) for group in reread()), *beside],
+            entitle=entitle,
+            supervisor=supervisor,
+        )
 
 
 def _pass_over(number: int, frame: FrameType | None) -> None:
@@ -396,14 +428,14 @@ def _warn_of_limits(app: TaskQ, tell: events.Tell) -> None:
         )
 
 
-def _write_lines_at_once() -> None:
+def write_lines_at_once() -> None:
     """What jobs print goes out line by line, so that `>> log/worker.log` shows it as it happens."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(line_buffering=True, write_through=False)
 
 
-def _write_pid(path: Path | None, source: str) -> None:
+def write_pid(path: Path | None, source: str) -> None:
     """As Resque writes it: no line end, and left there at the end (WIRE.md section 14)."""
     if path is not None:
         try:

@@ -12,9 +12,9 @@ from typing import Literal, assert_never
 from taskq import events
 from taskq.failure_handler import Decision, Discard, Fail, Quarantine, Retry
 from taskq.hook import Settled
-from taskq.outcome import Crashed, Done, Failed, NotBegun, Outcome
+from taskq.outcome import Crashed, Done, Failed, NotBegun, Outcome, Postponed
 from taskq.performing import Task
-from taskq.records import Crash, ErrorRecord, Reserved
+from taskq.records import Again, Crash, ErrorRecord, Reserved
 from taskq.recovering import entry_for
 from taskq.worker.hand import Hand
 from taskq.worker.seat import Seat, Unseated
@@ -50,6 +50,9 @@ class Settling:
                 self._carry_out(task, error, decision, seconds, now())
             case Crashed(crash, decision, seconds):
                 self._carry_out(task, crash, decision, seconds, now())
+            case Postponed():
+                self._postpone(task, outcome, now())
+                return
             case NotBegun():
                 self._put_back(task)
                 return
@@ -95,8 +98,13 @@ class Settling:
             case Fail(by_queue=by_queue) | Quarantine(by_queue=by_queue):
                 settled = self._seat.fail(held, entry_for(task, cause, decision, failed_at), by_queue=by_queue)
                 became: Literal["failed", "retried", "discarded"] = "failed"
-            case Retry(front=front, body=body):
-                settled = self._seat.release(held, body=body, front=front)
+            case Retry(front=front, body=body, at=at, recorded=recorded):
+                again = Again(body, front, at)
+                if recorded:
+                    entry = entry_for(task, cause, decision, failed_at)
+                    settled = self._seat.fail(held, entry, by_queue=False, again=again)
+                else:
+                    settled = self._seat.release(held, again)
                 became = "retried"
             case Discard():
                 settled = self._seat.finish(held)
@@ -108,10 +116,18 @@ class Settling:
             self._hand.lost()
         self._say(task, became if settled else "refused", cause=cause, decision=decision, seconds=seconds)
 
+    def _postpone(self, task: Task, outcome: Postponed, now: float) -> None:
+        """It waits among the delayed jobs, in no worker."""
+        settled = self._seat.release(task.reservation, Again(outcome.body, front=False, at=now + outcome.seconds))
+        self._say_done(True)
+        if not settled:
+            self._hand.lost()
+        self._say(task, "postponed" if settled else "refused", seconds=0.0)
+
     def _put_back(self, task: Task) -> None:
         """Put what could not be begun to the front of its queue, ahead of what this worker took behind it."""
         self._hand.give_back()
-        self._seat.release(task.reservation, body=None, front=True)
+        self._seat.release(task.reservation, Again())
         self._say_done(True)
 
     def _say_done(self, settled: bool) -> None:
@@ -125,7 +141,7 @@ class Settling:
     def _say(
         self,
         task: Task,
-        outcome: Literal["done", "failed", "retried", "discarded", "refused"],
+        outcome: Literal["done", "failed", "retried", "discarded", "postponed", "refused"],
         *,
         seconds: float,
         cause: ErrorRecord | Crash | None = None,

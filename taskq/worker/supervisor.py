@@ -48,7 +48,7 @@ class Crew:
     Attributes:
         name: what the log calls them; empty where there is one kind only.
         count: how many.
-        queues: what they serve.
+        queues: what they serve; None where they are no workers, but run beside some: they end with the last of these.
         run_one: what each does in a process of its own; its result is the exit status.
         settings: what tells whether a worker of a crew of this name would be another one now.
         burst: a worker that ends with 0 is not started again.
@@ -57,7 +57,7 @@ class Crew:
 
     name: str
     count: Count
-    queues: QueueList
+    queues: QueueList | None
     run_one: RunOne
     settings: object = None
     burst: bool = False
@@ -108,6 +108,8 @@ class _Muster:
         return sum(not place.leaving for place in self.places)
 
     def called(self, place: _Place) -> str:
+        if self.crew.queues is None:
+            return f"The {self.crew.name}"
         return f"Worker {place.number}{f' of {self.crew.name}' if self.crew.name else ''}"
 
 
@@ -325,18 +327,26 @@ class _Supervisor:
 
     def _give_up(self, muster: _Muster, last: str, code: int) -> None:
         """Its workers cannot start: end those that could."""
-        muster.given_up, muster.wanted = True, 0
+        muster.given_up = True
         self._status = code if code > 0 else 128 - code
-        then = (
-            "The supervisor ends."
-            if all(other.given_up for other in self._musters)
-            else f"Nobody serves {muster.crew.queues.id} for {muster.crew.name} until the file is read again (HUP)."
-        )
+        if all(other.given_up for other in self._musters if other.crew.queues is not None):
+            then = "The supervisor ends."
+            for other in self._musters:
+                if other.crew.queues is None:
+                    self._end(other)
+        elif muster.crew.queues is None:
+            then = "The others go on without."
+        else:
+            then = f"Nobody serves {muster.crew.queues.id} for {muster.crew.name} until the file is read again (HUP)."
         self._warn(f"{last}. {_IN_A_ROW} in a row ended before they registered: they cannot start. {then}")
+        self._end(muster)
+        self._show()
+
+    def _end(self, muster: _Muster) -> None:
+        muster.wanted = 0
         for place in list(muster.places):
             self._let_go(muster, place, signal.SIGTERM)
             place.overdue = time.monotonic() + muster.crew.grace + _LAST_GRACE
-        self._show()
 
     def _let_go(self, muster: _Muster, place: _Place, number: int) -> None:
         """Nobody comes after it: it ends as by this signal, or at once where it is not even there."""
@@ -406,7 +416,7 @@ class _Supervisor:
 
     def _to_look_at(self) -> Mapping[str, QueueList]:
         ranging = [muster.crew for muster in self._musters if muster.wanted and muster.crew.count.is_range]
-        return {crew.name: crew.queues for crew in ranging}
+        return {crew.name: crew.queues for crew in ranging if crew.queues is not None}
 
     def _send_scout(self, now: float) -> None:
         """Have the queues of those looked at whose number may change."""
@@ -461,10 +471,12 @@ class _Supervisor:
 
 
 def _described(crew: Crew) -> str:
-    return f"{crew.name} ({crew.count} for {crew.queues.id})"
+    return f"{crew.name} ({crew.count} for {crew.queues.id})" if crew.queues is not None else crew.name
 
 
 def _counted(muster: _Muster) -> str:
+    if muster.crew.queues is None:
+        return f"a {muster.crew.name}"
     many = f" (of {muster.crew.count})" if muster.crew.count.is_range else ""
     if muster.crew.name:
         return f"{muster.crew.name}: {muster.wanted}{many}"

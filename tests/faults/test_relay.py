@@ -50,6 +50,16 @@ def test_one_that_has_grown_is_replaced_after_its_job(worker: Start, app: taskq.
 
 
 @pytest.mark.fault(2, model="children")
+@pytest.mark.parametrize("arguments", [(), FIVE, ("--count", "2", "--inline")], ids=["fork", "children", "supervised"])
+def test_the_collector_of_a_child_leaves_alone_what_its_parent_loaded(
+    arguments: tuple[str, ...], worker: Start, app: taskq.TaskQ, journal: Journal
+) -> None:
+    fault_jobs.tells_frozen.enqueue(1)
+    assert worker(*arguments, "--burst").ended() == 0
+    ((_, count),) = journal.lines()
+    assert count > 10_000
+
+
 def test_the_next_one_stands_by_and_its_death_fails_nothing(worker: Start, app: taskq.TaskQ, journal: Journal) -> None:
     running = worker(*FIVE)
     running.started()

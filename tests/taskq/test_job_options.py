@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pytest
 
 from taskq.errors import ConfigurationError, JobDefinitionError, UnknownOption
-from taskq.hook import Hook
+from taskq.hook import OF_A_JOB, Hook
 from taskq.job_options import CallOptions, KnownOptions
 
 
@@ -53,7 +53,7 @@ def test_check_refuses_what_nobody_declares_and_lists_the_known() -> None:
         KNOWN.check({"retyr": Tries()}, "options(...) of send")
     message = str(caught.value)
     assert message.startswith('options(...) of send: unknown option "retyr". Did you mean retry?')
-    assert "Known: anything, connection, front, labels, mode, pace, queue, retry." in message
+    assert "Known: anything, at, connection, delay, front, labels, mode, pace, queue, retry." in message
 
 
 def test_check_definition_lists_what_a_definition_knows() -> None:
@@ -113,3 +113,22 @@ def test_a_queue_is_text(queue: Any, error: type[Exception]) -> None:
 @pytest.mark.parametrize("queue", ["", "a b", "é", "a:b", "a,b", "*"])
 def test_any_text_is_a_queue(queue: str) -> None:
     assert CallOptions(queue=queue).queue == queue
+
+
+@dataclass
+class JobOnly:
+    pledge: str = field(default="", metadata=OF_A_JOB)
+
+
+class OfJobs(Hook):
+    name = "of_jobs"
+    options = JobOnly
+
+
+def test_check_refuses_in_a_call_what_only_a_job_can_say() -> None:
+    known = KnownOptions([OfJobs()])
+    known.check_definition({"pledge": "x"}, "@taskq.job of send")
+    with pytest.raises(
+        JobDefinitionError, match=r'options\(\.\.\.\) of send: the option "pledge" .*@taskq\.job\(pledge='
+    ):
+        known.check({"pledge": "x"}, "options(...) of send")

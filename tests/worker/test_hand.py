@@ -223,8 +223,9 @@ class TestGivingBack:
                 *,
                 body: bytes | None = None,
                 front: bool = True,
+                at: float | None = None,
             ) -> bool:
-                answer = super().release(reservations, token, body=body, front=front)
+                answer = super().release(reservations, token, body=body, front=front, at=at)
                 if self.lose:
                     self.lose = False
                     raise BrokerUnavailable("memory", "cut", sent="unknown")

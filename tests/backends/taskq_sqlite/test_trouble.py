@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+import taskq_sqlite
 from taskq.errors import BrokerInTrouble, BrokerRefused, BrokerUnavailable
 from taskq.records import Stats
 from taskq.testing.contract.broker.holder import ONE, TWO, Holder
@@ -279,6 +281,23 @@ def test_a_file_of_the_applications_own_keeps_what_is_in_it(path: Path, broker: 
     tables = own.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
     assert all(name.startswith(("taskq_", "sqlite_")) or name == "orders" for (name,) in tables)
     own.close()
+
+
+def test_a_file_of_version_1_is_brought_up_with_what_is_in_it(path: Path, make_broker: Make) -> None:
+    """Its jobs, failures and pauses stay, and a process of the older version that has it open goes on."""
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as old:
+        old.execute("PRAGMA journal_mode = WAL")
+        old.executescript(Path(taskq_sqlite.__file__).with_name("versions").joinpath("1.sql").read_text("utf-8"))
+        old.execute("INSERT INTO taskq_meta (key, value) VALUES ('schema', '1')")
+        old.execute("INSERT INTO taskq_queues (name) VALUES ('q')")
+        old.execute("INSERT INTO taskq_jobs (queue, pos, body) VALUES (1, 1, ?)", (ONE,))
+        broker = make_broker()
+        broker.schedule(4e9, "q", [TWO])
+        broker.put_key("a", b"1", 60)
+        assert list(broker.peek("q", 0, 9)) == [ONE]
+        assert [job.body for job in broker.scheduled(0, 0, 9)] == [TWO]
+        old.execute("INSERT INTO taskq_jobs (queue, pos, body) VALUES (1, 2, ?)", (TWO,))
+        assert list(make_broker().peek("q", 0, 9)) == [ONE, TWO]
 
 
 MAKES_IT = "import sys; from taskq_sqlite import open_broker; open_broker(sys.argv[1]).push('q', [b'{}'])"

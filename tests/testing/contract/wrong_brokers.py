@@ -16,20 +16,35 @@ import pytest
 from taskq.broker import Broker, Capability, Requeued
 from taskq.errors import BrokerUnavailable, NotRegistered, NotSupported
 from taskq.inspection import Finding, KeyInfo, KeyPage, KeyValue, Section
-from taskq.records import Paused, Registration, Reservation, Reserved, StoredFailure, Token, WorkerInfo
+from taskq.records import (
+    Again,
+    Paused,
+    Promoted,
+    Registration,
+    Reservation,
+    Reserved,
+    ScheduledJob,
+    StoredFailure,
+    Taken,
+    Token,
+    WorkerInfo,
+)
 from taskq.testing.contract.broker import (
     Capabilities,
     Connection,
     Conservation,
+    Delaying,
     ExactBytes,
     Exclusivity,
     Failures,
     Forking,
+    Keys,
     Operating,
     Order,
     Paging,
     Pausing,
     Queues,
+    Recurring,
     Reserving,
     Settling,
     StrictOrder,
@@ -80,7 +95,14 @@ def breaks(group: type[OnABroker], caught_by: str) -> Callable[[type[Broker]], t
 
     def of(wrong: type[Broker]) -> type[OnABroker]:
         base = _InAFile if issubclass(wrong, SQLiteBroker) else _InMemory
-        facts = {"wrong": wrong, "caught_by": names(caught_by), "__doc__": wrong.__doc__, "__module__": __name__}
+        patience = getattr(wrong, "patience", base.patience)
+        facts = {
+            "wrong": wrong,
+            "patience": patience,
+            "caught_by": names(caught_by),
+            "__doc__": wrong.__doc__,
+            "__module__": __name__,
+        }
         return type(wrong.__name__, (base, group), facts)
 
     return of
@@ -240,9 +262,9 @@ class WrongText(MemoryBroker):
             queue.replace("*", ""), [body.decode(errors="replace").strip().encode() for body in bodies], front=front
         )
 
-    def fail(self, reservation: Reservation, token: Token, entry: bytes, *, by_queue: bool = False) -> bool:
+    def fail(self, reservation: Reservation, token: Token, entry: bytes, **kwargs: Any) -> bool:
         queue = reservation.queue.split(":")[0]
-        return super().fail(replace(reservation, queue=queue), token, entry.strip(b"\0 {["), by_queue=by_queue)
+        return super().fail(replace(reservation, queue=queue), token, entry.strip(b"\0 {["), **kwargs)
 
 
 # ---- paging
@@ -434,6 +456,8 @@ class WrongStandstill(MemoryBroker):
 class WrongSleep(MemoryBroker):
     """It sleeps for as long as it may, and takes what it dreams of."""
 
+    patience = 0.3
+
     def wait(self, queues: Sequence[str] | None, timeout: float, interrupts: Sequence[int] = ()) -> bool:
         time.sleep(timeout)
         for queue in queues or ():
@@ -531,17 +555,18 @@ class WrongSum(MemoryBroker):
 @breaks(
     Settling,
     """release_counts_nothing release_with_a_new_body release_of_nothing_is_done
-    release_of_what_never_began_says_nothing_of_the_others fail_by_queue_goes_to_the_queues_own_list""",
+    release_of_what_never_began_says_nothing_of_the_others fail_by_queue_goes_to_the_queues_own_list
+    fail_again_puts_the_job_back_in_the_same_step fail_again_of_what_is_settled_puts_nothing_back""",
 )
 class WrongEnds(MemoryBroker):
     """What goes back is done, with all before it; there is one failed list, and nothing is a mistake."""
 
-    def release(
-        self, reservations: Sequence[Reservation], token: Token, *, body: bytes | None = None, front: bool = True
-    ) -> bool:
+    def release(self, reservations: Sequence[Reservation], token: Token, **kwargs: Any) -> bool:
         return bool(reservations) and self.finish(reservations[0], token)
 
-    def fail(self, reservation: Reservation, token: Token, entry: bytes, *, by_queue: bool = False) -> bool:
+    def fail(self, reservation: Reservation, token: Token, entry: bytes, **kwargs: Any) -> bool:
+        if kwargs.get("again"):
+            self.push(reservation.queue, [reservation.body])
         return super().fail(reservation, token, entry)
 
 
@@ -616,7 +641,8 @@ class WrongClaim(MemoryBroker):
     Workers,
     """recover_fails_the_job_in_hand recover_fails_by_queue_where_told
     recover_requeues_with_another_body_where_told recover_counts_what_it_failed_and_nothing_else
-    recover_of_an_idle_worker_forgets_it recover_refuses_where_the_worker_went_on""",
+    recover_of_an_idle_worker_forgets_it recover_refuses_where_the_worker_went_on
+    recover_fails_and_requeues_where_told_both""",
 )
 class WrongFuneral(MemoryBroker):
     """Whatever a worker held is requeued, and the worker is left."""
@@ -696,6 +722,285 @@ class WrongBroom(MemoryBroker):
         return super().failure_count(queue=queue)
 
 
+# ---- delayed jobs
+
+
+@breaks(
+    Delaying,
+    """schedule_keeps_a_job_until_its_time schedule_is_seen_by_others schedule_never_lets_a_job_begin_early
+    schedule_for_what_is_over_waits_for_a_scheduler schedule_of_nothing_schedules_nothing
+    promote_due_without_the_lock_moves_nothing promote_due_with_a_lock_that_lapsed_moves_nothing
+    wait_due_ends_at_its_timeout""",
+)
+class WrongEagerness(MemoryBroker):
+    """It waits for nothing, and has a time for nobody."""
+
+    def schedule(self, at: float, queue: str, bodies: Sequence[bytes]) -> None:
+        if bodies:
+            self.push(queue, bodies)
+        else:
+            self._times.append(at)
+
+    def wait_due(self, known: float | None, timeout: float, interrupts: Sequence[int] = ()) -> bool:
+        return True
+
+
+@breaks(
+    Delaying,
+    """schedule_keeps_order_within_one_time schedule_keeps_bytes_exactly schedule_takes_any_queue_name
+    scheduled_times_are_in_order_with_their_counts next_due_is_the_earliest promote_due_moves_the_earliest_first
+    release_at_of_several_keeps_their_order""",
+)
+class WrongCalendar(MemoryBroker):
+    """It sorts, and writes what it is told in its own words."""
+
+    def schedule(self, at: float, queue: str, bodies: Sequence[bytes]) -> None:
+        super().schedule(
+            at, queue.partition(":")[0].strip('\n\0"*'), [body.replace(b" ", b"")[:999] for body in bodies]
+        )
+        self._delayed.setdefault(at, []).sort()
+        self._times.reverse()
+
+
+@breaks(
+    Delaying,
+    """claim_schedule_lets_one_in_at_a_time claim_schedule_again_extends_it give_up_schedule_lets_the_next_one_in
+    promote_due_side_by_side_moves_each_once promote_due_goes_behind_what_waits promote_side_by_side_moves_once""",
+)
+class WrongMaster(MemoryBroker):
+    """Whoever asks is the master, and moves what it saw, to the front."""
+
+    def claim_schedule(self, scheduler: str, seconds: float) -> str:
+        self._scheduler = (scheduler, time.monotonic() + seconds)
+        return scheduler
+
+    def promote_due(self, scheduler: str, now: float, limit: int) -> Promoted:
+        due = [one for one in self.scheduled(0, 0, limit) if one.at <= now]
+        time.sleep(0.01)
+        for one in due:
+            self.push(one.queue, [one.body], front=True)
+        return replace(super().promote_due(scheduler, now, limit), moved=len(due))
+
+    def promote(self, job: ScheduledJob, *, queue: str | None = None) -> bool:
+        time.sleep(0.01)
+        return super().promote(job, queue=queue) or True
+
+
+@breaks(Delaying, "claim_schedule_comes_back_after_its_time claim_schedule_again_extends_it")
+class WrongThrone(MemoryBroker):
+    """The first master is it for ever, and each for a moment only."""
+
+    first: str | None = None
+
+    def claim_schedule(self, scheduler: str, seconds: float) -> str:
+        if self.first == scheduler:
+            return ""
+        self.first = self.first or scheduler
+        return self.first
+
+
+@breaks(
+    Delaying,
+    """promote_due_within_one_time_goes_on_where_it_ended promote_due_wakes_whoever_waits
+    promote_into_another_queue promote_moves_one_now promote_takes_one_of_equal_ones
+    bury_takes_it_to_the_failed_list withdraw_takes_one_of_equal_ones clear_scheduled_removes_all""",
+)
+class WrongPorter(MemoryBroker):
+    """It moves all of a time or none, tells nobody, and lets go of nothing that it was told by hand."""
+
+    def promote_due(self, scheduler: str, now: float, limit: int) -> Promoted:
+        return super().promote_due(scheduler, now, 1000)
+
+    def promote(self, job: ScheduledJob, *, queue: str | None = None) -> bool:
+        moved = self.unschedule(job.queue, job.body)
+        self.push(job.queue, [job.body])
+        return moved > 0
+
+    def withdraw(self, job: ScheduledJob) -> bool:
+        return self.unschedule(job.queue, job.body) > 0
+
+    def bury(self, job: ScheduledJob, entry: bytes) -> bool:
+        self._append_failure(None, entry)
+        return super().bury(job, entry)
+
+    def clear_scheduled(self) -> int:
+        self._times.clear()
+        return len(self._delayed)
+
+    def _wake(self, queue: str) -> None:
+        pass
+
+
+@breaks(
+    Delaying,
+    """wait_due_wakes_for_an_earlier_job wait_due_wakes_for_the_first_job wait_due_wakes_for_a_schedule_that_changed
+    wait_due_returns_at_once_where_it_is_another wait_due_ends_when_an_interrupt_is_readable""",
+)
+class WrongNap(MemoryBroker):
+    """It sleeps through everything."""
+
+    patience = 0.3
+
+    def wait_due(self, known: float | None, timeout: float, interrupts: Sequence[int] = ()) -> bool:
+        time.sleep(timeout)
+        return False
+
+
+@breaks(
+    Delaying,
+    "scheduled_pages scheduled_removes_nothing scheduled_at_tells_the_times_of_a_job",
+)
+class WrongLook(MemoryBroker):
+    """It knows only the first page, takes what it shows, and sees one job of a kind."""
+
+    def scheduled(self, since: float, skip: int, count: int) -> Sequence[ScheduledJob]:
+        found = super().scheduled(0, 0, count)
+        self.clear_scheduled()
+        return found
+
+    def scheduled_at(self, queue: str, body: bytes) -> Sequence[float]:
+        return super().scheduled_at(queue, body)[:1]
+
+
+@breaks(Delaying, "unschedule_takes_every_equal_one_and_no_other unschedule_of_one_time_leaves_the_others")
+class WrongScissors(MemoryBroker):
+    """It cuts out whatever is there at the first time it finds."""
+
+    def unschedule(self, queue: str, body: bytes, *, at: float | None = None) -> int:
+        return len(self._delayed.pop(self._times.pop(0), [])) if self._times else 0
+
+
+@breaks(
+    Delaying,
+    """release_at_waits_for_its_time release_at_with_a_new_body release_at_asked_again_schedules_once
+    fail_again_at_waits_for_its_time recover_again_at_waits_for_its_time""",
+)
+class WrongTomorrow(MemoryBroker):
+    """What goes back goes back at once; or, where it cannot be settled, waits all the same."""
+
+    def release(self, reservations: Sequence[Reservation], token: Token, **kwargs: Any) -> bool:
+        if token == self._seats[reservations[0].worker].last:
+            self.schedule(kwargs["at"], reservations[0].queue, [reservations[0].body])
+        return super().release(reservations, token, **kwargs)
+
+    def _put_back(self, job: Reservation, again: Again) -> None:
+        self.push(job.queue, [job.body])
+
+
+# ---- recurring jobs
+
+
+@breaks(
+    Recurring,
+    """fire_pushes_a_tick_once fire_of_fractions_of_a_second fire_side_by_side_pushes_once
+    fire_without_the_lock_pushes_nothing fire_of_nothing_notes_the_tick last_fired_tells_those_that_were""",
+)
+class WrongTick(MemoryBroker):
+    """Whoever fires, fires; it notes whole seconds, and of the last name only."""
+
+    def fire(self, scheduler: str, name: str, tick: float, queue: str, bodies: Sequence[bytes]) -> bool:
+        self._fired = {name.partition(":")[0]: float(int(tick))}
+        self.push(queue, bodies)
+        return True
+
+
+@breaks(Recurring, "fire_is_work_at_once schedules_are_those_that_were_put put_schedule_of_none_removes_it")
+class WrongPlan(MemoryBroker):
+    """It delays a tick, keeps what was put first, and for ever."""
+
+    def fire(self, scheduler: str, name: str, tick: float, queue: str, bodies: Sequence[bytes]) -> bool:
+        self.schedule(tick, queue, bodies)
+        return True
+
+    def put_schedule(self, name: str, body: bytes | None) -> bool:
+        return self._schedules.setdefault(name, body or b"") != body
+
+
+# ---- keys
+
+
+@breaks(
+    Keys,
+    """get_key_of_none_is_none put_key_keeps_bytes_exactly put_key_takes_any_name
+    put_key_sets_it_whatever_it_held put_key_expires take_key_of_one_that_expired_takes_it
+    swap_key_of_one_that_expired_changes_nothing add_key_lives_from_its_first_on""",
+)
+class WrongCupboard(MemoryBroker):
+    """It keeps text, by half the name, what came first, and for ever."""
+
+    def get_key(self, key: str) -> bytes | None:
+        return super().get_key(key) or b""
+
+    def put_key(self, key: str, value: bytes, seconds: float) -> None:
+        self.take_key([key.rstrip(":")], value.strip(b"\0\xff")[:1000], 60)
+
+    def add_key(self, key: str, amount: int, seconds: float) -> int:
+        return super().add_key(key, amount, 60)
+
+    def take_key(self, keys: Sequence[str], value: bytes, seconds: float) -> Taken:
+        return super().take_key(keys, value, 60)
+
+
+@breaks(
+    Keys,
+    """take_key_gives_it_to_one take_key_takes_the_first_that_is_free take_key_side_by_side_gives_each_to_one
+    swap_key_side_by_side_changes_it_once add_key_side_by_side_loses_none""",
+)
+class WrongLock(MemoryBroker):
+    """It looks, and then takes."""
+
+    def take_key(self, keys: Sequence[str], value: bytes, seconds: float) -> Taken:
+        free = [key for key in keys if self.get_key(key) is None]
+        time.sleep(0.02)
+        self.put_key((free or keys)[-1], value, seconds)
+        return Taken((free or keys)[-1], value)
+
+    def swap_key(self, key: str, old: bytes, new: bytes | None, seconds: float = 0.0) -> bool:
+        there = self.get_key(key) == old
+        time.sleep(0.02)
+        self.put_key(key, new or b"", seconds)
+        return there
+
+    def add_key(self, key: str, amount: int, seconds: float) -> int:
+        count = int(self.get_key(key) or 0) + amount
+        time.sleep(0.001)
+        self.put_key(key, b"%d" % count, seconds)
+        return count
+
+
+@breaks(
+    Keys,
+    """swap_key_changes_what_holds_the_old_value swap_key_with_the_same_extends_it swap_key_with_none_removes_it
+    add_key_counts""",
+)
+class WrongSwap(MemoryBroker):
+    """It changes whatever is there, for no time that it was told, and counts what it was given."""
+
+    def swap_key(self, key: str, old: bytes, new: bytes | None, seconds: float = 0.0) -> bool:
+        there = self.get_key(key) is not None
+        self.put_key(key, new or b"", 5)
+        return there
+
+    def add_key(self, key: str, amount: int, seconds: float) -> int:
+        self.put_key(key, b"%d" % amount, seconds)
+        return amount
+
+
+@breaks(
+    Keys,
+    """await_key_wakes_when_it_is_set await_key_wakes_on_every_change await_key_sees_it_expire
+    await_key_ends_at_its_timeout""",
+)
+class WrongVigil(MemoryBroker):
+    """It sleeps for as long as it may, and longer."""
+
+    patience = 0.3
+
+    def await_key(self, key: str, seen: bytes | None, timeout: float) -> bytes | None:
+        time.sleep(timeout + 0.6)
+        return self.get_key(key)
+
+
 # ---- conservation
 
 
@@ -718,10 +1023,10 @@ class WrongLoss(MemoryBroker):
 class WrongSteps(SQLiteBroker):
     """What should be one step is two: it forgets, and then it writes."""
 
-    def fail(self, reservation: Reservation, token: Token, entry: bytes, *, by_queue: bool = False) -> bool:
+    def fail(self, reservation: Reservation, token: Token, entry: bytes, **kwargs: Any) -> bool:
         self.push(reservation.queue, [reservation.body])
         time.sleep(_GAP)
-        done = super().fail(reservation, token, entry, by_queue=by_queue)
+        done = super().fail(reservation, token, entry, **kwargs)
         self.remove(reservation.queue, reservation.body)
         return done
 
@@ -800,21 +1105,33 @@ class WrongSilence(MemoryBroker):
         self._pid = os.getpid()
         return super()._held()
 
-    def push_within(self, connection: object, queue: str, bodies: Sequence[bytes], *, front: bool = False) -> None:
-        self.push(queue, bodies, front=front)
+    def push_within(self, connection: object, queue: str, bodies: Sequence[bytes], **kwargs: Any) -> None:
+        self.push(queue, bodies)
 
 
 @breaks(
     Capabilities,
-    "push_within_refuses_what_is_no_connection push_within_is_there_with_the_transaction_or_not_at_all",
+    """delay_is_refused_where_it_is_not_declared delay_that_is_not_declared_is_refused_in_settling
+    keys_are_refused_where_they_are_not_declared""",
+)
+class WrongModesty(MemoryBroker):
+    """It says that it has nothing, and does all of it somehow."""
+
+    capabilities = frozenset()
+
+
+@breaks(
+    Capabilities,
+    """push_within_refuses_what_is_no_connection push_within_is_there_with_the_transaction_or_not_at_all
+    push_within_at_is_delayed_with_the_transaction_or_not_at_all""",
 )
 class WrongTransaction(SQLiteBroker):
     """It ends the application's transaction, and takes anything for one."""
 
-    def push_within(self, connection: Any, queue: str, bodies: Sequence[bytes], *, front: bool = False) -> None:
+    def push_within(self, connection: Any, queue: str, bodies: Sequence[bytes], **kwargs: Any) -> None:
         if hasattr(connection, "commit"):
             connection.commit()
-        self.push(queue, bodies, front=front)
+        self.push(queue, bodies, front=kwargs.get("front", False))
 
 
 # ---- what operators are shown

@@ -5,15 +5,18 @@ from __future__ import annotations
 from taskq.testing.contract.broker.capabilities import Capabilities
 from taskq.testing.contract.broker.connection import Connection
 from taskq.testing.contract.broker.conservation import Conservation
+from taskq.testing.contract.broker.delaying import Delaying
 from taskq.testing.contract.broker.exact_bytes import ExactBytes
 from taskq.testing.contract.broker.exclusivity import Exclusivity
 from taskq.testing.contract.broker.failures import Failures
 from taskq.testing.contract.broker.forking import Forking
+from taskq.testing.contract.broker.keys import Keys
 from taskq.testing.contract.broker.operating import Operating
 from taskq.testing.contract.broker.order import Order
 from taskq.testing.contract.broker.paging import Paging
 from taskq.testing.contract.broker.pausing import Pausing
 from taskq.testing.contract.broker.queues import Queues
+from taskq.testing.contract.broker.recurring import Recurring
 from taskq.testing.contract.broker.reserving import Reserving
 from taskq.testing.contract.broker.settling import Settling
 from taskq.testing.contract.broker.strict_order import StrictOrder
@@ -25,15 +28,18 @@ __all__ = [
     "Capabilities",
     "Connection",
     "Conservation",
+    "Delaying",
     "ExactBytes",
     "Exclusivity",
     "Failures",
     "Forking",
+    "Keys",
     "Operating",
     "Order",
     "Paging",
     "Pausing",
     "Queues",
+    "Recurring",
     "Reserving",
     "Settling",
     "StrictOrder",
@@ -56,6 +62,9 @@ class BrokerContract(
     Settling,
     Workers,
     Failures,
+    Delaying,
+    Recurring,
+    Keys,
     Operating,
     Conservation,
     Forking,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import pytest
 
 from taskq.broker import Broker, Capability
 from taskq.errors import NotSupported, WrongConnection
+from taskq.records import Again, ScheduledJob, Stats
 from taskq.testing.contract.alongside import in_child
-from taskq.testing.contract.broker.holder import ONE, THREE, TWO
+from taskq.testing.contract.broker.delaying import THEN, waiting_jobs
+from taskq.testing.contract.broker.holder import ONE, THREE, TWO, Holder
 from taskq.testing.contract.broker.stage import OnABroker
 
 __all__ = ["Capabilities", "Connection"]
@@ -96,7 +99,7 @@ class Capabilities(OnABroker):
 
     def test_push_within_refuses_what_is_no_connection(self, broker: Broker) -> None:
         """Where it is declared, what is no connection to this store is told so, and nothing is pushed."""
-        self.needs_transactions(broker)
+        self.needs(broker, Capability.IN_TRANSACTION)
         with pytest.raises(WrongConnection):
             broker.push_within(object(), "q", [ONE])
         assert broker.size("q") == 0
@@ -104,7 +107,7 @@ class Capabilities(OnABroker):
     @pytest.mark.parametrize("commits", [True, False], ids=["committed", "rolled back"])
     def test_push_within_is_there_with_the_transaction_or_not_at_all(self, broker: Broker, commits: bool) -> None:
         """Nobody sees the jobs before it commits; then they stand in their order; rolled back they never were."""
-        self.needs_transactions(broker)
+        self.needs(broker, Capability.IN_TRANSACTION)
         broker.push("q", [THREE])
         connection = self.make_connection()
         broker.push_within(connection, "q", [ONE, TWO], front=True)
@@ -116,7 +119,89 @@ class Capabilities(OnABroker):
         connection.close()
         assert list(broker.peek("q", 0, 9)) == ([ONE, TWO, THREE] if commits else [THREE])
 
-    def needs_transactions(self, broker: Broker) -> None:
-        """Skip where an application cannot share its transaction with this backend."""
-        if Capability.IN_TRANSACTION not in broker.capabilities:
-            pytest.skip(f"{broker.name} is not IN_TRANSACTION")
+    @pytest.mark.parametrize("commits", [True, False], ids=["committed", "rolled back"])
+    def test_push_within_at_is_delayed_with_the_transaction_or_not_at_all(self, broker: Broker, commits: bool) -> None:
+        """With `at` it is `schedule`: nobody sees it before it commits, and it is in no queue."""
+        self.needs(broker, Capability.IN_TRANSACTION)
+        self.needs(broker, Capability.DELAY)
+        broker.push("r", [])
+        connection = self.make_connection()
+        broker.push_within(connection, "q", [ONE, TWO], at=THEN)
+        broker.push_within(connection, "r", [THREE])
+        assert waiting_jobs(broker) == []
+        if commits:
+            connection.commit()
+        else:
+            connection.rollback()
+        connection.close()
+        assert waiting_jobs(broker) == ([(THEN, "q", ONE), (THEN, "q", TWO)] if commits else [])
+        assert (broker.size("q"), broker.size("r")) == (0, 1 if commits else 0)
+
+    def test_delay_is_refused_where_it_is_not_declared(self, broker: Broker) -> None:
+        """Each of its calls says so, naming the backend, and a job that was to wait is neither lost nor run early."""
+        if Capability.DELAY in broker.capabilities:
+            pytest.skip(f"{broker.name} has DELAY")
+        waiting = ScheduledJob(THEN, "q", ONE)
+        calls: list[Callable[[], object]] = [
+            lambda: broker.schedule(THEN, "q", [ONE]),
+            lambda: broker.claim_schedule("me", 60),
+            lambda: broker.give_up_schedule("me"),
+            lambda: broker.promote_due("me", THEN, 9),
+            broker.next_due,
+            lambda: broker.wait_due(None, 0),
+            lambda: broker.scheduled(0, 0, 9),
+            lambda: broker.scheduled_times(0, 9),
+            broker.scheduled_time_count,
+            lambda: broker.scheduled_at("q", ONE),
+            lambda: broker.unschedule("q", ONE),
+            lambda: broker.promote(waiting),
+            lambda: broker.bury(waiting, b"{}"),
+            lambda: broker.withdraw(waiting),
+            broker.clear_scheduled,
+            lambda: broker.fire("me", "hourly", THEN, "q", [ONE]),
+            lambda: broker.last_fired(["hourly"]),
+            broker.schedules,
+            lambda: broker.put_schedule("hourly", b"{}"),
+        ]
+        self.refused(broker, calls, Capability.DELAY)
+        assert broker.size("q") == 0
+
+    def test_delay_that_is_not_declared_is_refused_in_settling(self, broker: Broker, holder: Holder) -> None:
+        """A job that was to wait for its next try stays in hand, with nothing counted and nothing written."""
+        if Capability.DELAY in broker.capabilities:
+            pytest.skip(f"{broker.name} has DELAY")
+        broker.push("q", [ONE])
+        taken, again = holder.take("q"), Again(at=THEN)
+        calls: list[Callable[[], object]] = [
+            lambda: holder.release(taken, at=THEN),
+            lambda: broker.fail(taken, holder.tokens.next(), b"{}", again=again),
+            lambda: broker.recover(holder.seen(), None, again=again),
+            lambda: broker.recover(holder.seen(), b"{}", again=again),
+        ]
+        self.refused(broker, calls, Capability.DELAY)
+        assert (holder.in_hand(), broker.size("q"), broker.failure_count()) == (ONE, 0, 0)
+        assert broker.stats() == Stats(0, 0)
+        assert holder.finish(taken)
+
+    def test_keys_are_refused_where_they_are_not_declared(self, broker: Broker) -> None:
+        """Each of their calls says so: a lock that nobody keeps is worse than none."""
+        if Capability.KEYS in broker.capabilities:
+            pytest.skip(f"{broker.name} has KEYS")
+        calls: list[Callable[[], object]] = [
+            lambda: broker.get_key("a"),
+            lambda: broker.put_key("a", b"1", 60),
+            lambda: broker.take_key(["a"], b"1", 60),
+            lambda: broker.swap_key("a", b"1", b"2", 60),
+            lambda: broker.add_key("a", 1, 60),
+            lambda: broker.await_key("a", None, 0),
+        ]
+        self.refused(broker, calls, Capability.KEYS)
+        assert broker.foreign_key("a") is None
+
+    def refused(self, broker: Broker, calls: Sequence[Callable[[], object]], capability: Capability) -> None:
+        """Each of these calls is refused for want of that."""
+        for call in calls:
+            with pytest.raises(NotSupported) as raised:
+                call()
+            assert raised.value.backend == broker.name
+            assert raised.value.capability == capability.value

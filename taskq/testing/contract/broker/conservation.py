@@ -12,9 +12,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from taskq.broker import Broker
-from taskq.records import StoredFailure
+from taskq.broker import Broker, Capability
+from taskq.records import Again, StoredFailure
 from taskq.testing.contract.alongside import killed_at
+from taskq.testing.contract.broker.delaying import THEN, waiting_jobs
 from taskq.testing.contract.broker.holder import ONE, THREE, TWO, Holder, job
 from taskq.testing.contract.broker.lives import Lives
 from taskq.testing.contract.broker.stage import OnABroker
@@ -22,6 +23,8 @@ from taskq.testing.contract.broker.stage import OnABroker
 __all__ = ["Conservation"]
 
 _STEPS: Final = 50
+_AGAIN: Final = job(99)  # what goes back of a job that failed, and
+_TRIED: Final = b'{"tried":1}'  # what that leaves in the failed list: both, or neither
 
 
 class Conservation(OnABroker):
@@ -51,29 +54,33 @@ class Conservation(OnABroker):
         self.needs_processes(broker)
         for step in itertools.count(1):
             queue = f"q{step}"
-            mine, pushed = [job(number) for number in range(6)], [job(7), job(8)]
             before = broker.stats()
-            broker.push(queue, mine)
-            killed = killed_at(step, partial(self.life, queue, pushed), into=self.kills[turn], patience=self.patience)
+            broker.push(queue, [job(number) for number in range(6)])
+            killed = killed_at(step, partial(self.life, queue), into=self.kills[turn], patience=self.patience)
             _recover_all(broker, self.patience)
             after = broker.stats()
             done = (after.processed - after.failed) - (before.processed - before.failed)
-            places = [*broker.peek(queue, 0, 99), *(failure.entry for failure in broker.failures(0, 99))]
+            entries = [failure.entry for failure in broker.failures(0, 99)]
+            delayed = [body for _, name, body in _delayed(broker) if name == queue]
+            places = [*broker.peek(queue, 0, 99), *(entry for entry in entries if entry != _TRIED), *delayed]
             shown = f"killed at step {step}: {len(places)} in a place, {done} done"
             assert sorted(places) == sorted(set(places)), f"{shown}, and one of them is in two"
-            assert len(places) + done in {len(mine), len(mine) + len(pushed)}, shown
+            assert len(places) + done in {6, 6 + 2, 6 + 2 + 3}, shown
+            assert entries.count(_TRIED) == places.count(_AGAIN), f"{shown}, and the try is not in step with the entry"
             broker.clear_failures()
+            if delayed:
+                broker.clear_scheduled()
             if not killed:
                 break
 
-    def life(self, queue: str, more: Sequence[bytes], step: Callable[[], None]) -> None:
+    def life(self, queue: str, step: Callable[[], None]) -> None:
         """What a worker does, each call a step."""
         mine = self.make_broker()
         holder = Holder(mine, f"host:{queue}:*")
         step()
         assert holder.register()
         step()
-        mine.push(queue, more)
+        mine.push(queue, [job(6), job(7)])
         step()
         first = holder.take(queue)
         step()
@@ -90,8 +97,29 @@ class Conservation(OnABroker):
         assert holder.finish(fourth)
         step()
         assert holder.release(*holder.reserve(queue, limit=2).jobs)
+        if Capability.DELAY in mine.capabilities:
+            self.later_life(mine, holder, queue, step)
         step()
         assert holder.unregister()
+
+    def later_life(self, mine: Broker, holder: Holder, queue: str, step: Callable[[], None]) -> None:
+        """What it does where jobs can wait for a time, and what a scheduler does."""
+        step()
+        mine.schedule(THEN + 1, queue, [job(10), job(11), job(12)])
+        step()
+        assert holder.release(*holder.reserve(queue, limit=2).jobs, at=THEN)
+        taken = holder.take(queue)
+        step()
+        assert mine.fail(taken, holder.tokens.next(), _TRIED, again=Again(_AGAIN, at=THEN + 2))
+        step()
+        scheduler = mine.claim_schedule("host:0:scheduler", 60)
+        step()
+        assert mine.promote_due(scheduler, THEN + 1, 3).moved == 3
+        first, second, *_ = mine.scheduled(0, 0, 9)
+        step()
+        assert mine.promote(first)
+        step()
+        assert mine.bury(second, second.body)
 
     @pytest.mark.parametrize("turn", range(3))
     def test_recover_killed_at_any_step_settles_once(self, broker: Broker, turn: int) -> None:
@@ -135,6 +163,10 @@ class Conservation(OnABroker):
         broker.check()
         entries = [failure.entry for failure in broker.failures(0, 9)]
         assert (entries, list(broker.peek("q", 0, 9))) in [([ONE], []), ([marked], [ONE])]
+
+
+def _delayed(broker: Broker) -> Sequence[tuple[float, str, bytes]]:
+    return waiting_jobs(broker) if Capability.DELAY in broker.capabilities else []
 
 
 def _recover_all(broker: Broker, patience: float) -> None:

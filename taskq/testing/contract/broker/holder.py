@@ -61,9 +61,11 @@ class Holder:
         """Settle a job as failed."""
         return self.broker.fail(reservation, self.tokens.next(), entry, by_queue=by_queue)
 
-    def release(self, *reservations: Reservation, front: bool = True, body: bytes | None = None) -> bool:
+    def release(
+        self, *reservations: Reservation, front: bool = True, body: bytes | None = None, at: float | None = None
+    ) -> bool:
         """Put jobs back."""
-        return self.broker.release(reservations, self.tokens.next(), front=front, body=body)
+        return self.broker.release(reservations, self.tokens.next(), front=front, body=body, at=at)
 
     def heartbeat(self) -> bool:
         """Beat."""

@@ -1,7 +1,7 @@
 """A state machine that lives the lives of several workers beside a model, and compares after every step.
 
-The model is lists in this process: what waits, what each worker holds, what failed, what was counted. It knows no
-locks, no tokens and no time; those are what the broker has to get right to look like it.
+The model is lists in this process: what waits, what is delayed, what each worker holds, what failed, what was counted.
+It knows no locks and no tokens; those are what the broker has to get right to look like it. Time is what a rule says.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from typing import TypeVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from taskq.broker import Broker, Requeued
-from taskq.records import Reservation, StoredFailure, Token
+from taskq.broker import Broker, Capability, Requeued
+from taskq.records import Again, Reservation, StoredFailure, Token
+from taskq.testing.contract.broker.delaying import THEN, waiting_jobs
 from taskq.testing.contract.broker.holder import Holder, job
 
 __all__ = ["Lives"]
@@ -25,7 +26,10 @@ _MOST_WORKERS = 3
 _PLACES = st.integers(0, 99)
 _LIMITS = st.integers(1, 3)
 _TIMES = st.sampled_from([1, 1, 2, 3])
-_RELEASES = st.sampled_from(["front", "back", "another body"])
+_RELEASES = st.sampled_from(["front", "back", "another body", "delayed"])
+_AGAIN = st.sampled_from(["no", "no", "front", "back", "another body", "delayed"])
+_MOMENTS = st.integers(0, 3).map(lambda seconds: THEN + seconds)
+_SCHEDULER = "host:0:scheduler"
 
 
 @dataclass
@@ -50,6 +54,8 @@ class Lives(RuleBasedStateMachine):
         self.names = [f"{number}:a", f"{number}:b"]
         self.queues: dict[str, list[bytes]] = {name: [] for name in self.names}
         self.paused: set[str] = set()
+        self.delays = Capability.DELAY in broker.capabilities
+        self.delayed: list[tuple[float, str, bytes]] = []
         self.workers: list[_Worker] = []
         self.failures: list[bytes] = []
         self.body_of: dict[bytes, bytes] = {}
@@ -67,6 +73,9 @@ class Lives(RuleBasedStateMachine):
             self.broker.remove_queue(name)
         self.broker.clear_failures()
         self.broker.unpause()
+        if self.delays:
+            self.broker.clear_scheduled()
+            self.broker.give_up_schedule(_SCHEDULER)
 
     @initialize()
     def begin(self) -> None:
@@ -109,6 +118,64 @@ class Lives(RuleBasedStateMachine):
         body = self.queues[name][place % len(self.queues[name])]
         assert self.broker.remove(name, body) == self.queues[name].count(body)
         self.queues[name] = [other for other in self.queues[name] if other != body]
+
+    # ---- delayed jobs
+
+    @precondition(lambda self: self.delays)
+    @rule(queue=_PLACES, count=st.integers(1, 3), at=_MOMENTS, by=_PLACES)
+    def schedule(self, queue: int, count: int, at: float, by: int) -> None:
+        """Some jobs for a time."""
+        name = self.names[queue % 2]
+        bodies = [job(1000 * self.number + self.jobs + place) for place in range(count)]
+        self.jobs += count
+        self.brokers[by % 2].schedule(at, name, bodies)
+        self.delay(at, name, bodies)
+
+    @precondition(lambda self: self.delayed)
+    @rule(now=_MOMENTS, limit=st.integers(1, 4), claims=st.booleans(), by=_PLACES)
+    def promote_due(self, now: float, limit: int, claims: bool, by: int) -> None:
+        """What is due, by one that holds the lock, or has given it back."""
+        broker = self.brokers[by % 2]
+        if claims:
+            assert broker.claim_schedule(_SCHEDULER, 60) == _SCHEDULER
+        else:
+            broker.give_up_schedule(_SCHEDULER)
+        due = [one for one in self.delayed if one[0] <= now][: limit if claims else 0]
+        done = broker.promote_due(_SCHEDULER, now, limit)
+        assert (done.moved, done.holder) == (len(due), _SCHEDULER if claims else "")
+        for at, name, body in due:
+            self.delayed.remove((at, name, body))
+            self.put(name, [body], front=False)
+
+    @precondition(lambda self: self.delayed)
+    @rule(at=_PLACES, into=_PLACES, times=_TIMES)
+    def promote(self, at: int, into: int, times: int) -> None:
+        """One of them before its time, into any queue; a second time it is gone."""
+        place = at % len(self.delayed)
+        job_there = self.broker.scheduled(0, 0, 999)[place]
+        name = self.names[into % 2]
+        assert [self.broker.promote(job_there, queue=name) for _ in range(times)] == [True, *[False] * (times - 1)]
+        del self.delayed[place]
+        self.put(name, [job_there.body], front=False)
+
+    @precondition(lambda self: self.delayed)
+    @rule(at=_PLACES, whenever=st.booleans())
+    def unschedule(self, at: int, whenever: bool) -> None:
+        """It is wanted no more; each job is there once, so it is one."""
+        when, name, body = self.delayed.pop(at % len(self.delayed))
+        assert self.broker.unschedule(name, body, at=None if whenever else when) == 1
+        assert self.broker.unschedule(name, body) == 0
+
+    @precondition(lambda self: self.delayed)
+    @rule(at=_PLACES)
+    def bury(self, at: int) -> None:
+        """It goes to the failed list, and is counted nowhere."""
+        job_there = self.broker.scheduled(0, 0, 999)[at % len(self.delayed)]
+        self.delayed.remove((job_there.at, job_there.queue, job_there.body))
+        entry = self.entry_of(job_there.body)
+        assert self.broker.bury(job_there, entry)
+        assert not self.broker.bury(job_there, entry)
+        self.failures.append(entry)
 
     # ---- a worker's life
 
@@ -177,12 +244,13 @@ class Lives(RuleBasedStateMachine):
         self.done_up_to(worker, held)
 
     @precondition(lambda self: any(worker.held for worker in self.workers))
-    @rule(who=_PLACES, at=_PLACES, times=_TIMES)
-    def fail(self, who: int, at: int, times: int) -> None:
-        """It failed; those before it are done."""
+    @rule(who=_PLACES, at=_PLACES, how=_AGAIN, times=_TIMES)
+    def fail(self, who: int, at: int, how: str, times: int) -> None:
+        """It failed, and may be tried again; those before it are done."""
         worker, held = self.one_held(who, at)
-        entry = self.entry_of(held)
-        self.agree(worker, lambda token: worker.holder.broker.fail(held, token, entry), times)
+        entry, again = self.entry_of(held.body), self.again(how, held)
+        self.agree(worker, lambda token: worker.holder.broker.fail(held, token, entry, again=again), times)
+        self.goes_again(held, again)
         self.begins(worker, held)
         worker.held.pop(0)
         worker.begun = False
@@ -193,17 +261,18 @@ class Lives(RuleBasedStateMachine):
     @precondition(lambda self: any(worker.held for worker in self.workers))
     @rule(who=_PLACES, at=_PLACES, started=st.booleans(), how=_RELEASES, times=_TIMES)
     def release(self, who: int, at: int, started: bool, how: str, times: int) -> None:
-        """It and those behind it go back; or it alone, with another body."""
+        """It and those behind it go back, or among the delayed ones; or it alone, with another body."""
         worker, held = self.one_held(who, at)
         place = worker.held.index(held)
         started = started or (place == 0 and worker.begun)
         back = [replace(held, started=started), *worker.held[place + 1 :]]
         if how == "another body":
             del back[1:]
-        body = held.body[:-1] + b',"again":1}' if how == "another body" else None
+        body = _another(held.body) if how == "another body" else None
+        later = THEN if how == "delayed" and self.delays else None
         self.agree(
             worker,
-            lambda token: worker.holder.broker.release(back, token, body=body, front=how != "back"),
+            lambda token: worker.holder.broker.release(back, token, body=body, front=how != "back", at=later),
             times,
         )
         if started:
@@ -211,6 +280,10 @@ class Lives(RuleBasedStateMachine):
         gone = {one.fence for one in back}
         worker.begun = worker.begun and worker.held[0].fence not in gone
         worker.held = [one for one in worker.held if one.fence not in gone]
+        if later is not None:
+            for one in back:
+                self.delay(later, one.queue, [one.body])
+            return
         for name in self.names:
             bodies = [body or one.body for one in back if one.queue == name]
             self.put(name, bodies, front=how != "back")
@@ -237,24 +310,27 @@ class Lives(RuleBasedStateMachine):
             self.workers.remove(worker)
 
     @precondition(lambda self: any(worker.held for worker in self.workers))
-    @rule(who=_PLACES, entry=st.booleans(), by=_PLACES)
-    def die(self, who: int, entry: bool, by: int) -> None:
-        """Another one finds it dead: in hand is failed or requeued, held ahead goes back; twice is once."""
+    @rule(who=_PLACES, entry=st.booleans(), how=_AGAIN, by=_PLACES)
+    def die(self, who: int, entry: bool, how: str, by: int) -> None:
+        """Another one finds it dead: in hand is failed or requeued or both, held ahead goes back; twice is once."""
         worker, _ = self.one_held(who, 0)
         seen, broker = worker.holder.seen(), self.brokers[by % 2]
         in_hand = worker.held[0] if worker.begun else None
-        written = None if not entry else b"{}" if in_hand is None else self.entry_of(in_hand)
-        assert broker.recover(seen, written)
-        assert not broker.recover(seen, written)
+        written = None if not entry else b"{}" if in_hand is None else self.entry_of(in_hand.body)
+        again = None if in_hand is None else self.again(how, in_hand)
+        assert broker.recover(seen, written, again=again)
+        assert not broker.recover(seen, written, again=again)
         for held in worker.held:
             assert not worker.holder.finish(held)
             worker.holder.broker.note(held)
-        if in_hand is not None and written is not None:
-            self.fails(written)
-            del worker.held[0]
-        for name in self.names:
-            self.put(name, [held.body for held in worker.held if held.queue == name], front=True)
         self.workers.remove(worker)
+        ahead = [held for held in worker.held if held is not in_hand]
+        for name in self.names:
+            self.put(name, [held.body for held in ahead if held.queue == name], front=True)
+        if in_hand is not None:
+            if written is not None:
+                self.fails(written)
+            self.goes_again(in_hand, again or (Again() if written is None else None))
 
     # ---- failures
 
@@ -290,9 +366,12 @@ class Lives(RuleBasedStateMachine):
 
     @invariant()
     def every_job_is_where_the_model_has_it(self) -> None:
-        """Waiting, in hand, held ahead, failed, counted."""
+        """Waiting, delayed, in hand, held ahead, failed, counted."""
         for name in self.names:
             assert list(self.broker.peek(name, 0, 999)) == self.queues[name], name
+        if self.delays:
+            assert waiting_jobs(self.broker) == self.delayed
+            assert self.broker.next_due() == min((at for at, _, _ in self.delayed), default=None)
         assert [failure.entry for failure in self.broker.failures(0, 999)] == self.failures
         stats = self.broker.stats()
         assert stats.processed - self.before.processed == self.processed
@@ -328,6 +407,29 @@ class Lives(RuleBasedStateMachine):
         """Into a queue of the model."""
         self.queues[name] = [*bodies, *self.queues[name]] if front else [*self.queues[name], *bodies]
 
+    def delay(self, at: float, name: str, bodies: Sequence[bytes]) -> None:
+        """Among the delayed jobs of the model, behind those of the same time."""
+        self.delayed += [(at, name, body) for body in bodies]
+        self.delayed.sort(key=lambda one: one[0])
+
+    def again(self, how: str, held: Reservation) -> Again | None:
+        """What a broker is told of a job that goes back like this."""
+        if how == "no" or (how == "delayed" and not self.delays):
+            return None
+        return Again(
+            _another(held.body) if how == "another body" else None, how != "back", THEN if how == "delayed" else None
+        )
+
+    def goes_again(self, held: Reservation, again: Again | None) -> None:
+        """Back in the model, as a broker was told."""
+        if again is None:
+            return
+        bodies = [again.body or held.body]
+        if again.at is None:
+            self.put(held.queue, bodies, front=again.front)
+        else:
+            self.delay(again.at, held.queue, bodies)
+
     def begins(self, worker: _Worker, held: Reservation) -> None:
         """A job of a worker begins: those before it are done."""
         while worker.held[0] is not held:
@@ -346,10 +448,10 @@ class Lives(RuleBasedStateMachine):
         worker.processed += 1
         self.processed += 1
 
-    def entry_of(self, held: Reservation) -> bytes:
+    def entry_of(self, body: bytes) -> bytes:
         """An entry for the failed list that is like no other: a job may fail again and again."""
-        entry = held.body[:-1] + b',"failure":%d}' % len(self.body_of)
-        self.body_of[entry] = held.body
+        entry = body[:-1] + b',"failure":%d}' % len(self.body_of)
+        self.body_of[entry] = body
         return entry
 
     def fails(self, entry: bytes) -> None:
@@ -357,3 +459,8 @@ class Lives(RuleBasedStateMachine):
         self.failures.append(entry)
         self.processed += 1
         self.failed += 1
+
+
+def _another(body: bytes) -> bytes:
+    """A body like this one, and another."""
+    return body[:-1] + b',"again":1}'

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from taskq.broker import Broker
-from taskq.records import Reserved, Stats, StoredFailure
+from taskq.records import Again, Reserved, Stats, StoredFailure
 from taskq.testing.contract.broker.holder import FOUR, ONE, THREE, TWO, Holder
 from taskq.testing.contract.broker.stage import OnABroker
 
@@ -265,6 +265,32 @@ class Settling(OnABroker):
         assert broker.failure_count(queue="q") == 1
         assert list(broker.failed_queues()) == ["q"]
         assert list(broker.failures(0, 9, queue="q")) == [StoredFailure(0, b'{"e":1}', "q")]
+
+    @pytest.mark.parametrize(
+        ("again", "left"),
+        [(Again(), [ONE, TWO]), (Again(THREE), [THREE, TWO]), (Again(front=False), [TWO, ONE])],
+        ids=["as it came", "with another body", "behind what waits"],
+    )
+    def test_fail_again_puts_the_job_back_in_the_same_step(
+        self, broker: Broker, holder: Holder, again: Again, left: list[bytes]
+    ) -> None:
+        """A try that failed, which another one follows: the entry is there, it is counted, and the job waits."""
+        broker.push("q", [ONE, TWO])
+        taken = holder.take("q")
+        token = holder.tokens.next()
+        assert [broker.fail(taken, token, b'{"e":1}', again=again) for _ in range(2)] == [True, True]
+        assert holder.in_hand() is None
+        assert list(broker.peek("q", 0, 9)) == left
+        assert [failure.entry for failure in broker.failures(0, 9)] == [b'{"e":1}']
+        assert broker.stats() == Stats(processed=1, failed=1)
+
+    def test_fail_again_of_what_is_settled_puts_nothing_back(self, broker: Broker, holder: Holder) -> None:
+        """It is fenced as a whole."""
+        broker.push("q", [ONE])
+        taken = holder.take("q")
+        assert holder.finish(taken)
+        assert not broker.fail(taken, holder.tokens.next(), b"{}", again=Again())
+        assert (broker.size("q"), broker.failure_count()) == (0, 0)
 
     def test_stats_count_what_many_workers_did(self, broker: Broker, other: Broker) -> None:
         """The totals are over all workers, those that are gone included."""

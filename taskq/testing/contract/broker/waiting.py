@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import pytest
 
-from taskq.broker import Broker
+from taskq.broker import Broker, Capability
 from taskq.errors import BrokerError
 from taskq.records import Reservation
 from taskq.testing.contract.broker.holder import ONE, Holder
@@ -116,13 +116,22 @@ class Waiting(OnABroker):
             wakes += 1
         assert wakes < 20
 
-    def test_close_wakes_whoever_waits(self) -> None:
+    @pytest.mark.parametrize("for_what", ["a job", "a delayed job", "a key"])
+    def test_close_wakes_whoever_waits(self, for_what: str) -> None:
         """A broker that is given back leaves nobody behind."""
         broker = self.make_broker()
+        if for_what != "a job":
+            self.needs(broker, Capability.DELAY if for_what == "a delayed job" else Capability.KEYS)
+        seconds = 2 * self.patience
 
         def wait() -> None:
             with contextlib.suppress(BrokerError):  # it may say that it is closed
-                broker.wait(["q"], 2 * self.patience)
+                if for_what == "a job":
+                    broker.wait(["q"], seconds)
+                elif for_what == "a delayed job":
+                    broker.wait_due(None, seconds)
+                else:
+                    broker.await_key("a", None, seconds)
 
         with ThreadPoolExecutor(1) as pool:
             waiting = pool.submit(wait)

@@ -9,7 +9,7 @@ import pytest
 
 from taskq.broker import Broker
 from taskq.errors import NotRegistered
-from taskq.records import Stats
+from taskq.records import Again, Stats
 from taskq.testing.contract.broker.holder import ONE, THREE, TWO, Holder
 from taskq.testing.contract.broker.stage import OnABroker
 
@@ -189,8 +189,19 @@ class Workers(OnABroker):
         """A job that counts how often it went down with its worker goes back with other bytes."""
         broker.push("q", [ONE, TWO])
         holder.take("q")
-        assert broker.recover(holder.seen(), None, body=THREE)
+        assert broker.recover(holder.seen(), None, again=Again(THREE))
         assert list(broker.peek("q", 0, 9)) == [THREE, TWO]
+
+    def test_recover_fails_and_requeues_where_told_both(self, broker: Broker, holder: Holder) -> None:
+        """A try that took its worker down is written down and counted, and another one follows; once."""
+        broker.push("q", [ONE, TWO])
+        holder.take("q")
+        seen = holder.seen()
+        assert broker.recover(seen, b'{"dead":1}', again=Again(THREE, front=False))
+        assert not broker.recover(seen, b'{"dead":1}', again=Again(THREE, front=False))
+        assert list(broker.peek("q", 0, 9)) == [TWO, THREE]
+        assert [failure.entry for failure in broker.failures(0, 9)] == [b'{"dead":1}']
+        assert broker.stats() == Stats(processed=1, failed=1)
 
     def test_recover_counts_what_it_failed_and_nothing_else(self, broker: Broker, holder: Holder) -> None:
         """Those held ahead go back uncounted."""

@@ -1,0 +1,27 @@
+-- Remove delayed jobs, the earliest first, so many at once.
+-- KEYS: 1 delayed_queue_schedule.
+-- ARGV: how many jobs and times, what every key begins with.
+-- Returns: {how many jobs there were, 1 there are more or 0}.
+-- Atomic because the number is of what was removed, and a list's time goes with it.
+-- Cannot raise after its first write because the sorted set was read before and the rest goes by pcall; a time whose
+--   key is no list goes, and the key stays.
+local room, removed, PREFIX = tonumber(ARGV[1]), 0, ARGV[2]
+local times = redis.call('ZRANGE', KEYS[1], 0, room - 1)
+for _, time in ipairs(times) do
+  local key = PREFIX .. 'delayed:' .. time
+  local items = redis.pcall('LRANGE', key, 0, room - 1)
+  for _, item in ipairs(items) do
+    redis.pcall('SREM', PREFIX .. 'timestamps:' .. item, 'delayed:' .. time)
+  end
+  removed, room = removed + #items, room - #items - 1
+  if #items > 0 then
+    redis.call('LTRIM', key, #items, -1)
+  end
+  if redis.call('EXISTS', key) == 0 or items.err then
+    redis.call('ZREM', KEYS[1], time)
+  end
+  if room <= 0 then
+    break
+  end
+end
+return { removed, redis.call('ZCARD', KEYS[1]) > 0 and 1 or 0 }

@@ -1,0 +1,241 @@
+"""`taskq schedule`: what recurs, when it did and will, and changing that."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+
+import click
+
+from taskq import due
+from taskq.app import TaskQ
+from taskq.cli.asking import confirm, yes_option
+from taskq.cli.endings import DONE, NOTHING_MATCHED, SOME_FAILED, USAGE, Stop
+from taskq.cli.groups import ListedGroup
+from taskq.cli.output import Column, hint, json_option, say, show, show_json
+from taskq.cli.output import as_json as json_text
+from taskq.cli.session import common, examples, the_session
+from taskq.hook import Accepted, Deferred, Vetoed
+from taskq.recurring_jobs import ListedSchedule, NoSuchSchedule
+from taskq.schedule_entry import WrongSchedule
+
+__all__ = ["schedule"]
+
+
+@click.group(
+    cls=ListedGroup,
+    epilog=examples("taskq schedule", "taskq schedule run nightly", "taskq schedule disable nightly"),
+)
+@common
+def schedule() -> None:
+    """List recurring jobs, run, disable and enable them, keep further ones in the store. Without a command: list."""
+
+
+@schedule.command("list", epilog=examples("taskq schedule list --app shop.jobs", "taskq schedule list --json"))
+@common
+@json_option
+def list_(as_json: bool) -> None:
+    """List what recurs: of the application, of a running scheduler, and of the store.
+
+    In a pipe: name, rule, job, arguments as JSON, queue, last time, next time, origin, with tabs between.
+    """
+    app = the_session().connected()
+    listed = app.schedules.list()
+    if as_json:
+        for each in listed:
+            show_json("schedule/1", _described(each))
+        return
+    if listed:
+        columns = ["name", "when", "job", "arguments", "queue", "last", "next", "of"]
+        show(
+            [
+                Column(name, cut=name in {"arguments", "when"}, style="name" if name == "name" else "")
+                for name in columns
+            ],
+            [_row(app, each) for each in listed],
+        )
+    else:
+        hint("Nothing recurs. As in: taskq schedule set nightly Report 7 --cron '0 3 * * *', or @taskq.job(cron=...)")
+    running = app.schedules.scheduler()
+    if listed and running is None:
+        hint("No scheduler of taskq's acts now. To start one: taskq scheduler --app YOUR.JOBS")
+    for each in listed:
+        if each.problem:
+            click.echo(f"{each.name}: {each.problem}", err=True)
+
+
+@schedule.command(epilog=examples("taskq schedule run nightly"))
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@common
+def run(names: Sequence[str]) -> int:
+    """Enqueue recurring jobs once, now. Their times go on as if nothing had been."""
+    app = the_session().connected()
+
+    def run_one(name: str) -> str:
+        match app.schedules.run_now(name):
+            case Accepted(job, queue):
+                return f"Enqueued {job} to {queue}."
+            case Deferred(job, by, reason):
+                return f"{job} was taken over by {by}: {reason}."
+            case Vetoed(job, by, reason):
+                raise Stop(SOME_FAILED, f"{job} was not enqueued: {by} said no ({reason}).")
+
+    return _each(names, run_one)
+
+
+@schedule.command(epilog=examples("taskq schedule disable nightly"))
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@common
+def disable(names: Sequence[str]) -> int:
+    """Enqueue these no more, until they are enabled. What is in a queue already stays there."""
+    app = the_session().connected()
+    code = _each(names, lambda name: f"{name} is {'' if app.schedules.disable(name) else 'already '}disabled.")
+    hint(f"To go on: taskq schedule enable {' '.join(names)}")
+    return code
+
+
+@schedule.command(epilog=examples("taskq schedule enable nightly"))
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@common
+def enable(names: Sequence[str]) -> int:
+    """Enqueue these again, from their next time on."""
+    app = the_session().connected()
+    return _each(names, lambda name: f"{name} is {'' if app.schedules.enable(name) else 'already '}enabled.")
+
+
+@schedule.command(
+    "set",
+    epilog=examples(
+        "taskq schedule set nightly Report 7 --app shop.jobs --cron '0 3 * * *' --tz Europe/Berlin",
+        "taskq schedule set sweep Sweeper --queue low --every 15m",
+    ),
+)
+@click.argument("name")
+@click.argument("job")
+@click.argument("arguments", metavar="[ARGUMENT]...", nargs=-1)
+@click.option("--cron", metavar="RULE", help="Five fields, or six with the seconds first; a time zone may follow them.")
+@click.option("--tz", metavar="ZONE", help="The time zone of --cron; without it, that of the scheduler's machine.")
+@click.option("--every", metavar="SPAN", help="Or how often: 30s, 5m, 1h30m, 2d.")
+@click.option("--queue", "-q", metavar="QUEUE", help="Where it goes; without it, the job's own queue.")
+@click.option("--description", default="", metavar="TEXT", help="For people.")
+@click.option("--missed", type=click.Choice(["once", "skip"]), default="once", show_default=True,
+              help="What becomes of a time at which no scheduler ran.")  # fmt: skip
+@common
+def set_(
+    name: str,
+    job: str,
+    arguments: Sequence[str],
+    cron: str | None,
+    tz: str | None,
+    every: str | None,
+    queue: str | None,
+    description: str,
+    missed: str,
+) -> int:
+    """Keep a recurring job in the store: NAME enqueues JOB with these arguments. Running schedulers take it over.
+
+    Each argument is read as JSON where it is JSON, and is a text otherwise. JOB is the name of a job of the application
+    (--app); with --queue it may be one of another program.
+    """
+    app = the_session().connected()
+    if (cron is None) == (every is None):
+        raise Stop(USAGE, "Say --cron or --every, one of them. As in: --cron '0 3 * * *', or --every 15m")
+    call = app.options(queue=queue).call(job, *(_read(argument) for argument in arguments))
+    try:
+        app.schedules.set(
+            name,
+            call,
+            cron=cron,
+            tz=tz,
+            every=every,
+            description=description,
+            missed="skip" if missed == "skip" else "once",
+        )
+    except WrongSchedule as wrong:
+        raise Stop(USAGE, f"{name}: {wrong}") from None
+    found = app.schedules.get(name)
+    words = "" if found.schedule is None else f": {found.schedule.rule.words}"
+    following = "" if found.next is None else f". Next: {due.shown(found.next)}"
+    say(f"{name} enqueues {call.job} to {call.queue}{words}{following}.")
+    return DONE
+
+
+@schedule.command(epilog=examples("taskq schedule remove nightly", "taskq schedule remove nightly --yes"))
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@yes_option
+@common
+def remove(names: Sequence[str], yes: bool) -> int:
+    """Remove recurring jobs from the store. It asks first. Those of the code or a file are not there: disable them."""
+    app = the_session().connected()
+    confirm(f"Remove {', '.join(names)}", yes=yes)
+
+    def remove_one(name: str) -> str:
+        found = app.schedules.get(name)
+        if found.origin != "stored":
+            raise Stop(SOME_FAILED, f"{name} is not in the store: remove it there, or taskq schedule disable {name}")
+        app.schedules.remove(name)
+        return f"Removed {name}."
+
+    return _each(names, remove_one)
+
+
+def _each(names: Sequence[str], do: Callable[[str], str]) -> int:
+    done = failed = 0
+    for name in names:
+        try:
+            say(do(name))
+            done += 1
+        except NoSuchSchedule as missing:
+            click.echo(str(missing), err=True)
+        except WrongSchedule as wrong:
+            click.echo(str(wrong), err=True)
+            failed += 1
+        except Stop as stop:
+            for line in stop.lines:
+                click.echo(line, err=True)
+            failed += 1
+    if done == len(names):
+        return DONE
+    return SOME_FAILED if done + failed else NOTHING_MATCHED
+
+
+def _read(argument: str) -> object:
+    try:
+        return json.loads(argument)
+    except (ValueError, RecursionError):
+        return argument
+
+
+def _row(app: TaskQ, each: ListedSchedule) -> Sequence[str]:
+    what = each.schedule
+    if what is None:
+        return each.name, "[unreadable]", "", "", "", _when(each.last), "", each.origin
+    definition = app.registry.find(what.job)
+    queue = what.queue or (definition.queue if definition is not None else "?")
+    following = "disabled" if not what.enabled else "not here" if not what.is_on else _when(each.next)
+    return (
+        each.name, what.rule.words, what.job, json_text(each.shown), queue, _when(each.last), following, each.origin
+    )  # fmt: skip
+
+
+def _when(at: float | None) -> str:
+    return "never" if at is None else due.shown(at)
+
+
+def _described(each: ListedSchedule) -> dict[str, object]:
+    what = each.schedule
+    return {
+        "name": each.name,
+        "rule": each.entry.get("cron", each.entry.get("every")),
+        "words": what.rule.words if what is not None else None,
+        "job": what.job if what is not None else None,
+        "args": each.shown if what is not None else None,
+        "queue": what.queue if what is not None else None,
+        "description": what.description if what is not None else None,
+        "missed": what.missed if what is not None else None,
+        "enabled": what.enabled if what is not None else None,
+        "last": each.last,
+        "next": each.next,
+        "origin": each.origin,
+        "problem": each.problem or None,
+    }

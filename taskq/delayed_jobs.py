@@ -1,0 +1,293 @@
+"""The delayed jobs of an application: listed, counted, removed, enqueued ahead of their time.
+
+Nothing is ever loaded whole; each listing is paged by a cursor, which is a time and how many of just that time to pass
+over. A scheduler moves what is due meanwhile, so what was listed may be gone; each verb says so by what it returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
+
+from taskq.broker import Broker
+from taskq.due import seconds_of
+from taskq.envelope import job_of
+from taskq.errors import InvalidPayload
+from taskq.jobs import Call, Job, find
+from taskq.records import Payload, ScheduledJob
+from taskq.registry import Registry
+from taskq.showing import DecodedJob
+
+__all__ = ["Cursor", "Delayed", "DelayedJob", "DelayedPage", "DelayedTime"]
+
+_PAGE: Final = 500
+
+_AnyJob: TypeAlias = "Job[Any, object] | type | str"
+
+
+class Cursor(NamedTuple):
+    """Where a listing goes on.
+
+    Attributes:
+        since: from this time on, unix seconds.
+        skip: how many jobs of just that time to pass over.
+    """
+
+    since: float = 0.0
+    skip: int = 0
+
+
+class DelayedTime(NamedTuple):
+    """A time for which jobs wait.
+
+    Attributes:
+        at: the time, unix seconds.
+        jobs: how many wait for it.
+    """
+
+    at: float
+    jobs: int
+
+
+@dataclass(frozen=True, slots=True)
+class DelayedJob:
+    """A job that waits for a time, as far as it can be read here.
+
+    Attributes:
+        at: when it goes into its queue, unix seconds.
+        queue: where it goes; empty where another program wrote it and did not say.
+        body: its payload's bytes.
+        payload: what they say; None where they are no payload.
+        shown: the arguments as they may be shown to people: secret ones as `[secret]`.
+        problem: why it cannot be read, in one sentence; empty where it can.
+        stored: as it lies in the store; what it is addressed by.
+    """
+
+    at: float
+    queue: str
+    body: bytes
+    payload: Payload | None
+    shown: tuple[object, ...]
+    problem: str
+    stored: ScheduledJob
+
+
+@dataclass(frozen=True, slots=True)
+class DelayedPage:
+    """A page of a listing.
+
+    Attributes:
+        jobs: those on it, in the order in which they are due.
+        next: where the next page begins; None where there is none.
+    """
+
+    jobs: Sequence[DelayedJob]
+    next: Cursor | None
+
+
+class Holder(Protocol):
+    """What is asked of the application whose delayed jobs these are."""
+
+    @property
+    def broker(self) -> Broker:
+        """Where they wait."""
+
+    @property
+    def registry(self) -> Registry:
+        """The jobs that are known by name."""
+
+    def read(self, body: bytes) -> DecodedJob:
+        """What a payload's bytes say."""
+
+    def bodies_of(self, call: Call, /) -> Sequence[bytes]:
+        """The bytes that this call has under the job's name and under each alias."""
+
+
+class Delayed:
+    """What waits for its time.
+
+    Args:
+        holder: gives the application; asked at each call.
+    """
+
+    __slots__ = ("_holder",)
+
+    def __init__(self, holder: Callable[[], Holder]) -> None:
+        self._holder = holder
+
+    @property
+    def _broker(self) -> Broker:
+        return self._holder().broker
+
+    # ---- looking
+
+    def list(self, count: int = 20, *, cursor: Cursor | None = None) -> DelayedPage:
+        """A page of them, the next to be due first. Whatever lies there is listed, be it rubbish.
+
+        Args:
+            count: how many at most.
+            cursor: where it begins: `page.next` of the page before, or `Cursor(since)` of any time; None for the first.
+        """
+        since, skip = cursor or Cursor()
+        if count < 1 or skip < 0:
+            raise ValueError(f"count is 1 or more and skip 0 or more, not {count} and {skip}.")
+        found = self._broker.scheduled(since, skip, count)
+        return DelayedPage([self._read(each) for each in found], _behind(Cursor(since, skip), found, count))
+
+    def each(self, job: _AnyJob | None = None, *, queue: str | None = None) -> Iterator[DelayedJob]:
+        """All of them, one by one, read page by page.
+
+        Args:
+            job: only those of this job, its old names too; a name may be that of a job of another program.
+            queue: only those that go into this queue.
+        """
+        names = None if job is None else self._names(job)
+        for stored in self._stored(Cursor()):
+            if (queue is None or stored.queue == queue) and (names is None or job_of(stored.body) in names):
+                yield self._read(stored)
+
+    def times(self, count: int = 20, *, since: datetime | float = 0.0) -> Sequence[DelayedTime]:
+        """Up to `count` times for which jobs wait, in order, from `since` on, and how many jobs wait for each."""
+        return [DelayedTime(*each) for each in self._broker.scheduled_times(seconds_of(since), count)]
+
+    def time_count(self) -> int:
+        """For how many different times jobs wait. Quick, however many there are."""
+        return self._broker.scheduled_time_count()
+
+    def count(self) -> int:
+        """How many jobs wait. All times are looked at, page by page."""
+        jobs, last = 0, 0.0
+        while True:
+            page = self._broker.scheduled_times(last, _PAGE + 1)  # the last one of the page before, and those behind it
+            jobs += sum(waiting for at, waiting in page if at > last)
+            if len(page) <= _PAGE:
+                return jobs
+            last = page[-1][0]
+
+    def at(self, when: datetime | float, count: int = 20, *, skip: int = 0) -> Sequence[DelayedJob]:
+        """Up to `count` of those that wait for just this time, after `skip` others of it."""
+        at = seconds_of(when)
+        return [self._read(each) for each in self._broker.scheduled(at, skip, count) if each.at == at]
+
+    def times_of(self, call: Call) -> Sequence[float]:
+        """The times for which this call waits, in order: `delayed.times_of(send_email.call("a@example.com"))`.
+
+        It is found by its bytes and its queue, as `dequeue` finds what waits in a queue. Another queue than the job's
+        own is said as ever: `send_email.options(queue="vip").call(...)`.
+        """
+        bodies = self._holder().bodies_of(call)
+        return sorted({at for body in bodies for at in self._broker.scheduled_at(call.queue, body)})
+
+    # ---- removing
+
+    def remove(self, what: DelayedJob | Call) -> int:
+        """Remove one as it was listed; or every one with exactly the job, arguments and queue of a call.
+
+        Returns:
+            How many were removed; 0 where it is gone.
+        """
+        if isinstance(what, DelayedJob):
+            return int(self._broker.withdraw(what.stored))
+        return sum(self._broker.unschedule(what.queue, body) for body in self._holder().bodies_of(what))
+
+    def remove_all(self, job: _AnyJob, *, queue: str | None = None) -> int:
+        """Remove every one of this job, its old names too, whatever its arguments. How many there were.
+
+        Args:
+            job: itself, or a name, which may be that of a job of another program.
+            queue: only those that go into this queue.
+        """
+        names, broker = self._names(job), self._broker
+        removed, cursor = 0, Cursor()
+        while True:
+            page = broker.scheduled(*cursor, _PAGE)
+            meant = [each for each in page if queue in (None, each.queue) and job_of(each.body) in names]
+            gone = [each.at for each in meant if broker.withdraw(each)]
+            removed += len(gone)
+            following = _behind(cursor, page, _PAGE)
+            if following is None:
+                return removed
+            # What went has shifted what follows it at the same time.
+            cursor = following._replace(skip=following.skip - gone.count(following.since))
+
+    def clear(self) -> int:
+        """Remove all of them. How many there were, as far as that is known."""
+        return self._broker.clear_scheduled()
+
+    # ---- ahead of their time
+
+    def enqueue_now(self, what: DelayedJob | Call) -> int:
+        """Move one, as it was listed, to the end of its queue now; or every one of just this call.
+
+        The move is one step, in which no hook is called; those of its enqueueing were, when it was delayed. It needs
+        no scheduler. One that says no queue goes into its job's own.
+
+        Returns:
+            How many were moved; 0 where it is gone.
+
+        Raises:
+            InvalidPayload: it says no queue, and nobody here knows which it could be.
+        """
+        if isinstance(what, DelayedJob):
+            return int(self._promote(what.stored))
+        moved = 0
+        for body in self._holder().bodies_of(what):
+            for at in self._broker.scheduled_at(what.queue, body):
+                # Of equal ones at one time each is moved by itself, until none is left.
+                while self._broker.promote(ScheduledJob(at, what.queue, body)):
+                    moved += 1
+        return moved
+
+    def enqueue_all_at(self, when: datetime | float) -> int:
+        """Move all that wait for just this time to the ends of their queues now. How many.
+
+        Those that say no queue, and of which nobody here knows it, stay.
+        """
+        at = seconds_of(when)
+        moved = stay = 0
+        while page := [each for each in self._broker.scheduled(at, stay, _PAGE) if each.at == at]:
+            for stored in page:
+                try:
+                    moved += self._promote(stored)
+                except InvalidPayload:
+                    stay += 1
+        return moved
+
+    # ---- what these are made of
+
+    def _promote(self, stored: ScheduledJob) -> bool:
+        if stored.queue:
+            return self._broker.promote(stored)
+        name = job_of(stored.body)
+        definition = None if name is None else self._holder().registry.find(name)
+        if definition is None:
+            raise InvalidPayload(
+                f"This delayed job says no queue, and {name or 'what it is'} is not registered here: where it belongs "
+                "is not known. Load its application (--app YOUR.JOBS), or remove it."
+            )
+        return self._broker.promote(stored, queue=definition.queue)
+
+    def _names(self, job: _AnyJob) -> frozenset[str]:
+        definition = find(self._holder().registry, job, "")
+        return frozenset([str(job)] if definition is None else (definition.name, *definition.aliases))
+
+    def _read(self, stored: ScheduledJob) -> DelayedJob:
+        read = self._holder().read(stored.body)
+        return DelayedJob(stored.at, stored.queue, stored.body, read.payload, read.shown, read.problem, stored)
+
+    def _stored(self, cursor: Cursor) -> Iterator[ScheduledJob]:
+        following: Cursor | None = cursor
+        while following is not None:
+            page = self._broker.scheduled(*following, _PAGE)
+            yield from page
+            following = _behind(following, page, _PAGE)
+
+
+def _behind(cursor: Cursor, page: Sequence[ScheduledJob], count: int) -> Cursor | None:
+    if len(page) < count:
+        return None
+    last = page[-1].at
+    of_last = sum(each.at == last for each in page)
+    return Cursor(last, of_last + (cursor.skip if last == cursor.since else 0))
