@@ -158,7 +158,7 @@ class UnknownOption(JobDefinitionError):
         self.known = tuple(sorted(known))
         self.where = where
         super().__init__(
-            f'{where}: unknown option "{option}".{_meant(option, self.known)} Known: {_listed(self.known)}.{advice}'
+            f'{where}: unknown option "{option}".{_meant(option, self.known)} Known: {_listed(self.known, 50)}.{advice}'
         )
 
 
