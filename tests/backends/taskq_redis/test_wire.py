@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import redis
@@ -81,7 +82,7 @@ def test_a_connection_that_is_more_than_a_socket_goes_redis_pys_way(own: RedisSe
     class Wrapped(redis.Connection):
         pass
 
-    connection = Wrapped(port=own.port, protocol=2)
+    connection: Any = Wrapped(port=own.port, protocol=2)  # type: ignore[no-untyped-call]
     connection.connect()
     line = wire(connection)
     assert not isinstance(line, Plain)
