@@ -66,5 +66,5 @@ class Audience:
     def _listeners(
         self, kind: type, moments: Sequence[Moments], observers: Sequence[events.Tell]
     ) -> tuple[events.Tell, ...]:
-        hearing = [listener.hears(kind) for listener in (self._report, *moments)]
+        hearing = [self._report.hears(kind), *(its.hears(kind) for its in moments)]
         return (*filter(None, hearing), *observers)
