@@ -31,6 +31,7 @@ from taskq.worker.waiting import readable
 __all__ = ["LOOK", "Child", "Children"]
 
 _NOTHING: Final = memoryview(b"")
+_LEAVES: Final = 1.0  # seconds that one has for ending which does nothing but wait
 LOOK: Final = 0.02  # seconds between looks for a child's death, where nobody waits for its descriptor
 
 
@@ -268,6 +269,16 @@ class Children:
         """Return when it is dead."""
         if child is not None and not child.dead:
             self.watch(child)
+
+    def dismiss(self, child: Child) -> None:
+        """Have one that stands by end, and see it out. Nothing is said of it: it never had a job."""
+        child.dismiss()
+        ends = time.monotonic() + _LEAVES
+        while not child.dead and self.bury(child) is None:
+            if time.monotonic() >= ends:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(child.pid, signal.SIGKILL)
+            readable([] if child.death is None else [child.death], LOOK)
 
     def see_all_out(self) -> None:
         """Return when all are dead."""

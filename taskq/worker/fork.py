@@ -120,7 +120,7 @@ class Fork:
     def stop(self) -> None:
         """See every child out, and let go of the leash."""
         if self._standby is not None:
-            self._standby.dismiss()
+            self._children.dismiss(self._standby)
         self._at_work = self._standby = None
         self._children.see_all_out()
         for fd in self._leash:
