@@ -50,8 +50,8 @@ layers: $(STAMP)  ## import-linter: who may import whom
 torture: $(STAMP)  ## the long form of the faults, in one table; ONLY="threads and kill" for some, TASKQ_SEED=n repeats a run
 	TASKQ_TORTURE=1 $(BIN)/python -m pytest tests/faults -n 2 -q -k "$(or $(ONLY),test)"
 
-soak: $(STAMP)  ## 1,000,000 jobs, 10,000 failures, 1,000 restarts a model: nothing grows; ONLY="threads" for some
-	TASKQ_SOAK=1 $(BIN)/python -m pytest tests/faults/test_soak.py -v -s -k "$(or $(ONLY),test)"
+soak: $(STAMP)  ## 1,000,000 jobs, 10,000 failures, 1,000 restarts a model: nothing grows; ONLY="threads" RESTARTS=50 for less
+	TASKQ_SOAK=$(or $(RESTARTS),1000) $(BIN)/python -m pytest tests/faults/test_soak.py -v -s -k "$(or $(ONLY),test)"
 
 browser: $(STAMP)  ## the dashboard in a real browser (chromium on PATH): every action, no JavaScript, a phone, axe
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[browser]"

@@ -106,13 +106,14 @@ def test_every_connection_is_killed_again_and_again(
             client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
             kills += 1
             time.sleep(chance.uniform(0.0, 0.02))
-        wait_until(lambda: app.size("q") == 0)
+        wait_until(lambda: app.size("q") == 0, seconds=90)
         equal = numbered(model).options(queue="equal")
         many = fewer(model, 1000)
         app.enqueue_many([equal.call(-1)] * many)
         while app.size("equal"):
             client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
             time.sleep(chance.uniform(0.0, 0.02))
+    wait_until(lambda: app.info()["processed"] == len(numbers) + many)
     running.send(signal.SIGQUIT)
     assert running.ended() == 0
     ended = journal.counts("end")[-1]
@@ -246,6 +247,7 @@ def test_scripts_are_flushed_under_load(
             client.script_flush()
             flushes += 1
             time.sleep(0.001)  # each costs every worker the scripts anew: without it Redis does little else
+    wait_until(lambda: app.info()["processed"] == len(numbers))
     running.send(signal.SIGQUIT)
     assert running.ended() == 0
     assert flushes > 10
