@@ -72,6 +72,7 @@ def groups(
     cursor: str,
     bounds: Bounds,
     shown: Callable[[bytes], str],
+    said: Callable[[FailedJob], str],
     into: Groups | None,
 ) -> Groups:
     """The groups of a slice; see `Failures.groups`."""
@@ -90,9 +91,11 @@ def groups(
             return
         at = seen.at
         if group is None:
+            example = failed_entry.decode(stored)
+            # What the arguments of one hide is hidden in the words of all.
+            message = folded(said(example))
             found[key] = FailureGroup(
-                key, seen.job, seen.exception, folded(seen.error), 1, int(seen.retried), at, at,
-                failed_entry.decode(stored),
+                key, seen.job, seen.exception, message, 1, int(seen.retried), at, at, example
             )  # fmt: skip
         else:
             found[key] = replace(

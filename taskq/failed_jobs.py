@@ -132,7 +132,7 @@ class Failures:
         Raises:
             ValueError: that is no cursor.
         """
-        return failed_groups.groups(self._broker(), wanted, cursor, bounds, self._shown, into)
+        return failed_groups.groups(self._broker(), wanted, cursor, bounds, self._shown, self._error, into)
 
     def find(self, failed_id: str) -> FailedJob | Missing:
         """The one that an id names, wherever it has moved by now; or why there is none.
@@ -387,6 +387,9 @@ class Failures:
                 if tell is not None:
                     tell(tally)
         return tally
+
+    def _error(self, failed: FailedJob) -> str:
+        return self._showing().failed(failed).error
 
     def _shown(self, entry: bytes) -> str:
         """The arguments of an entry as they may be shown, for a search for a text."""

@@ -139,24 +139,25 @@ class Showing:
             return cast("str", self.masks.shown(text))
         if not isinstance(value, (dict, list)):
             return cast("str", self.masks.shown(data.decode()))
-        return _json(self._payloads_shown(value), indent=2)
+        secrets = _Secrets()
+        return secrets.taken_out(_json(self._payloads_shown(value, secrets.hide), indent=2))
 
-    def _payloads_shown(self, value: object) -> object:
+    def _payloads_shown(self, value: object, hide: Hide) -> object:
         """A value with every payload in it shown as one, the rest by the names alone."""
         if isinstance(value, dict):
             if isinstance(value.get("class"), str) and isinstance(value.get("args"), list):
-                job = self.read(json.dumps(value).encode())
+                job = self._read(json.dumps(value).encode(), hide)
                 if job.payload is not None:
-                    extra = cast("dict[str, object]", self.masks.shown(dict(job.payload.extra)))
+                    extra = cast("dict[str, object]", self.masks.shown(dict(job.payload.extra), hide))
                     return {"class": job.payload.job, "args": list(job.shown), **extra}
             rule = self.masks.rule
             return {
-                key: self.masks.named(key, item) if rule(key) else self._payloads_shown(item)
+                key: self.masks.named(key, item, hide) if rule(key) else self._payloads_shown(item, hide)
                 for key, item in value.items()
             }
         if isinstance(value, list):
-            return [self._payloads_shown(item) for item in value]
-        return self.masks.shown(value)
+            return [self._payloads_shown(item, hide) for item in value]
+        return self.masks.shown(value, hide)
 
     # ---- failures
 
@@ -165,19 +166,11 @@ class Showing:
         if failed.body is None:
             error = cast("str", self.masks.shown(failed.error))
             return ShownFailure((), error, failed.backtrace, "")
-        found: list[str] = []
-
-        def hide(rule: str, value: object) -> object:
-            found.extend(text for text in strings(value) if len(text) >= _LEAST)
-            return hidden(rule, value)
-
-        args = self._read(failed.body, hide).shown
-        secrets = sorted(set(found), key=len, reverse=True)
+        secrets = _Secrets()
+        args = self._read(failed.body, secrets.hide).shown
 
         def without(text: str) -> str:
-            for secret in secrets:
-                text = text.replace(secret, HIDDEN)
-            return cast("str", self.masks.shown(text))
+            return cast("str", self.masks.shown(secrets.taken_out(text)))
 
         backtrace = tuple(without(line) for line in failed.backtrace)
         return ShownFailure(args, without(failed.error), backtrace, self.pretty(failed.body))
@@ -288,6 +281,25 @@ class Showing:
             marks = cast("dict[str, dict[str, object]]", mark)[KEYWORDS]
             return {KEYWORDS: {key: self._arg(key, item, marks[key], hide) for key, item in said.items()}}
         return self.masks.named(name.partition("[")[0], value, hide)
+
+
+class _Secrets:
+    """What was hidden, to be taken out of texts that may quote it."""
+
+    def __init__(self) -> None:
+        self._found: set[str] = set()
+
+    def hide(self, rule: str, value: object) -> str:
+        """What stands for a value, which is remembered."""
+        self._found.update(text for text in strings(value) if len(text) >= _LEAST)
+        return hidden(rule, value)
+
+    def taken_out(self, text: str) -> str:
+        """The text without what was hidden, as it is or as JSON writes it."""
+        for secret in sorted(self._found, key=len, reverse=True):
+            for form in {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}:
+                text = text.replace(form, HIDDEN)
+        return text
 
 
 def _check_call(definition: JobDefinition, args: tuple[object, ...]) -> None:

@@ -12,10 +12,10 @@ from taskq.app import TaskQ
 from taskq.broker import Capability
 from taskq.cli.endings import DONE, SOME_FAILED, USAGE, Stop
 from taskq.cli.output import hint, json_option, plain, say, show_json
-from taskq.cli.queues import served_by
 from taskq.cli.session import common, examples, the_session
 from taskq.errors import UnknownJob
 from taskq.hook import Accepted, Deferred, Enqueued, Vetoed
+from taskq.operator import served_by
 
 __all__ = ["enqueue"]
 
@@ -107,13 +107,13 @@ def _say_who_performs(app: TaskQ, queue: str) -> None:
     if Capability.SHARED not in app.broker.capabilities:
         click.echo(f"It ends with this command, for its broker is {app.broker.address}.", err=True)
         return
-    lines = served_by(app.workers())
-    if any(queue in line.expand([queue]) for line in lines):
+    workers = app.workers()
+    if served_by(workers, [queue])[queue]:
         return
-    if not lines:
+    if not workers:
         hint(f"No worker is running. To start one: taskq worker --queue {queue} --app YOUR.JOBS")
         return
-    served = ", ".join(dict.fromkeys(name for line in lines for name in line.patterns))
+    served = ", ".join(dict.fromkeys(name for worker in workers for name in worker.queues))
     click.echo(
         f'Queue "{plain(queue)}" is served by no worker (workers serve: {plain(served)}). '
         "Enqueued all the same; taskq queues list.",

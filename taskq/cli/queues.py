@@ -10,15 +10,14 @@ from taskq.app import TaskQ
 from taskq.cli.asking import confirm, yes_option
 from taskq.cli.endings import DONE, NOTHING_MATCHED, SOME_FAILED, USAGE, Stop
 from taskq.cli.groups import ListedGroup
-from taskq.cli.output import Column, count_of, hint, json_option, say, show, show_json
+from taskq.cli.output import Column, count_of, duration, hint, json_option, on_terminal, say, show, show_json
 from taskq.cli.output import as_json as json_text
 from taskq.cli.session import common, examples, the_session
-from taskq.errors import ConfigurationError, nearest
-from taskq.queue_lists import QueueList, parse
-from taskq.records import WorkerInfo
+from taskq.errors import nearest
+from taskq.operator import QueueState, job_id
 from taskq.showing import DecodedJob
 
-__all__ = ["queues", "served_by"]
+__all__ = ["queues"]
 
 
 @click.group(cls=ListedGroup, epilog=examples("taskq queues", "taskq queues peek emails", "taskq queues pause emails"))
@@ -33,27 +32,52 @@ def queues() -> None:
 def list_(as_json: bool) -> None:
     """List every queue: how many jobs wait, how many workers serve it, whether it is paused.
 
-    In a pipe: queue, jobs, workers, state, with tabs between.
+    In a pipe: queue, jobs, workers, state, age of the oldest job where it says when it was enqueued, by how many jobs
+    the queue grows in a minute, with tabs between.
     """
     app = the_session().connected()
-    sizes, paused, served = app.sizes(), app.broker.paused(), served_by(app.workers())
-    rows = []
-    for queue, size in sizes.items():
-        workers = sum(_serves(line, queue) for line in served)
-        held_back = paused.all or queue in paused.queues
-        if as_json:
-            show_json("queue/1", {"queue": queue, "jobs": size, "workers": workers, "paused": held_back})
-        rows.append((queue, str(size), str(workers), "paused" if held_back else ""))
+    found = app.operator.queues()
     if as_json:
+        for queue in found:
+            show_json(
+                "queue/1",
+                {
+                    "queue": queue.name,
+                    "jobs": queue.size,
+                    "workers": len(queue.served_by),
+                    "paused": queue.paused,
+                    "oldest": None if queue.oldest is None else round(queue.oldest, 3),
+                    "change_a_minute": None if queue.change is None else round(queue.change, 3),
+                },
+            )
         return
-    if rows:
-        show([Column("queue"), Column("jobs", right=True), Column("workers", right=True), Column("")], rows)
+    columns = [
+        Column("queue"),
+        Column("jobs", right=True),
+        Column("workers", right=True),
+        Column(""),
+        Column("oldest", right=True),
+        Column("a minute", right=True),
+    ]
+    if found:
+        show(columns, [_row(queue) for queue in found])
     else:
         hint("There is no queue yet: a queue is there once a job was enqueued into it.")
-    if paused.all:
+    if app.broker.paused().all:
         hint("All queues are paused. To go on: taskq queues unpause --all")
-    elif any(row[1] != "0" for row in rows):
+    elif any(queue.size for queue in found):
         hint("What waits in one: taskq queues peek QUEUE")
+
+
+def _row(queue: QueueState) -> tuple[str, ...]:
+    return (
+        queue.name,
+        str(queue.size),
+        str(len(queue.served_by)),
+        "paused" if queue.paused else "no worker" if queue.size and not queue.served_by and on_terminal() else "",
+        "" if queue.oldest is None else duration(queue.oldest),
+        "" if queue.change is None else f"{queue.change:+.0f}",
+    )
 
 
 @queues.command(epilog=examples("taskq queues peek emails", "taskq queues peek emails --start 100 --limit 5 --json"))
@@ -65,7 +89,8 @@ def list_(as_json: bool) -> None:
 def peek(queue: str, start: int, limit: int, as_json: bool) -> int:
     """Show the jobs that wait in QUEUE, the next one first, and remove none.
 
-    In a pipe: position, job, arguments as JSON, with tabs between.
+    In a pipe: position, job, arguments as JSON, with tabs between. With --json each has an id, by which it can be
+    removed: taskq queues remove QUEUE --job ID.
     """
     app = the_session().connected()
     jobs = app.peek(queue, start, limit)
@@ -74,7 +99,7 @@ def peek(queue: str, start: int, limit: int, as_json: bool) -> int:
         raise Stop(NOTHING_MATCHED, _no_such_queue(app, queue))
     if as_json:
         for position, job in enumerate(jobs, start):
-            show_json("job/1", {"queue": queue, "position": position, **_described(job)})
+            show_json("job/1", {"queue": queue, "position": position, "id": job_id(position, job), **_described(job)})
         return DONE
     rows = [(str(position), *_shown(job)) for position, job in enumerate(jobs, start)]
     if rows:
@@ -136,18 +161,23 @@ def unpause(names: Sequence[str], all_: bool) -> int:
     return _code(undone, len(names) + all_)
 
 
-@queues.command(epilog=examples("taskq queues remove emails", "taskq queues remove emails low --yes"))
+@queues.command(epilog=examples("taskq queues remove emails low --yes", "taskq queues remove emails --job 12-8f3a1c"))
 @click.argument("names", metavar="QUEUE...", nargs=-1, required=True)
+@click.option("--job", "ids", metavar="ID", multiple=True, help="Only this waiting job of the queue; again for more.")
 @yes_option
 @common
-def remove(names: Sequence[str], yes: bool) -> int:
-    """Remove queues and every job that waits in them. It asks first."""
+def remove(names: Sequence[str], ids: Sequence[str], yes: bool) -> int:
+    """Remove queues and every job that waits in them, or single jobs of one queue. It asks first."""
+    if ids and len(names) > 1:
+        raise Stop(USAGE, "--job names jobs of one queue. As in: taskq queues remove emails --job 12-8f3a1c")
     app = the_session().connected()
     there = set(app.queues())
     found = [name for name in names if name in there]
     for name in names:
         if name not in there:
             click.echo(_no_such_queue(app, name), err=True)
+    if ids:
+        return _remove_jobs(app, found[0], ids, yes=yes) if found else NOTHING_MATCHED
     if found:
         waiting = sum(app.sizes(found).values())
         confirm(f"Remove {', '.join(found)} with {count_of(waiting, 'waiting job')}", yes=yes)
@@ -156,19 +186,20 @@ def remove(names: Sequence[str], yes: bool) -> int:
     return _code(len(found), len(names))
 
 
-def served_by(workers: Sequence[WorkerInfo]) -> Sequence[QueueList]:
-    """The queue lists of these workers, as far as their ids say them."""
-    lines = []
-    for worker in workers:
-        try:
-            lines.append(parse(worker.queues))
-        except ConfigurationError:  # some other program's id
-            continue
-    return lines
-
-
-def _serves(line: QueueList, queue: str) -> bool:
-    return queue in line.expand([queue])
+def _remove_jobs(app: TaskQ, queue: str, ids: Sequence[str], *, yes: bool) -> int:
+    try:
+        there = [one for one in ids if app.operator.find_job(queue, one) is not None]
+    except ValueError as wrong:
+        raise Stop(USAGE, str(wrong)) from None
+    if there:
+        confirm(f"Remove {count_of(len(there), 'waiting job')} of {queue}", yes=yes)
+    done = sum(app.operator.remove_job(queue, one) for one in there)
+    for one in ids:
+        if one not in there:
+            click.echo(f"{one} waits no more: a worker took it, or somebody removed it.", err=True)
+    if done:
+        say(f"Removed {count_of(done, 'job')} of {queue}.")
+    return _code(done, len(ids))
 
 
 def _described(job: DecodedJob) -> Mapping[str, object]:

@@ -2,7 +2,7 @@
 
 from taskq.operator.desk import Operator, Parts, ShownValue
 from taskq.operator.jobs import JobInfo, Parameter
-from taskq.operator.queues import QueuePage, QueueState, WaitingJob
+from taskq.operator.queues import QueuePage, QueueState, WaitingJob, job_id, served_by
 from taskq.operator.workers import Pruned, WorkerState
 
 __all__ = [
@@ -16,4 +16,6 @@ __all__ = [
     "ShownValue",
     "WaitingJob",
     "WorkerState",
+    "job_id",
+    "served_by",
 ]

@@ -77,7 +77,7 @@ def about_workers(workers: Sequence[WorkerState], pending: int) -> Iterator[Find
         )
     alive = [worker for worker in workers if worker.info.registered and not worker.looks_dead]
     if not alive:
-        waiting = f" {pending:,} jobs wait." if pending else ""
+        waiting = f" Jobs that wait: {pending:,}." if pending else ""
         yield Finding(
             "error" if pending else "warning",
             "workers",
@@ -126,9 +126,12 @@ def unknown_jobs(broker: Broker, queues: Sequence[QueueState], registry: Registr
     for (name, job), count in found.most_common(20):
         near = nearest(job, known)
         meant = f" Did you mean {near}?" if near else ""
-        what = f'the job "{job}", which this application does not know.{meant}' if job else "what is no payload."
+        what = (
+            f'the job "{job}", which this application does not know.{meant}' if job else "something that is no payload."
+        )
         advice = "A worker with these jobs would fail them. Import its module: --app; or enqueue by the right name."
-        yield Finding("warning", "jobs", f"{name}: {count} of the first {_LOOKED_AT} are {what}", advice)
+        times = "once" if count == 1 else f"{count} times"
+        yield Finding("warning", "jobs", f"In {name} stands {times} {what}", advice)
     if not found:
         yield Finding("ok", "jobs", "All jobs at the front of the queues are known here.")
 

@@ -11,21 +11,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from taskq import dates
+from taskq import dates, envelope
 from taskq.broker import Broker
-from taskq.errors import ConfigurationError
+from taskq.errors import ConfigurationError, InvalidPayload
 from taskq.history import History
 from taskq.queue_lists import QueueList, parse
 from taskq.records import Payload, WorkerInfo
 from taskq.showing import DecodedJob, Showing
 
-__all__ = ["QueuePage", "QueueState", "WaitingJob", "find_job", "page", "served_by", "states"]
+__all__ = ["QueuePage", "QueueState", "WaitingJob", "find_job", "job_id", "page", "served_by", "states"]
 
 _HEADS: Final = 100  # queues whose first job is looked at for its age: each costs an exchange
 _NEAR: Final = 1000  # places before its own in which the end of a page is looked for: so much may have been taken
 _BEHIND: Final = 50
 _SEEN: Final = 3  # jobs that together tell a place: single ones may be alike
-_FORM: Final = re.compile(r"([np])(\d{1,12})-([0-9a-f]{12})", re.ASCII)
+_FORM: Final = re.compile(r"([np])(\d{1,12})-([0-9a-f]{24})", re.ASCII)
 _ID: Final = re.compile(r"(\d{1,12})-([0-9a-f]{6,64})", re.ASCII)
 _TIMES: Final = ("enqueued_at", "created_at", "queued_at", "timestamp")
 """Further keys of a payload that say when it was enqueued, where whoever enqueued it wrote one."""
@@ -131,9 +131,6 @@ def _age(body: bytes | None, now: float) -> float | None:
     if body is None or not any(key.encode() in body for key in _TIMES):
         return None
     try:
-        from taskq import envelope
-        from taskq.errors import InvalidPayload
-
         payload = envelope.decode(body)
     except InvalidPayload:
         return None
@@ -170,16 +167,21 @@ def page(broker: Broker, showing: Showing, queue: str, cursor: str, count: int) 
     before = min(start, _SEEN - 1)
     shown = bodies[before : before + count]
     jobs = tuple(
-        WaitingJob(place, showing.read(body), f"{place}-{_mark([body], 32)}") for place, body in enumerate(shown, start)
+        WaitingJob(place, job, job_id(place, job, 32)) for place, job in enumerate(map(showing.read, shown), start)
     )
     last = before + len(shown) - 1
     more = bool(shown) and start + len(shown) < size
     return QueuePage(
         jobs=jobs,
         size=max(size, start + len(shown)),
-        next=f"n{start + len(shown) - 1}-{_mark(bodies[max(last - _SEEN + 1, 0) : last + 1])}" if more else "",
-        previous=f"p{start}-{_mark(bodies[max(before - _SEEN + 1, 0) : before + 1])}" if shown and start else "",
+        next=f"n{start + len(shown) - 1}-{_marks(bodies, last)}" if more else "",
+        previous=f"p{start}-{_marks(bodies, before)}" if shown and start else "",
     )
+
+
+def job_id(position: int, job: DecodedJob, digits: int = 12) -> str:
+    """The id of a job that waits: its place, and so many hex digits that tell it from others."""
+    return f"{position}-{_mark([job.body], digits)}"
 
 
 def _start(broker: Broker, queue: str, cursor: str, count: int) -> int:
@@ -193,12 +195,22 @@ def _start(broker: Broker, queue: str, cursor: str, count: int) -> int:
 def _found_again(broker: Broker, queue: str, place: int, wanted: str) -> int:
     """Where the job is by now at which a page ended; its old place where it is not found."""
     first = max(place - _SEEN + 1, 0)
-    if _mark(broker.peek(queue, first, place - first + 1)) == wanted:
+    if _marks(broker.peek(queue, first, place - first + 1), place - first) == wanted:
         return place
     low = max(place - _NEAR, 0)
     bodies = broker.peek(queue, low, place - low + _BEHIND)
-    same = [low + at for at in range(len(bodies)) if _mark(bodies[max(at - _SEEN + 1, 0) : at + 1]) == wanted]
-    return min(same, key=lambda found: abs(found - place), default=place)
+    marks = [_marks(bodies, at) for at in range(len(bodies))]
+    # With those before it, else by itself: they may have been taken meanwhile.
+    for part in (slice(None), slice(12, None)):
+        found = [low + at for at, mark in enumerate(marks) if mark[part] == wanted[part]]
+        if found:
+            return min(found, key=lambda one: abs(one - place))
+    return place
+
+
+def _marks(bodies: Sequence[bytes], at: int) -> str:
+    """What tells a place from others: the mark of the job there with those before it, and of the job alone."""
+    return _mark(bodies[max(at - _SEEN + 1, 0) : at + 1]) + _mark(bodies[at : at + 1])
 
 
 def find_job(broker: Broker, queue: str, job_id: str) -> bytes | None:

@@ -37,10 +37,12 @@ def test_info_has_the_figures_of_resque(shop: Shop, failing: Failing) -> None:
 def test_list_says_how_much_waits_who_serves_it_and_what_is_paused(shop: Shop, failing: Failing) -> None:
     fill(shop)
     shop.app.pause("low")
-    assert shop.run("queues").stdout == "emails\t3\t1\t\nlow\t1\t1\tpaused\n"
+    assert shop.run("queues").stdout == "emails\t3\t1\t\t\t\nlow\t1\t1\tpaused\t\t\n"
     assert shop.run("queues", "list").stdout == shop.run("queues").stdout
     [emails, low] = [json.loads(line) for line in shop.run("queues", "--json").stdout.splitlines()]
-    assert emails == {"schema": "taskq.queue/1", "queue": "emails", "jobs": 3, "workers": 1, "paused": False}
+    assert emails.pop("schema") == "taskq.queue/1"
+    assert emails.pop("oldest") is emails.pop("change_a_minute") is None
+    assert emails == {"queue": "emails", "jobs": 3, "workers": 1, "paused": False}
     assert low["paused"] is True
 
 
@@ -71,6 +73,7 @@ def test_peek_by_pages(shop: Shop) -> None:
 def test_peek_as_json(shop: Shop) -> None:
     fill(shop)
     jobs = [json.loads(line) for line in shop.run("queues", "peek", "emails", "--json").stdout.splitlines()]
+    job_id = jobs[0].pop("id")
     assert jobs[0] == {
         "schema": "taskq.job/1",
         "queue": "emails",
@@ -81,6 +84,10 @@ def test_peek_as_json(shop: Shop) -> None:
     }
     assert jobs[1]["job"] is None
     assert jobs[1]["problem"]
+    assert shop.run("queues", "remove", "emails", "--job", job_id).exit_code == 2
+    removed = shop.run("queues", "remove", "emails", "--job", job_id, "--yes")
+    assert removed.stdout == "Removed 1 job of emails.\n"
+    assert shop.run("queues", "remove", "emails", "--job", job_id, "--yes").exit_code == 3
 
 
 def test_peek_hides_secret_arguments(shop: Shop) -> None:

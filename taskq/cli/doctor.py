@@ -1,0 +1,55 @@
+"""`taskq doctor`: checks the set-up, and says what to do."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import click
+
+from taskq.cli.endings import DONE, NOT_REACHED, SOME_FAILED
+from taskq.cli.output import json_option, on_terminal, plain, say, show_json
+from taskq.cli.session import common, examples, the_session
+from taskq.inspection import Finding
+
+__all__ = ["doctor"]
+
+_SIGNS = {"ok": ("ok", "green"), "warning": ("warning", "yellow"), "error": ("error", "red")}
+
+
+@click.command(epilog=examples("taskq doctor --app shop.jobs", "taskq doctor --json"))
+@common
+@json_option
+def doctor(as_json: bool) -> int:
+    """Check the set-up: the broker and what it keeps, clocks, plugins, workers, queues, jobs, failures.
+
+    In a pipe: level, what was looked at, what was found, what to do, with tabs between. It ends with 1 where something
+    is an error, with 69 where the broker does not answer.
+    """
+    seen: Counter[str] = Counter()
+    reached = True
+    for finding in the_session().application().operator.doctor():
+        seen[finding.level] += 1
+        if finding.check == "broker" and finding.level == "error":
+            reached = False
+        if as_json:
+            record = {"level": finding.level, "check": finding.check, "said": finding.said}
+            show_json("finding/1", {**record, "advice": finding.advice or None})
+        else:
+            _show(finding)
+    if not as_json and on_terminal():
+        bad = [f"{count} {level}{'s' if count > 1 else ''}" for level, count in seen.items() if level != "ok"]
+        say("")
+        say(f"{', '.join(bad)}." if bad else "All is well.")
+    if not reached:
+        return NOT_REACHED
+    return SOME_FAILED if seen["error"] else DONE
+
+
+def _show(finding: Finding) -> None:
+    sign, colour = _SIGNS[finding.level]
+    if not on_terminal():
+        say("\t".join(plain(text) for text in (finding.level, finding.check, finding.said, finding.advice)))
+        return
+    click.echo(f"{click.style(sign.ljust(8), fg=colour)} {finding.check.ljust(12)} {plain(finding.said)}")
+    if finding.advice and finding.level != "ok":
+        click.echo(f"{'':22}{click.style(plain(finding.advice), dim=True)}")

@@ -1,0 +1,275 @@
+"""What operators see and do, through the application alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+import taskq
+from taskq import failed_entry
+from taskq.broker import Requeued
+from taskq.errors import InvalidPayload, WrongCall
+from taskq.failed_filter import FailureFilter, folded
+from taskq.failed_search import Bounds
+from taskq.failure_handler import Failure
+from taskq.history import History, Sample, Sampler
+from taskq.masks import Masks
+from taskq.records import ErrorRecord, ProcessIdentity, Registration, Tokens
+from taskq.registry import Registry
+
+ALL = Bounds(10**6, 60.0)
+
+
+@pytest.fixture
+def app() -> Iterator[taskq.TaskQ]:
+    with taskq.TaskQ(broker="memory://", mask=["iban", "!cookie"], registry=Registry()) as app:
+        yield app
+
+
+def fail(app: taskq.TaskQ, body: bytes, error: str = "no", at: float = 1.7e9, queue: str | None = None) -> None:
+    cause = ErrorRecord("shop.Boom", error)
+    entry = failed_entry.encode(Failure(None, body, "emails", "host:1:*", cause, at, at))
+    app.broker.add_failure(entry, queue=queue)
+
+
+def many(app: taskq.TaskQ, count: int, start: int = 0) -> None:
+    for number in range(start, start + count):
+        fail(app, b'{"class":"Job","args":[%d]}' % number, f"row {number} is gone", 1.7e9 + number * 60)
+
+
+def numbers(jobs: object) -> list[object]:
+    return [each.payload.args[0] for each in jobs]  # type: ignore[attr-defined]
+
+
+# ---- masks
+
+
+@pytest.mark.parametrize("key", ["password", "apiKey", "X-Api-Key", "user_password", "accesstoken", "Tokens", "IBAN"])
+def test_a_name_is_found_however_it_is_spelled(key: str) -> None:
+    assert Masks(["iban"]).rule(key)
+
+
+@pytest.mark.parametrize("key", ["secretary", "tokenizer", "author", "cookie", "hotp", ""])
+def test_other_names_are_shown(key: str) -> None:
+    assert not Masks(["!cookie"]).rule(key)
+
+
+def test_what_is_hidden_is_hidden_at_any_depth_in_all_that_is_shown(app: taskq.TaskQ) -> None:
+    @taskq.job(registry=app.registry, secret=("pin",))
+    def log_in(user: str, pin: int, password: str = "", *, options: object = None) -> None: ...
+
+    args = b'["ada",1234,"hunter2",{"taskq:kw":{"options":[{"deep":{"auth_token":"t0ken"}}]}}]'
+    fail(app, b'{"class":"log_in","args":%s}' % args, "ada:hunter2 with t0ken and 1234")
+    [failed] = app.failures.page().jobs
+    assert failed.body is not None
+    shown = app.showing.failed(failed)
+    texts = [repr(app.read(failed.body).shown), repr(shown), app.showing.line(failed.body)]
+    texts += [app.showing.pretty(failed.body), app.showing.value(failed.entry), app.failures.groups().groups[0].message]
+    for text in texts:
+        assert not any(secret in text for secret in ("hunter2", "t0ken", "1234")), text
+        assert "ada" in text
+
+
+def test_edit_keeps_what_is_hidden_and_checks_the_call(app: taskq.TaskQ) -> None:
+    @taskq.job(registry=app.registry)
+    def log_in(user: str, password: str) -> None: ...
+
+    fail(app, b'{"class":"log_in","args":["ada","hunter2"],"id":7}')
+    [failed] = app.failures.page().jobs
+    text = app.failures.editable(failed).text
+    assert "hunter2" not in text
+    with pytest.raises(WrongCall):
+        app.failures.requeue_edited(failed, '["ada"]')
+    with pytest.raises(InvalidPayload, match="stands for no argument"):
+        app.failures.requeue_edited(failed, text.replace("secret 1", "secret 2"))
+    assert app.failures.requeue_edited(failed, text.replace("ada", "bob")) is Requeued.DONE
+    assert list(app.broker.peek("emails", 0, 9)) == [b'{"class":"log_in","args":["bob","hunter2"],"id":7}']
+
+
+# ---- pages, filters, groups
+
+
+def test_pages_go_on_by_content_while_others_remove_and_jobs_fail(app: taskq.TaskQ) -> None:
+    many(app, 10)
+    first = app.failures.page(count=3)
+    assert (numbers(first.jobs), first.left, first.newer) == ([9, 8, 7], 7, "")
+    for failed in app.failures.list(newest_first=False)[:2]:
+        app.failures.remove(failed)
+    many(app, 2, 10)
+    app.failures.requeue(app.failures.page(cursor="", count=5).jobs[4])  # the one at which the page ended
+    second = app.failures.page(cursor=first.older, count=3)
+    assert numbers(second.jobs) == [6, 5, 4]
+    last = app.failures.page(cursor=second.older, count=3)
+    assert (numbers(last.jobs), last.older, last.left) == ([3, 2], "", 0)
+    assert numbers(app.failures.page(cursor=second.newer, count=3).jobs) == [9, 8, 7]
+    with pytest.raises(ValueError, match="no cursor"):
+        app.failures.page(cursor="x")
+
+
+def test_pages_go_on_from_list_to_list(app: taskq.TaskQ) -> None:
+    many(app, 2)
+    for number in (2, 3):
+        fail(app, b'{"class":"Job","args":[%d]}' % number, queue="a@b/c")
+    page = app.failures.page(count=3)
+    assert numbers(page.jobs) == [1, 0, 3]
+    assert numbers(app.failures.page(cursor=page.older).jobs) == [2]
+    assert numbers(app.failures.page(FailureFilter(place="a@b/c")).jobs) == [3, 2]
+    assert numbers(app.failures.page(FailureFilter(place="")).jobs) == [1, 0]
+
+
+def test_a_search_is_bounded_and_goes_on(app: taskq.TaskQ) -> None:
+    many(app, 30)
+    wanted = FailureFilter(text="ROW 3 ")
+    page = app.failures.page(wanted, bounds=Bounds(10, 60.0))
+    assert (page.jobs, page.searched, page.left) == ((), 10, 20)
+    page = app.failures.page(wanted, page.older, bounds=ALL)
+    assert (numbers(page.jobs), page.searched, page.older) == ([3], 20, "")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        (FailureFilter(job="Job", queue="emails", exception="Boom"), 5),
+        (FailureFilter(exception="Bo"), 0),
+        (FailureFilter(since=1.7e9 + 120), 3),
+        (FailureFilter(until=1.7e9 + 120), 2),
+        (FailureFilter(retried=True), 1),
+        (FailureFilter(retried=False), 4),
+    ],
+)
+def test_filters(app: taskq.TaskQ, wanted: FailureFilter, found: int) -> None:
+    many(app, 5)
+    app.failures.requeue(app.failures.list()[0])
+    assert len(app.failures.page(wanted, bounds=ALL).jobs) == found
+    assert app.failures.count_matching(wanted).matched == found
+    assert FailureFilter.of(wanted.words(), now=0.0) == wanted
+
+
+def test_a_moment_is_found_by_few_looks(app: taskq.TaskQ) -> None:
+    many(app, 100)
+    assert numbers(app.failures.page(cursor=app.failures.cursor_at(1.7e9 + 50 * 60), count=2).jobs) == [49, 48]
+
+
+def test_groups_merge_slice_by_slice(app: taskq.TaskQ) -> None:
+    many(app, 30)
+    fail(app, b'{"class":"Other","args":[]}')
+    fail(app, b"rubbish")
+    found = app.failures.groups(bounds=Bounds(7, 60.0))
+    assert found.older
+    while found.older:
+        found = app.failures.groups(cursor=found.older, bounds=Bounds(7, 60.0), into=found)
+    assert found.searched == 32
+    group = found.groups[0]
+    assert (group.count, group.job, group.message, group.first) == (30, "Job", "row <n> is gone", 1.7e9)
+    assert app.failures.count_matching(FailureFilter(group=group.key)).matched == 30
+
+
+def test_messages_are_folded() -> None:
+    one = "user 'ada' (id 3f2a91bc7d, a@b.org) at 10.0.0.1:80 took 0x7f00: 12.5 s"
+    other = "user 'bob' (id 99ffaa1100, c@d.net) at 10.9.0.7:81 took 0x1a: 3 s"
+    assert folded(one) == folded(other)
+    assert folded("can't open it, it won't") == "can't open it, it won't"
+
+
+# ---- acting on all that match
+
+
+def test_acts_on_all_that_match_say_how_far_they_are_and_stop(app: taskq.TaskQ) -> None:
+    many(app, 500)
+    fail(app, b"rubbish")
+    told: list[int] = []
+    tally = app.failures.requeue_matching(FailureFilter(), tell=lambda so_far: told.append(so_far.done))
+    assert (tally.done, tally.refused, tally.total) == (500, 1, 501)
+    assert told == sorted(told)
+    assert len(told) > 1
+    assert app.failures.requeue_matching(FailureFilter()).already == 500
+    stopped = app.failures.remove_matching(FailureFilter(retried=True), stop=lambda: app.failures.count() < 501)
+    assert stopped.stopped
+    assert 0 < stopped.done < 500
+    app.failures.remove_matching(FailureFilter(retried=True))
+    assert app.failures.count() == 1
+
+
+def test_what_was_removed_is_put_back(app: taskq.TaskQ) -> None:
+    many(app, 1)
+    [failed] = app.failures.list()
+    app.failures.remove(failed)
+    app.failures.restore(failed)
+    assert app.failures.list()[0].entry == failed.entry
+
+
+# ---- workers, queues, history
+
+
+def register(app: taskq.TaskQ, worker: str, pid: int) -> Tokens:
+    tokens = Tokens()
+    from taskq.identity import this_process
+
+    here = this_process()
+    process = ProcessIdentity("real", here.boot, here.namespace, pid, "1")
+    assert app.broker.register(Registration(worker, process, 25.0, 5.0, tokens.process))
+    return tokens
+
+
+def test_a_dead_worker_is_pruned_and_what_becomes_of_its_job_is_said_first(app: taskq.TaskQ) -> None:
+    tokens = register(app, "a:1:*", 2**22 + 7)
+    app.broker.push("emails", [b'{"class":"Job","args":[1]}'])
+    app.broker.reserve("a:1:*", ["emails"], tokens.next())
+    [worker] = app.operator.workers()
+    assert (worker.state, worker.sure, worker.host) == ("dead", True, "real")
+    assert "failed list" in worker.becomes
+    assert app.operator.prune(worker).became == "failed"
+    assert not app.operator.prune(worker).done
+    assert (app.failures.count(), app.operator.workers()) == (1, [])
+
+
+def test_queues_say_who_serves_them_and_page_by_content(app: taskq.TaskQ) -> None:
+    register(app, "a:1:em*", 1)
+    app.broker.push("emails", [b'{"class":"Job","args":[%d],"enqueued_at":1700000000}' % n for n in range(6)])
+    app.broker.push("low", [b"rubbish"])
+    emails, low = app.operator.queues()
+    assert (emails.served_by, low.served_by) == (("a:1:em*",), ())
+    assert emails.oldest is not None
+    assert [finding.check for finding in app.operator.warnings() if "low" in finding.said] == ["queues"]
+    first = app.operator.queue_page("emails", count=2)
+    app.broker.remove("emails", first.jobs[0].job.body)
+    second = app.operator.queue_page("emails", first.next, 2)
+    assert [each.job.shown for each in second.jobs] == [(2,), (3,)]
+    assert app.operator.remove_job("emails", second.jobs[0].id) == 1
+    assert app.operator.remove_job("emails", second.jobs[0].id) == 0
+
+
+def test_samples_are_taken_when_due_and_make_rates(app: taskq.TaskQ) -> None:
+    clock = [100.0]
+    sampler = Sampler(app.broker, lambda: clock[0])
+    assert sampler.sample()
+    assert not sampler.sample()
+    assert not Sampler(app.broker).sample()
+    assert len(app.operator.history("hours").samples) == len(app.operator.history("days").samples) == 1
+    one = Sample(0.0, 10, 1, 5, 0, 1, 0)
+    other = Sample(60.0, 30, 3, 8, 0, 1, 0)
+    [rate] = History((one, other), 60.0).rates()
+    assert (rate.done, rate.failed, rate.enqueued) == (18, 2, 23)
+    app.broker.add_sample("hours", b"rubbish", keep=9)
+    assert len(app.operator.history("hours").samples) == 1
+
+
+def test_jobs_say_what_they_take_and_do(app: taskq.TaskQ) -> None:
+    @taskq.job(registry=app.registry, queue="emails", timeout=5, aliases=["old"])
+    async def send(to: str, *, n: int = 3) -> None:
+        """Send it."""
+
+    [job] = app.operator.jobs()
+    assert (job.name, job.aliases, job.doc, job.is_async) == ("send", ("old",), "Send it.", True)
+    said = [(p.name, p.kind, p.annotation, p.default) for p in job.parameters]
+    assert said == [("to", "position", "str", None), ("n", "keyword", "int", "3")]
+
+
+def test_doctor_finds_what_is_wrong_and_what_is_well(app: taskq.TaskQ) -> None:
+    app.broker.push("low", [b'{"class":"Nope","args":[]}'])
+    found = {finding.check: finding for finding in app.operator.doctor()}
+    assert found["broker"].level == "ok"
+    assert found["workers"].level == found["queues"].level == "error"
+    assert json.dumps([finding.advice for finding in found.values()])
