@@ -95,7 +95,7 @@ class TestSchedule:
         app.broker.put_schedule("odd", b'{"every": "now and then"}')
         page = browser.page("/schedule")
         assert "unreadable" in page
-        assert "Run odd now" not in page
+        assert "Run now: odd" not in page
 
 
 class TestEnqueueing:
