@@ -29,6 +29,9 @@ def demonstration() -> Iterator[TaskQ]:
             over = threading.Event()
             customers = threading.Thread(target=_customers, args=(app, over), daemon=True)
             customers.start()
+            scheduler = subprocess.Popen(  # noqa: S603 - ourselves
+                _scheduler(address), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
             worker = subprocess.Popen(  # noqa: S603 - ourselves
                 _worker(address), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
             )
@@ -36,12 +39,10 @@ def demonstration() -> Iterator[TaskQ]:
                 yield app
             finally:
                 over.set()
-                worker.terminate()
-                try:
-                    worker.wait(10)
-                except subprocess.TimeoutExpired:
-                    worker.kill()
-                    worker.wait()
+                for process in (scheduler, worker):
+                    process.terminate()
+                for process in (scheduler, worker):
+                    _wait_for(process)
                 customers.join(5)
 
 
@@ -51,6 +52,11 @@ def seed(app: TaskQ) -> None:
         _buy(app, number)
     for month in ("September", "October", "November"):
         app.enqueue(monthly_report, month, pages=12)
+    for hours in (1, 3, 26):
+        app.options(delay=hours * 3600 + 0.5).enqueue(SendEmail, "ada@example.com", "How did you like it?", order=hours)
+    app.options(delay=90).enqueue(resize_image, "products/later.jpg", 1280)
+    app.schedules.set("orders", app.call(import_orders, "partner-7"), every=45, description="What partners sold")
+    app.schedules.set("report", app.call(monthly_report, "December"), every="7d", description="For the accountants")
     app.enqueue_to("legacy-sync", "Legacy::Sync", 42, {"account": "acme", "api_key": "k-3f9a"})
 
 
@@ -60,6 +66,18 @@ def _worker(address: str) -> Sequence[str]:
         sys.executable, "-m", "taskq", "worker", "--broker", address, "--app", "taskq_web.demo_jobs",
         "--queues", queues, "--count", "3", "--shutdown-timeout", "1",
     ]  # fmt: skip
+
+
+def _scheduler(address: str) -> Sequence[str]:
+    return [sys.executable, "-m", "taskq", "scheduler", "--broker", address, "--app", "taskq_web.demo_jobs"]
+
+
+def _wait_for(process: subprocess.Popen[bytes]) -> None:
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _customers(app: TaskQ, over: threading.Event) -> None:

@@ -14,7 +14,19 @@ from typing import Final, Literal, TypeAlias
 from werkzeug.wrappers import Response
 
 from taskq_web.access import Role
-from taskq_web.pages import enqueue, failed, failure, overview, queues, stats, sweep, workers, working
+from taskq_web.pages import (
+    delayed,
+    enqueue,
+    failed,
+    failure,
+    overview,
+    queues,
+    schedule,
+    stats,
+    sweep,
+    workers,
+    working,
+)
 from taskq_web.visit import Visit
 
 __all__ = ["PATHS", "ROUTES", "Handler", "Method", "Route"]
@@ -66,6 +78,15 @@ ROUTES: Final[Sequence[Route]] = (
     Route("GET", "/worker", workers.one),
     Route("GET", "/workers/prune", workers.dead),
     Route("POST", "/workers/prune", workers.prune, Role.ALL),
+    Route("GET", "/schedule", schedule.show),
+    Route("POST", "/schedule/run", schedule.run, Role.ALL),
+    Route("POST", "/schedule/enable", schedule.enable, Role.ALL),
+    Route("POST", "/schedule/disable", schedule.disable, Role.ALL),
+    Route("GET", "/delayed", delayed.show),
+    Route("POST", "/delayed/now", delayed.now, Role.RETRY),
+    Route("POST", "/delayed/time/now", delayed.now_at, Role.RETRY),
+    Route("POST", "/delayed/remove", delayed.remove, Role.ALL),
+    Route("POST", "/delayed/clear", delayed.clear, Role.ALL),
     Route("GET", "/stats", stats.show),
     Route("GET", "/stats/keys", stats.keys),
     Route("GET", "/stats/key", stats.key),

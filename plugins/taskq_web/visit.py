@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from werkzeug.wrappers import Request, Response
 
 from taskq import TaskqError
+from taskq.broker import Capability
 from taskq_web.access import Role, Visitor
 from taskq_web.parameters import Parameters, address
 from taskq_web.rendering import template
@@ -39,7 +40,10 @@ _TABS: Final = (
     ("/failed", "Failed", "f"),
     ("/queues", "Queues", "q"),
     ("/workers", "Workers", "r"),
+    ("/schedule", "Schedule", "s"),
+    ("/delayed", "Delayed", "d"),
     ("/stats", "Stats", "t"),
+    ("/enqueue", "Enqueue", "e"),
 )
 
 UNDER: Final = {
@@ -204,8 +208,12 @@ class Visit:
 
 
 def _tabs(visit: Visit) -> Sequence[tuple[str, str, str]]:
-    """The tabs that this visitor has: Resque's, in their order."""
-    return [*_TABS, ("/enqueue", "Enqueue", "e")] if visit.may(Role.ALL) else _TABS
+    """The tabs that this visitor has: Resque's, in their order, and resque-scheduler's where the broker delays jobs."""
+    hidden = set() if visit.may(Role.ALL) else {"/enqueue"}
+    with suppress(TaskqError):
+        if Capability.DELAY not in visit.app.broker.capabilities:
+            hidden |= {"/schedule", "/delayed"}
+    return [tab for tab in _TABS if tab[0] not in hidden]
 
 
 @cache

@@ -42,10 +42,16 @@ def pages(site: Site) -> dict[str, str]:
         of_many = Working(app, f"web-{number % 3}:{5000 + number}:emails,reports")
         of_many.take("emails" if number < 15 else f"queue-{number}")
     app.pause("queue-3")
+    for number in range(60):
+        body = b'{"class":"Billing::Invoice","args":[%d,"%s"]}' % (number, long.encode())
+        app.broker.schedule(2e9 + number // 3, f"queue-{number}", [body])
+        app.schedules.set(f"every-{number}", app.call("send_email", long), every=f"{number + 1}m", description=long)
     [failed, *_] = app.failures.list()
     failure = app.failures.id_of(failed, digits=32)
     group = app.failures.groups().groups[0].key
+    keys = {"keys": "/stats/keys"} if app.operator.can_show_keys() else {}
     return {
+        **keys,
         "overview": "/",
         "working": "/working",
         "failed": "/failed",
@@ -57,6 +63,14 @@ def pages(site: Site) -> dict[str, str]:
         "queue": "/queue?name=emails",
         "workers": "/workers",
         "worker": address("", "/worker", {"id": worker.id}),
+        "prune": "/workers/prune",
+        "schedule": "/schedule",
+        "delayed": "/delayed",
+        "of a time": "/delayed?at=2000000000.0",
+        "stats": "/stats",
+        "jobs": "/enqueue",
+        "enqueue": "/enqueue?job=send_email",
+        "foreign": "/enqueue?foreign=1",
         "no page": "/nowhere",
     }
 
@@ -64,14 +78,17 @@ def pages(site: Site) -> dict[str, str]:
 @pytest.fixture
 def empty(site: Site) -> dict[str, str]:
     """A site with nothing."""
-    return {name: f"/{name}" for name in ("", "working", "failed", "queues", "workers")} | {"queue": "/queue?name=x"}
+    return {
+        name: f"/{name}"
+        for name in ("", "working", "failed", "queues", "workers", "workers/prune", "schedule", "delayed", "stats")
+    } | {"queue": "/queue?name=x"}
 
 
 def test_each_is_light(pages: dict[str, str], site: Site, window: Open) -> None:
     for name, path in pages.items():
         opened = window(site)
         answers: list[Response] = []
-        opened.page.on("response", answers.append)
+        opened.page.on("response", _into(answers))
         page = opened.open(path)
         page.wait_for_load_state("networkidle")
         sizes = [len(answer.body()) for answer in answers]
@@ -121,6 +138,10 @@ def test_nothing_is_wider_than_a_phone(scripts: bool, pages: dict[str, str], sit
         assert main is not None
         assert main["width"] <= 390, name
         opened.problems.clear()
+
+
+def _into(answers: list[Response]) -> Callable[[Response], None]:
+    return lambda answer: answers.append(answer)
 
 
 def open_all(page: Page) -> None:

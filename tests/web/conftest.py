@@ -68,8 +68,8 @@ class Browser:
 
     @property
     def token(self) -> str:
-        found = re.search(r'name="token" value="([0-9a-f]{64})"', self.page("/queues"))
-        assert found, "no form on the page of queues: is there a queue?"
+        found = re.search(r'name="token" value="([0-9a-f]{64})"', self.page("/enqueue?foreign=1"))
+        assert found
         return found[1]
 
     def post(self, path: str, form: Mapping[str, Any] | None = None, **more: Any) -> TestResponse:

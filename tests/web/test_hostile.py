@@ -40,6 +40,9 @@ def told(app: TaskQ, hostile: str) -> dict[str, str]:
     worker.fail(hostile, kind=text, message=text, by_queue=True)
     worker.take(hostile)
     app.pause(hostile)
+    app.broker.schedule(2e9, hostile, [body, b"<rubbish>\xff"])
+    app.broker.put_schedule(text, json.dumps({"class": text, "cron": "* * * * *", "description": text}).encode())
+    app.broker.put_schedule(f"{text} wrong", json.dumps({"class": text, "every": text}).encode())
     [failed, *_] = app.failures.list()
     return {"id": app.failures.id_of(failed, digits=32), "name": hostile, "worker": worker.id, "key": hostile}
 

@@ -7,20 +7,26 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final
 
 from werkzeug.wrappers import Response
 
 from taskq import Accepted, EnqueueError, Vetoed
+from taskq.broker import Capability
+from taskq.dates import parse_when
 from taskq.definition import JobDefinition
 from taskq.failed_entry import FailedJob
+from taskq_web.shown import exact
 from taskq_web.visit import Refused, Visit
 
 __all__ = ["enqueue", "show"]
 
 _TEXTS: Final = frozenset({"str", "str | None", "Optional[str]", "typing.Optional[str]"})
 _MASKED: Final = re.compile(r"\[secret(?:: [^\]]*)?\]")
+_SPAN: Final = re.compile(r"(?:in )?(\d{1,6})\s*(s|min|h|d)")
+_SECONDS: Final = {"s": 1, "min": 60, "h": 3600, "d": 86400}
 _NOTHING: Final = "Nothing was enqueued."
 _BARE: Final = frozenset({"int", "float", "bool"})
 
@@ -111,8 +117,11 @@ def _send(visit: Visit, job: str, args: Sequence[object], kwargs: dict[str, obje
     """Enqueue it. What became of it, in a sentence."""
     if not given.queue:
         raise _Mistyped(f"Into which queue? {_NOTHING}")
-    done = visit.app.options(front=given.front).enqueue_to(given.queue, job, *args, **kwargs)
+    at = None if not given.when else datetime.fromtimestamp(_moment(given.when, visit.clock), UTC)
+    done = visit.app.options(front=given.front, at=at).enqueue_to(given.queue, job, *args, **kwargs)
     match done:
+        case Accepted(at=float(when)):
+            return f"{job} goes into the queue {given.queue} at {exact(when)}."
         case Accepted():
             by = next((each.served_by for each in visit.app.operator.queues() if each.name == given.queue), ())
             served = "" if by else " No worker serves that queue."
@@ -121,6 +130,12 @@ def _send(visit: Visit, job: str, args: Sequence[object], kwargs: dict[str, obje
             raise _Mistyped(f"{done.by} said no: {done.reason}. {_NOTHING}")
         case _:
             return f"{job} was taken over by a hook, which enqueues it later."
+
+
+def _moment(said: str, now: float) -> float:
+    """The moment that is meant: so much later, or a date."""
+    span = _SPAN.fullmatch(said)
+    return now + float(span[1]) * _SECONDS[span[2]] if span is not None else parse_when(said, now)
 
 
 # ---- a job that is known here
@@ -136,7 +151,7 @@ def _form(
         fields=fields,
         given=given,
         problem=problem,
-        can_delay=False,
+        can_delay=Capability.DELAY in visit.app.broker.capabilities,
         status=HTTPStatus.UNPROCESSABLE_ENTITY if problem else HTTPStatus.OK,
     )
 
@@ -268,7 +283,7 @@ def _foreign(visit: Visit, given: _Given, problem: str = "") -> Response:
         foreign=True,
         given=given,
         problem=problem,
-        can_delay=False,
+        can_delay=Capability.DELAY in visit.app.broker.capabilities,
         status=HTTPStatus.UNPROCESSABLE_ENTITY if problem else HTTPStatus.OK,
     )
 

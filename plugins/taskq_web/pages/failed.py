@@ -27,7 +27,7 @@ _PAGE: Final = 20
 _GROUPS: Final = 12
 # Two looks a page; together they leave half of the 50 ms that a page may take.
 _BOUNDS: Final = Bounds(entries=10_000, seconds=0.008)
-_FRAMES: Final = 5
+_FRAMES: Final = 4
 
 
 @dataclass(frozen=True, slots=True)

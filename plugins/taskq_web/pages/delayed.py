@@ -1,0 +1,146 @@
+"""Delayed jobs, by time: performed now, removed, all of one time, all times of one job."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+
+from werkzeug.wrappers import Response
+
+from taskq import InvalidPayload
+from taskq.dates import parse_when
+from taskq.delayed_jobs import Cursor, DelayedJob
+from taskq_web.visit import Refused, Visit
+
+__all__ = ["clear", "now", "now_at", "remove", "show"]
+
+_PAGE: Final = 25
+_TIMES: Final = 100
+_NEAR: Final = 1000
+"""How far from where it was seen a job of one time is looked for: others of that time were taken meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A delayed job as a row shows it.
+
+    Attributes:
+        job: the job.
+        address: what its actions address it by: its time, its place there, its content.
+        key: what the page knows it by.
+    """
+
+    job: DelayedJob
+    address: dict[str, object]
+    key: str
+
+
+def show(visit: Visit) -> Response:
+    """The delayed jobs, the next to be due first; with `at` only those of one time."""
+    delayed = visit.app.delayed
+    skip = visit.query.number("skip")
+    at = _seconds(visit.query.get("at")) if visit.query.get("at") else None
+    problem = ""
+    since = 0.0
+    try:
+        since = parse_when(visit.query.get("from"), visit.clock) if visit.query.get("from") else 0.0
+    except ValueError as wrong:
+        problem = str(wrong)
+    if at is not None:
+        jobs = list(delayed.at(at, _PAGE + 1, skip=skip))
+        further = {"at": repr(at), "skip": skip + _PAGE} if len(jobs) > _PAGE else None
+        jobs = jobs[:_PAGE]
+    else:
+        start = Cursor(_seconds(visit.query.get("since")) if visit.query.get("since") else since, skip)
+        page = delayed.list(_PAGE, cursor=start)
+        jobs = list(page.jobs)
+        further = {"since": repr(page.next.since), "skip": page.next.skip} if page.next is not None else None
+    rows = _rows(jobs, skip if at is not None or visit.query.get("since") else 0)
+    of = next((row.job for row in rows if visit.query.get("times") and row.key == visit.query.get("times")), None)
+    return visit.render(
+        "delayed.html",
+        rows=rows,
+        times=delayed.time_count(),
+        at=at,
+        of=of,
+        times_of=visit.app.broker.scheduled_at(of.queue, of.body)[:_TIMES] if of is not None else (),
+        further=further,
+        first=not (visit.query.get("since") or visit.query.get("from") or skip),
+        problem=problem,
+    )
+
+
+def now(visit: Visit) -> Response:
+    """Move one to the end of its queue, ahead of its time."""
+    job = _found(visit)
+    if job is None:
+        return visit.back(_GONE, "/delayed", wrong=True)
+    try:
+        moved = visit.app.delayed.enqueue_now(job)
+    except InvalidPayload as wrong:
+        raise Refused(HTTPStatus.CONFLICT, str(wrong), advice="It stays where it is.") from None
+    return visit.back("The job is in its queue." if moved else _GONE, "/delayed", wrong=not moved)
+
+
+def remove(visit: Visit) -> Response:
+    """Remove one."""
+    job = _found(visit)
+    removed = visit.app.delayed.remove(job) if job is not None else 0
+    return visit.back("Removed the job." if removed else _GONE, "/delayed", wrong=not removed)
+
+
+def now_at(visit: Visit) -> Response:
+    """Move all of one time to the ends of their queues."""
+    moved = visit.app.delayed.enqueue_all_at(_seconds(visit.query.get("at")))
+    return visit.back(f"{moved:,} {'job is' if moved == 1 else 'jobs are'} in their queues.", "/delayed")
+
+
+def clear(visit: Visit) -> Response:
+    """Remove all there are; the word was typed."""
+    if visit.form.get("sure").strip().lower() != "clear":
+        raise Refused(HTTPStatus.CONFLICT, "The word clear was not typed. Nothing was removed.")
+    removed = visit.app.delayed.clear()
+    return visit.back(f"Removed {removed:,} delayed {'job' if removed == 1 else 'jobs'}: all there were.", "/delayed")
+
+
+_GONE: Final = "That job is already gone: it came due, or somebody removed it. Nothing was changed."
+
+
+def _rows(jobs: list[DelayedJob], skip: int) -> list[_Row]:
+    rows: list[_Row] = []
+    place, last = skip, None
+    for job in jobs:
+        place = place + 1 if job.at == last else (skip if last is None else 0)
+        last = job.at
+        mark = _mark(job)
+        same = sum(row.address["mark"] == mark and row.job.at == job.at for row in rows)
+        key = f"{job.at:.0f}-{mark[:16]}{f'-{same}' if same else ''}"
+        rows.append(_Row(job, {"at": repr(job.at), "place": place, "mark": mark}, key))
+    return rows
+
+
+def _mark(job: DelayedJob) -> str:
+    stored = job.stored
+    named = stored.queue.encode("utf-8", "surrogateescape") + b"\0" + stored.body
+    return hashlib.sha256(stored.raw or named).hexdigest()[:24]
+
+
+def _found(visit: Visit) -> DelayedJob | None:
+    """The job that the address means, near where it was seen; None where it is gone."""
+    at, mark = _seconds(visit.query.get("at")), visit.query.get("mark")
+    start = max(0, visit.query.number("place") - _NEAR)
+    near = visit.app.delayed.at(at, visit.query.number("place") - start + 50, skip=start)
+    return next((job for job in near if _mark(job) == mark), None)
+
+
+def _seconds(text: str) -> float:
+    try:
+        said = float(text)
+    except ValueError:
+        said = math.nan
+    if not math.isfinite(said) or abs(said) > 1e12:
+        raise Refused(HTTPStatus.BAD_REQUEST, f"{text[:60]!r} is no time.", advice="Begin with the first: Delayed.")
+    return said
