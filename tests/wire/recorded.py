@@ -287,7 +287,11 @@ def recorded(state: State) -> State:
     return comparable(state, pids_in(state))
 
 
-def left(client: redis.Redis, *pids: int, namespace: str = "resque", own: Iterable[str] = ("looking",)) -> State:
+LOOKING = ("looking", "history:days", "history:hours", "history:minutes")
+"""taskq's own keys that may be there once a worker looked for the dead, who samples the totals as well."""
+
+
+def left(client: redis.Redis, *pids: int, namespace: str = "resque", own: Iterable[str] = LOOKING) -> State:
     """What is in Redis, comparable: without the fence of a record in hand, and without taskq's own keys.
 
     Args:
@@ -313,7 +317,7 @@ def left(client: redis.Redis, *pids: int, namespace: str = "resque", own: Iterab
 
 def while_registered(worker: str) -> tuple[str, ...]:
     """taskq's own keys that are there while a worker is registered."""
-    return ("looking", "workers", f"token:{worker}", f"registration:{worker}")
+    return (*LOOKING, "workers", f"token:{worker}", f"registration:{worker}")
 
 
 # ---- comparing
