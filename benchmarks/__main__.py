@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from benchmarks.dashboard import dashboard
+from benchmarks.delayed import delayed
 from benchmarks.drain import ahead, fork, inline
 from benchmarks.enqueue import enqueue
 from benchmarks.failed import failed
 from benchmarks.growth import growth
 from benchmarks.idle import crowd, start
 from benchmarks.imports import imports
+from benchmarks.scheduler import scheduler
 from benchmarks.sqlite import sqlite
 from benchmarks.table import print_table
 
@@ -23,6 +25,8 @@ print_table(
         "enqueue": enqueue,
         "growth": growth,
         "failed": failed,
+        "delayed": delayed,
+        "scheduler": scheduler,
         "dashboard": dashboard,
         "sqlite": sqlite,
     },

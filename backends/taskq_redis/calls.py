@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,6 +30,12 @@ class Calls(Broker):
     _failed_max: bytes  # how many entries a failed list keeps; 0 for all
     _name_at: bytes  # where a queue's name begins in its key
     _warned: set[bytes]  # keys of which somebody was told
+
+    _ahead_of_monotonic: float | None  # what the time of Redis is beyond our monotonic one; None before the first look
+
+    def _set_clock(self) -> None:
+        seconds, micro = self._read(b"TIME")
+        self._ahead_of_monotonic = int(seconds) + int(micro) / 1e6 - time.monotonic()
 
     def _run(self, script: scripts.Script, keys: Sequence[bytes], *args: bytes | str) -> Any:
         words = [one.encode() if isinstance(one, str) else one for one in args]

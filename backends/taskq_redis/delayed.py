@@ -75,6 +75,7 @@ class DelayedJobs(Calls):
 
     def claim_schedule(self, scheduler: str, seconds: float) -> str:
         self._due.rest()
+        self._set_clock()  # a scheduler has no heartbeat, and lives long enough for two clocks to drift apart
         keys = [self._keys.scheduler_lock, self._keys.scratch]
         return from_bytes(self._run(_CLAIM, keys, to_bytes(scheduler), str(max(int(seconds * 1000), 1))))
 
@@ -91,8 +92,10 @@ class DelayedJobs(Calls):
         )
         if no_list:
             self._warn_of_wrong_type(no_list, "jobs cannot wait in it, and its time is passed over")
-        if no_queue and not moved and not stuck:
-            self._read(b"LLEN", (no_queue, "list"))  # raises: what is due cannot go there
+        if no_queue:
+            self._warn_of_wrong_type(no_queue, "what is due for this queue stays where it is")
+            if more and not moved and not stuck:
+                self._read(b"LLEN", (no_queue, "list"))  # raises: so much stays that nothing behind it can move
         jobs = tuple(self._job(float(when), raw) for when, raw in zip(stuck[::2], stuck[1::2], strict=True))
         return Promoted(moved, from_bytes(holder), jobs, bool(more))
 

@@ -24,9 +24,11 @@ from taskq.worker.outage import GaveUp, Outage
 
 __all__ = ["LOCK", "Scheduler"]
 
-LOCK: Final = 8.0  # seconds that the lock outlives its holder; with a look each second another has it within 10
-_RENEW: Final = 2.5  # seconds between two renewals
-_LOOK: Final = 1.0  # seconds between two looks at a lock that is another's
+LOCK: Final = 7.0
+"""Seconds that the lock outlives its holder: with the looks of others at it, one of them has it within 10."""
+
+_RENEWALS: Final = 3.5  # so many in the time that the lock lasts
+_LOOKS: Final = 7.0  # likewise, of those who stand by
 _PUBLISH: Final = 30.0  # seconds between two times that what recurs is published, though nothing has changed
 _BATCH: Final = 1000  # jobs moved in one step at most; what else the broker has to do waits as long
 
@@ -45,6 +47,7 @@ class Scheduler:
         orders: what it is told.
         tell: who is told what happens.
         ready: called once the broker has answered.
+        lock: seconds that the lock outlives this one.
     """
 
     def __init__(
@@ -56,7 +59,9 @@ class Scheduler:
         tell: events.Tell,
         *,
         ready: Callable[[], None] = lambda: None,
+        lock: float = LOCK,
     ) -> None:
+        self._lock = lock
         self._app = app
         self._broker = app.broker
         self._name = name
@@ -104,7 +109,7 @@ class Scheduler:
         if not self._is_master:
             if self._orders.reload:
                 self._reread()
-            self._orders.rest(_LOOK)
+            self._orders.rest(self._lock / _LOOKS)
             return
         if self._orders.reload:
             self._reread()
@@ -131,9 +136,10 @@ class Scheduler:
 
     def _claim(self) -> None:
         asked = time.monotonic()
-        holder = self._broker.claim_schedule(self._name, LOCK)
-        self._renew_at = asked + (_RENEW if holder == self._name else _LOOK)
+        holder = self._broker.claim_schedule(self._name, self._lock)
+        self._renew_at = asked + self._lock / (_RENEWALS if holder == self._name else _LOOKS)
         self._ready()
+        self._to_load = True  # whoever else read what recurs by this broker may have heard of a change in our place
         if holder == self._holder:
             return
         before, self._holder = self._holder, holder

@@ -19,7 +19,7 @@ from taskq.events import BrokerBack, BrokerLost, Warned
 from taskq.recurring_jobs import of_code
 from taskq.schedule_entry import Schedule, WrongSchedule
 from taskq.scheduler import events
-from taskq.scheduler.loop import Scheduler
+from taskq.scheduler.loop import LOCK, Scheduler
 from taskq.scheduler.orders import SIGNALS, Orders
 from taskq.scheduler.report import Report
 from taskq.scheduler.roster import Roster
@@ -41,6 +41,7 @@ def run(
     out: TextIO | None = None,
     supervisor: int | None = None,
     ready: Callable[[], None] = lambda: None,
+    lock: float = LOCK,
 ) -> int:
     """Run a scheduler from start to end. Main thread only.
 
@@ -51,6 +52,7 @@ def run(
         out: where the log goes; None is standard output.
         supervisor: the pipe on which a supervisor speaks; None where there is none.
         ready: called once the broker has answered.
+        lock: seconds that the lock outlives this scheduler.
 
     Returns:
         The exit status: 0.
@@ -77,13 +79,13 @@ def run(
     write_pid(config.pidfile, config.source("pidfile"))
     report = Report(config.verbose, broker.address, out=out, entitle=entitle)
     name = f"{config.host or socket.gethostname()}:{os.getpid()}:{os.urandom(3).hex()}"
-    report(events.Starting(name))
-    for notice in config.notices:
-        report(Warned(notice))
     with Ear(SIGNALS) as ear, application.using(app):
+        report(events.Starting(name))
+        for notice in config.notices:
+            report(Warned(notice))
         orders = Orders(ear, supervisor=supervisor)
         if _reach(app, config, orders, report):
-            Scheduler(app, name, roster, orders, report, ready=ready).work()
+            Scheduler(app, name, roster, orders, report, ready=ready, lock=lock).work()
         app.hooks.tell_quietly("flush")
     report(events.Stopped())
     return 0

@@ -143,7 +143,7 @@ class Window:
         return self.page
 
     def said(self) -> str:
-        return self.page.locator("p.said").inner_text()
+        return str(self.page.locator("p.said").inner_text())
 
 
 @pytest.fixture

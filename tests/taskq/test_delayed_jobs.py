@@ -312,8 +312,8 @@ def test_all_of_one_call_are_removed(app: taskq.TaskQ) -> None:
 def test_all_of_a_job_are_removed_page_by_page(app: taskq.TaskQ, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("taskq.delayed_jobs._PAGE", 2)
     for number in range(9):
-        app.enqueue_in(number // 5, [Report, send][number % 2], number if number % 2 == 0 else "x")
-        app.enqueue_in(5 + number // 5, [Report, send][number % 2], number if number % 2 == 0 else "x")
+        for at in (number // 5, 5 + number // 5):
+            app.enqueue_in(at, "Report" if number % 2 else "send", number)
     app.options(queue="vip").enqueue_in(5, Report, 1)
     assert app.delayed.remove_all(Report, queue="vip") == 1
     there = app.delayed.count()

@@ -70,7 +70,8 @@ def test_what_is_due_in_every_hour_is_so_in_both() -> None:
 def test_before_is_the_other_side_of_after(expression: str, start: str) -> None:
     """Through the night in which the clocks change, each tick is found from either side, and none twice."""
     rule = Cron.parsed(expression, "Europe/Berlin")
-    t, end, seen = at(start), at(start) + 14 * 3600, []
+    t, end = at(start), at(start) + 14 * 3600
+    seen: list[float] = []
     while (following := rule.after(t)) is not None and following < end:
         assert following > t
         assert rule.before(following) == rule.before(following + 0.5) == following

@@ -95,14 +95,7 @@ def breaks(group: type[OnABroker], caught_by: str) -> Callable[[type[Broker]], t
 
     def of(wrong: type[Broker]) -> type[OnABroker]:
         base = _InAFile if issubclass(wrong, SQLiteBroker) else _InMemory
-        patience = getattr(wrong, "patience", base.patience)
-        facts = {
-            "wrong": wrong,
-            "patience": patience,
-            "caught_by": names(caught_by),
-            "__doc__": wrong.__doc__,
-            "__module__": __name__,
-        }
+        facts = {"wrong": wrong, "caught_by": names(caught_by), "__doc__": wrong.__doc__, "__module__": __name__}
         return type(wrong.__name__, (base, group), facts)
 
     return of
@@ -456,8 +449,6 @@ class WrongStandstill(MemoryBroker):
 class WrongSleep(MemoryBroker):
     """It sleeps for as long as it may, and takes what it dreams of."""
 
-    patience = 0.3
-
     def wait(self, queues: Sequence[str] | None, timeout: float, interrupts: Sequence[int] = ()) -> bool:
         time.sleep(timeout)
         for queue in queues or ():
@@ -803,7 +794,7 @@ class WrongThrone(MemoryBroker):
     Delaying,
     """promote_due_within_one_time_goes_on_where_it_ended promote_due_wakes_whoever_waits
     promote_into_another_queue promote_moves_one_now promote_takes_one_of_equal_ones
-    bury_takes_it_to_the_failed_list withdraw_takes_one_of_equal_ones clear_scheduled_removes_all""",
+    bury_takes_it_to_the_failed_list withdraw_takes_one_away clear_scheduled_removes_all""",
 )
 class WrongPorter(MemoryBroker):
     """It moves all of a time or none, tells nobody, and lets go of nothing that it was told by hand."""
@@ -817,7 +808,7 @@ class WrongPorter(MemoryBroker):
         return moved > 0
 
     def withdraw(self, job: ScheduledJob) -> bool:
-        return self.unschedule(job.queue, job.body) > 0
+        return self.unschedule(job.queue, job.body, at=job.at) > 0
 
     def bury(self, job: ScheduledJob, entry: bytes) -> bool:
         self._append_failure(None, entry)
@@ -838,8 +829,6 @@ class WrongPorter(MemoryBroker):
 )
 class WrongNap(MemoryBroker):
     """It sleeps through everything."""
-
-    patience = 0.3
 
     def wait_due(self, known: float | None, timeout: float, interrupts: Sequence[int] = ()) -> bool:
         time.sleep(timeout)
@@ -993,8 +982,6 @@ class WrongSwap(MemoryBroker):
 )
 class WrongVigil(MemoryBroker):
     """It sleeps for as long as it may, and longer."""
-
-    patience = 0.3
 
     def await_key(self, key: str, seen: bytes | None, timeout: float) -> bytes | None:
         time.sleep(timeout + 0.6)
