@@ -25,6 +25,7 @@ def store(request: pytest.FixtureRequest) -> str:
     return str(stores.fresh(request.param))
 
 
+@pytest.mark.long
 def test_figures_change_without_loading_anew(site: Site, window: Open) -> None:
     page = window(site).open("/")
     page.evaluate("window.kept = true")
@@ -53,6 +54,7 @@ def test_new_failures_wait_and_what_is_read_stays(site: Site, window: Open) -> N
     assert "five" in page.locator(".rows > li").first.inner_text()
 
 
+@pytest.mark.long
 def test_it_asks_with_a_tag_and_nothing_is_sent_twice(site: Site, window: Open) -> None:
     site.app.enqueue("send_email", "a@example.com")
     opened = window(site)
@@ -65,6 +67,7 @@ def test_it_asks_with_a_tag_and_nothing_is_sent_twice(site: Site, window: Open) 
     assert set(answers[2:]) == {304}
 
 
+@pytest.mark.long
 def test_it_pauses_and_goes_on(site: Site, window: Open) -> None:
     page = window(site).open("/")
     page.get_by_role("button", name="Pause").click()
@@ -73,6 +76,7 @@ def test_it_pauses_and_goes_on(site: Site, window: Open) -> None:
     page.locator("#pulse", has_text="updated").wait_for()
 
 
+@pytest.mark.long
 def test_a_server_that_is_away_is_said_and_found_again(site: Site, window: Open) -> None:
     opened = window(site)
     page = opened.open("/")
@@ -83,6 +87,7 @@ def test_a_server_that_is_away_is_said_and_found_again(site: Site, window: Open)
     opened.problems[:] = [each for each in opened.problems if "ERR_FAILED" not in each]
 
 
+@pytest.mark.long
 def test_keys_lead_everywhere(site: Site, window: Open) -> None:
     fail(site, "one", "two")
     page = window(site).open("/")

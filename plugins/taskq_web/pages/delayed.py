@@ -17,7 +17,7 @@ from taskq_web.visit import Refused, Visit
 
 __all__ = ["clear", "now", "now_at", "remove", "show"]
 
-_PAGE: Final = 25
+_PAGE: Final = 18
 _TIMES: Final = 100
 _NEAR: Final = 1000
 """How far from where it was seen a job of one time is looked for: others of that time were taken meanwhile."""

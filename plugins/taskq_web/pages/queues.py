@@ -12,7 +12,7 @@ from taskq_web.visit import Refused, Visit
 __all__ = ["one", "pause", "pause_all", "remove", "remove_job", "show", "unpause", "unpause_all"]
 
 _PAGE: Final = 25
-_QUEUES: Final = 60
+_QUEUES: Final = 45
 
 
 def show(visit: Visit) -> Response:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["disable", "enable", "run", "show"]
 
-_MOST: Final = 100
+_MOST: Final = 16
 _NEXT: Final = 3
 
 

@@ -11,7 +11,7 @@ from taskq_web.visit import Visit
 
 __all__ = ["show"]
 
-_PAGE: Final = 50
+_PAGE: Final = 40
 
 
 def show(visit: Visit) -> Response:
