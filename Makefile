@@ -7,7 +7,7 @@ PEERS := .bench-venv
 DEMO_STAMP := $(VENV)/.demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types layers check torture bench bench-peers docs clean
+.PHONY: help install demo test lint types layers check torture soak bench bench-peers docs clean
 
 help:  ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,8 +30,10 @@ $(DEMO_STAMP): pyproject.toml setup.cfg | $(VENV)
 demo: $(DEMO_STAMP)  ## a virtual environment with taskq, and its life of some jobs: no server, two seconds
 	@$(BIN)/taskq demo
 
+# Hundreds of tests start a worker each: what the first one compiled is there for the others.
+test: export PYTHONDONTWRITEBYTECODE =
 test: $(STAMP)  ## all tests, against a private redis-server, fakeredis and the in-memory backend
-	$(BIN)/python -m pytest -n 3
+	$(BIN)/python -m pytest -n 4
 
 lint: $(STAMP)  ## ruff: rules and format
 	$(BIN)/ruff check .
@@ -43,8 +45,13 @@ types: $(STAMP)  ## mypy --strict over everything
 layers: $(STAMP)  ## import-linter: who may import whom
 	PYTHONPATH=.:backends:plugins $(BIN)/lint-imports
 
-torture: $(STAMP)  ## the long form of the faults: 200 kills a model; TASKQ_SEED=n repeats a run
-	TASKQ_TORTURE=1 $(BIN)/python -m pytest tests/faults -v -rA
+# By hours: 200 kills a way to run jobs, twice and thrice, and each fault in each of them. -n 2: a fault waits more than
+# it computes.
+torture: $(STAMP)  ## the long form of the faults, in one table; ONLY="threads and kill" for some, TASKQ_SEED=n repeats a run
+	TASKQ_TORTURE=1 $(BIN)/python -m pytest tests/faults -n 2 -q -k "$(or $(ONLY),test)"
+
+soak: $(STAMP)  ## 1,000,000 jobs, 10,000 failures, 1,000 restarts a model: nothing grows; ONLY="threads" for some
+	TASKQ_SOAK=1 $(BIN)/python -m pytest tests/faults/test_soak.py -v -s -k "$(or $(ONLY),test)"
 
 bench: $(STAMP)  ## beside the least that does the same, rq and huey, as ratios; ROWS="inline fork" for some
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[bench]"

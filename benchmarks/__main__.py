@@ -9,6 +9,7 @@ from benchmarks.failed import failed
 from benchmarks.growth import growth
 from benchmarks.idle import crowd, start
 from benchmarks.imports import imports
+from benchmarks.scheduler import scheduler
 from benchmarks.sqlite import sqlite
 from benchmarks.table import print_table
 
@@ -24,6 +25,7 @@ print_table(
         "growth": growth,
         "failed": failed,
         "delayed": delayed,
+        "scheduler": scheduler,
         "sqlite": sqlite,
     },
     program="benchmarks",

@@ -11,7 +11,7 @@ from benchmarks import jobs
 from benchmarks.figures import Figure, beside
 from benchmarks.processes import Bench
 from taskq.app import TaskQ
-from taskq.current import using
+from taskq.application import using
 
 __all__ = ["enqueue"]
 

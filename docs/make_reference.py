@@ -20,7 +20,7 @@ MODULES: Final = (
     ("taskq.jobs", "jobs and what is done with them"),
     ("taskq.app", "the application"),
     ("taskq.registry", "the jobs that are known by name"),
-    ("taskq.current", "the application in force"),
+    ("taskq.application", "the application in force"),
     ("taskq.verbs", "the same verbs, for the application in force"),
     ("taskq.failed_jobs", "failed jobs"),
     ("taskq.failed_entry", "one failed job, as it is read"),

@@ -18,7 +18,7 @@ from taskq import in_force
 
 if TYPE_CHECKING:
     from taskq.app import Info, TaskQ
-    from taskq.current import configure, current_app, using
+    from taskq.application import configure, current_app, using
     from taskq.errors import (
         BrokerError,
         BrokerRefused,
@@ -28,9 +28,12 @@ if TYPE_CHECKING:
         DuplicateJob,
         EnqueueError,
         InvalidPayload,
+        JobCancelled,
         JobDefinitionError,
         JobTimeout,
         NotAJob,
+        NotInJob,
+        NotNow,
         NotSupported,
         PayloadTooLarge,
         PluginError,
@@ -42,14 +45,17 @@ if TYPE_CHECKING:
         WrongConnection,
         WrongTime,
     )
+    from taskq.failed_verbs import failures
     from taskq.hook import Accepted, Deferred, Enqueued, Vetoed
+    from taskq.in_job import Current, current, progress
     from taskq.jobs import Call, Job, job
     from taskq.on_crash import Requeue
-    from taskq.records import DecodedJob
     from taskq.recurring_jobs import schedules
     from taskq.registry import Registry
+    from taskq.showing import DecodedJob
     from taskq.verbs import (
         call,
+        cancel,
         delayed,
         dequeue,
         enqueue,
@@ -57,7 +63,6 @@ if TYPE_CHECKING:
         enqueue_in,
         enqueue_many,
         enqueue_to,
-        failures,
         info,
         options,
         pause,
@@ -78,6 +83,7 @@ __all__ = [
     "BrokerUnavailable",
     "Call",
     "ConfigurationError",
+    "Current",
     "DecodedJob",
     "Deferred",
     "DontPerform",
@@ -87,9 +93,12 @@ __all__ = [
     "Info",
     "InvalidPayload",
     "Job",
+    "JobCancelled",
     "JobDefinitionError",
     "JobTimeout",
     "NotAJob",
+    "NotInJob",
+    "NotNow",
     "NotSupported",
     "PayloadTooLarge",
     "PluginError",
@@ -105,7 +114,9 @@ __all__ = [
     "WrongConnection",
     "WrongTime",
     "call",
+    "cancel",
     "configure",
+    "current",
     "current_app",
     "delayed",
     "dequeue",
@@ -120,6 +131,7 @@ __all__ = [
     "options",
     "pause",
     "peek",
+    "progress",
     "queues",
     "remove_queue",
     "schedules",
@@ -136,7 +148,7 @@ _HOMES: Final = {
         "Info",
         "TaskQ",
     ),
-    "current": (
+    "application": (
         "configure",
         "current_app",
         "using",
@@ -150,9 +162,12 @@ _HOMES: Final = {
         "DuplicateJob",
         "EnqueueError",
         "InvalidPayload",
+        "JobCancelled",
         "JobDefinitionError",
         "JobTimeout",
         "NotAJob",
+        "NotInJob",
+        "NotNow",
         "NotSupported",
         "PayloadTooLarge",
         "PluginError",
@@ -164,11 +179,17 @@ _HOMES: Final = {
         "WrongConnection",
         "WrongTime",
     ),
+    "failed_verbs": ("failures",),
     "hook": (
         "Accepted",
         "Deferred",
         "Enqueued",
         "Vetoed",
+    ),
+    "in_job": (
+        "Current",
+        "current",
+        "progress",
     ),
     "jobs": (
         "Call",
@@ -176,11 +197,12 @@ _HOMES: Final = {
         "job",
     ),
     "on_crash": ("Requeue",),
-    "records": ("DecodedJob",),
     "recurring_jobs": ("schedules",),
     "registry": ("Registry",),
+    "showing": ("DecodedJob",),
     "verbs": (
         "call",
+        "cancel",
         "delayed",
         "dequeue",
         "enqueue",
@@ -188,7 +210,6 @@ _HOMES: Final = {
         "enqueue_in",
         "enqueue_many",
         "enqueue_to",
-        "failures",
         "info",
         "options",
         "pause",
@@ -220,11 +241,11 @@ if not TYPE_CHECKING:  # a checker that saw it would believe that every name is 
 
 
 def _current() -> in_force.Application:
-    from taskq.current import current_app
+    from taskq.application import current_app
 
     return current_app()
 
 
-# Until `taskq.current` is imported there is no application, and it tells jobs itself once there is one.
+# Until `taskq.application` is imported there is no application, and it tells jobs itself once there is one.
 in_force.applications.current = _current
 in_force.applications.built = lambda: None

@@ -9,35 +9,41 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import repeat
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypedDict, cast
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypedDict, TypeVar, cast
 
 from taskq import config as configuration
 from taskq import envelope, on_crash, plugins
-from taskq.broker import Broker
+from taskq.broker import Broker, Capability
 from taskq.chain import Hooks
 from taskq.config import Config
 from taskq.definition import ClassMethods, JobDefinition, Method
-from taskq.delayed_jobs import Delayed
-from taskq.errors import ConfigurationError, InvalidPayload, NotAJob, PayloadTooLarge, Problem, UnserializableArgument
-from taskq.failed_jobs import Failures
+from taskq.errors import ConfigurationError, NotAJob, PayloadTooLarge, Problem, UnserializableArgument
 from taskq.failure_handler import FailureHandler
 from taskq.hook import Accepted, Enqueued, EnqueueRequest, Vetoed
 from taskq.job_options import CallOptions, KnownOptions
 from taskq.jobs import Call, Verbs, find, make_call
-from taskq.records import DecodedJob, Reservation, WorkerInfo
+from taskq.records import Cancelled, WorkerInfo
 from taskq.registry import DEFAULT, Registry
 from taskq.serializer import Serializer
 
-if TYPE_CHECKING:  # a producer performs nothing, and most delay nothing: it should not pay for the imports
+if TYPE_CHECKING:  # a producer performs and shows nothing, and most delay nothing: it should not pay for the imports
+    from taskq.delayed_jobs import Delayed
     from taskq.due import When
+    from taskq.failed_jobs import Failures
+    from taskq.masks import Masks
+    from taskq.operator import Operator
     from taskq.performing import Tools
     from taskq.recurring_jobs import Schedules
+    from taskq.showing import DecodedJob, Showing
 
 __all__ = ["Info", "TaskQ"]
+
+P = TypeVar("P")
 
 _Encoder: TypeAlias = Callable[[tuple[object, ...], Mapping[str, object]], bytes]
 
@@ -90,8 +96,6 @@ class TaskQ(Verbs):
     Attributes:
         config: its configuration.
         registry: the jobs that are known by name.
-        failures: its failed jobs.
-        delayed: its delayed jobs.
 
     Raises:
         ConfigurationError: all that is wrong in the settings, the environment and the file.
@@ -102,8 +106,10 @@ class TaskQ(Verbs):
             raise TypeError("Give a configuration or settings, not both.")
         self.config: Final = configuration.load(call=settings) if config is None else config
         self._registry: Final = registry
-        self.failures: Final = Failures(lambda: self.broker)
-        self.delayed: Final = Delayed(lambda: self)
+        self._delayed: Delayed | None = None
+        self._failures: Failures | None = None
+        self._showing: Showing | None = None
+        self._operator: Operator | None = None
         self._lock = threading.RLock()
         self._broker: Broker | None = None
         self._serializer: Serializer | None = None
@@ -163,7 +169,7 @@ class TaskQ(Verbs):
                     source = self.config.source("hooks")
                     made = plugins.create_all(plugins.HOOKS, self.config.hooks, source=source)
                     self._known = KnownOptions(made)
-                    self._hooks = Hooks(made)
+                    self._hooks = Hooks([self._bound(hook) for hook in made])
         return self._hooks
 
     @property
@@ -174,7 +180,7 @@ class TaskQ(Verbs):
                 if self._handlers is None:
                     source = self.config.source("failure_handlers")
                     made = plugins.create_all(plugins.FAILURE_HANDLERS, self.config.failure_handlers, source=source)
-                    self._handlers = tuple(made)
+                    self._handlers = tuple(self._bound(handler) for handler in made)
         return self._handlers
 
     @property
@@ -197,8 +203,62 @@ class TaskQ(Verbs):
                 handlers=self.handlers,
                 now=lambda: self.broker.now(),
                 on_crash=on_crash.times(self.config.on_crash),
+                keeps_unknown=self.config.unknown == "release",
             )
         return self._tools
+
+    @property
+    def delayed(self) -> Delayed:
+        """Its delayed jobs."""
+        if self._delayed is None:
+            from taskq.delayed_jobs import Delayed
+
+            self._delayed = Delayed(lambda: self)
+        return self._delayed
+
+    @property
+    def failures(self) -> Failures:
+        """Its failed jobs."""
+        if self._failures is None:
+            from taskq.failed_jobs import Failures
+
+            self._failures = Failures(lambda: self.broker, lambda: self.showing)
+        return self._failures
+
+    @property
+    def masks(self) -> Masks:
+        """The names under which arguments are not shown."""
+        return self.showing.masks
+
+    @property
+    def showing(self) -> Showing:
+        """Shows jobs to people, without what is secret."""
+        if self._showing is None:
+            from taskq.masks import Masks
+            from taskq.showing import Showing
+
+            self._showing = Showing(self._registry, lambda: self.serializers, Masks(self.config.mask))
+        return self._showing
+
+    @property
+    def operator(self) -> Operator:
+        """What an operator sees and does: workers, queues, jobs, figures, history."""
+        if self._operator is None:
+            from taskq.operator import Operator, Parts
+
+            self._operator = Operator(
+                Parts(
+                    config=self.config,
+                    registry=self.registry,
+                    failures=self.failures,
+                    showing=self.showing,
+                    broker=lambda: self.broker,
+                    tools=lambda: self.tools,
+                    hooks=lambda: self.hooks,
+                    load=self.load,
+                )
+            )
+        return self._operator
 
     def load(self) -> None:
         """Load all that the configuration names, and check every job's options. Connects to nothing.
@@ -213,10 +273,33 @@ class TaskQ(Verbs):
                 getattr(self, part)
             except ConfigurationError as error:
                 problems += (problem for problem in error.problems if problem not in problems)
+        problems = problems or [*self._needs()]
         if problems:
             raise ConfigurationError(problems)
         for definition in self.registry:
             self.check_options(definition)
+
+    def _needs(self) -> Iterator[Problem]:
+        """What plugins need and have not here."""
+        handlers = {handler.name for handler in self.handlers}
+        for setting, enabled in (("hooks", self.hooks.hooks), ("failure_handlers", self.handlers)):
+            kind, source = setting.removesuffix("s").replace("_", " "), self.config.source(setting)
+            for one in enabled:
+                name = getattr(one, "name", "") or type(one).__name__
+                needed: frozenset[Capability] = getattr(one, "needs", frozenset())
+                for lacking in sorted(needed - self.broker.capabilities, key=lambda capability: capability.name):
+                    message = f"the {kind} {name} needs {lacking.value}, which the backend {self.broker.name} has not."
+                    yield Problem(setting, source, message)
+                for other in getattr(one, "needs_handlers", ()):
+                    if other not in handlers:
+                        names = ", ".join(f'"{each}"' for each in (other, *(each.name for each in self.handlers)))
+                        message = f"the {kind} {name} needs the failure handler {other}: failure_handlers = [{names}]."
+                        yield Problem("failure_handlers", self.config.source("failure_handlers"), message)
+
+    def _bound(self, plugin: P) -> P:
+        """The hook or failure handler that works for this application."""
+        bound = getattr(plugin, "bound", None)
+        return plugin if bound is None else cast("P", bound(self))
 
     def check_options(self, definition: JobDefinition, /) -> None:
         """Return where enabled hooks know every option that the job says.
@@ -530,6 +613,52 @@ class TaskQ(Verbs):
             if removed == before:
                 return removed
 
+    def cancel(
+        self,
+        job: Accepted | Call | str | None = None,
+        /,
+        *,
+        worker: str | None = None,
+        queue: str | None = None,
+        by: str = "",
+    ) -> Cancelled:
+        """Cancel one job: where it waits, delayed or in its queue, it is taken away; where it runs it is ended.
+
+        Where a worker has a process for it (fork, spawn, children that run the loop), that is killed within a second,
+        once the job is half a second old. Where others are performed in the same process, `JobCancelled` is raised in
+        it, as a time limit is. It fails then, and its failure says who asked; `on_crash` and retries say nothing.
+
+        Args:
+            job: what `enqueue` gave; the job's own id; or a call, `send_email.call("a@example.com")`. Of several jobs
+                with equal bytes and no id it is one, whichever, a waiting one first.
+            worker: the id of a worker: what it performs now, in the place of a job.
+            queue: where a job with this id waits, if that is known: otherwise all queues are looked through.
+            by: who asks, for its failure; empty for this process.
+
+        Returns:
+            "removed", "stopping" or "gone".
+
+        Raises:
+            NotSupported: the backend has no keys, and the job does not wait.
+        """
+        from taskq.cancelling import Cancelling, who_asks
+
+        if (job is None) == (worker is None):
+            raise TypeError("cancel takes a job, or worker=...: one of them.")
+        by = by or who_asks()
+        cancelling = Cancelling(self.broker, partial(self.hooks.tell_quietly, "cancelled"))
+        if worker is not None:
+            return cancelling.of_worker(worker, by)
+        if isinstance(job, str):
+            return cancelling.by_id(job, queue, by)
+        if isinstance(job, Call):
+            return cancelling.by_bytes(job.queue, self.bodies_of(job), by)
+        if not isinstance(job, Accepted):
+            raise NotAJob(f"A value of type {type(job).__name__}", "cancel takes what enqueue gave, an id, or a call.")
+        if job.id is not None:
+            return cancelling.by_id(job.id, job.queue if queue is None else queue, by)
+        return cancelling.by_bytes(job.queue, [job.payload], by)
+
     # ---- looking
 
     def size(self, queue: str) -> int:
@@ -556,13 +685,7 @@ class TaskQ(Verbs):
 
     def read(self, body: bytes) -> DecodedJob:
         """What a payload's bytes say, as far as it can be read here. Never fails, whatever they are."""
-        from taskq.performing import Tools, prepare
-
-        # Hooks and failure handlers have no part in reading: one that does not load must not hide a queue.
-        tools = Tools(registry=self.registry, serializers=self.serializers, hooks=Hooks(), handlers=(), now=time.time)
-        task = prepare(Reservation("", "", body, "", 0.0), tools)
-        unreadable = task.problem if isinstance(task.problem, InvalidPayload) else None
-        return DecodedJob(body, task.payload, task.shown, str(unreadable) if unreadable is not None else "")
+        return self.showing.read(body)
 
     def workers(self) -> list[WorkerInfo]:
         """Every registered worker, other programs' too, sorted by id."""

@@ -12,9 +12,11 @@ from __future__ import annotations
 import enum
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from taskq.errors import NotSupported
+from taskq.inspection import Finding, KeyPage, KeyValue, Section
 from taskq.records import (
     Again,
     Paused,
@@ -30,7 +32,7 @@ from taskq.records import (
     WorkerInfo,
 )
 
-__all__ = ["Backend", "Broker", "Capability", "Requeued"]
+__all__ = ["Backend", "Broker", "Capability", "FailureRequeue", "Requeued"]
 
 
 class Capability(enum.Enum):
@@ -40,6 +42,7 @@ class Capability(enum.Enum):
     IN_TRANSACTION = "enqueueing in a transaction of the application's own"
     DELAY = "jobs that wait for a time"
     KEYS = "keys that change in one step, and expire"
+    INSPECT = "keys that can be looked at one by one"
 
 
 class Requeued(enum.Enum):
@@ -48,6 +51,23 @@ class Requeued(enum.Enum):
     DONE = "requeued"
     ALREADY = "already retried"
     GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class FailureRequeue:
+    """What `Broker.requeue_failure` is asked, for many at once.
+
+    Attributes:
+        failure: the entry, as it was listed.
+        queue: where the job goes.
+        body: what is pushed there.
+        replacement: the entry marked as retried.
+    """
+
+    failure: StoredFailure
+    queue: str
+    body: bytes
+    replacement: bytes
 
 
 class Broker(Protocol):
@@ -134,8 +154,11 @@ class Broker(Protocol):
         """Up to `count` bodies from position `start` (0 is the next to be reserved), removing none."""
 
     @abstractmethod
-    def remove(self, queue: str, body: bytes) -> int:
-        """Remove every waiting job of a queue that has exactly these bytes. How many there were."""
+    def remove(self, queue: str, body: bytes, *, most: int | None = None) -> int:
+        """Remove every waiting job of a queue that has exactly these bytes. How many there were.
+
+        Not more than `most` of them, where that is given: those that would be reserved first.
+        """
 
     @abstractmethod
     def remove_queue(self, queue: str) -> int:
@@ -334,9 +357,31 @@ class Broker(Protocol):
         neither is.
         """
 
+    def requeue_failures(self, requeues: Sequence[FailureRequeue]) -> Sequence[Requeued]:
+        """`requeue_failure` for each of these, in few exchanges where the backend can; an answer for each, in order.
+
+        Each is a step of its own: one that is gone keeps none of the others back. Those that had moved may be pushed
+        behind the others.
+        """
+        return [
+            self.requeue_failure(one.failure, queue=one.queue, body=one.body, replacement=one.replacement)
+            for one in requeues
+        ]
+
     @abstractmethod
     def remove_failure(self, failure: StoredFailure) -> bool:
         """Remove one entry with these bytes, near the position. False where there is none."""
+
+    def remove_failures(self, failures: Sequence[StoredFailure]) -> Sequence[bool]:
+        """`remove_failure` for each of these, in few exchanges where the backend can; an answer for each, in order."""
+        return [self.remove_failure(failure) for failure in failures]
+
+    @abstractmethod
+    def add_failure(self, entry: bytes, *, queue: str | None = None) -> None:
+        """Put an entry at the newest end of the common failed list, or of a queue's; it counts for no statistics.
+
+        For an operator who takes a removal back.
+        """
 
     @abstractmethod
     def clear_failures(self, *, queue: str | None = None) -> int:
@@ -487,6 +532,52 @@ class Broker(Protocol):
     @abstractmethod
     def stats(self) -> Stats:
         """The totals over all workers, those that are gone included."""
+
+    @abstractmethod
+    def add_sample(self, series: str, sample: bytes, *, keep: int) -> None:
+        """Append what was measured to a series, and forget all but the newest `keep` of it."""
+
+    @abstractmethod
+    def samples(self, series: str, count: int) -> Sequence[bytes]:
+        """The newest `count` of a series, the oldest of them first; none of one that is not there."""
+
+    # ---- the broker itself, for operators
+
+    def server(self) -> Sequence[Section]:
+        """Its own figures, in sections, the first with those that matter first. Never a secret. None where it has none.
+
+        A backend that has figures of its own gives them; nothing of taskq's depends on any.
+        """
+        return ()
+
+    def diagnose(self) -> Sequence[Finding]:
+        """What is well, and what is wrong, with how it is set up: its version, what it keeps, what it might throw away.
+
+        Read-only. None where there is nothing that could be set up wrongly.
+        """
+        return ()
+
+    def keys(self, cursor: str = "", count: int = 50) -> KeyPage:
+        """Capability INSPECT: about `count` of the keys that this broker's data lies in, and where to go on.
+
+        No other key of the store is listed. Each that stays from the first page to the last is given at least once.
+
+        Raises:
+            ValueError: that is no cursor.
+            NotSupported: its data lies in no keys.
+        """
+        raise NotSupported(self.name, Capability.INSPECT.value, "What waits and what failed has pages of its own.")
+
+    def key(self, name: str, cursor: str = "", count: int = 50) -> KeyValue | None:
+        """Capability INSPECT: about `count` elements of what a key holds, and where to go on; None where it is not.
+
+        A key that is none of this broker's is not there.
+
+        Raises:
+            ValueError: that is no cursor.
+            NotSupported: its data lies in no keys.
+        """
+        raise NotSupported(self.name, Capability.INSPECT.value, "What waits and what failed has pages of its own.")
 
 
 class Backend(Protocol):

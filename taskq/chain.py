@@ -23,7 +23,9 @@ Moment: TypeAlias = Literal[
     "queue_empty",
     "worker_exit",
     "shutdown",
+    "progressed",
     "settled",
+    "cancelled",
     "flush",
 ]
 
@@ -36,7 +38,9 @@ _MOMENTS: Final[tuple[Moment, ...]] = (
     "queue_empty",
     "worker_exit",
     "shutdown",
+    "progressed",
     "settled",
+    "cancelled",
     "flush",
 )
 

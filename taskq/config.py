@@ -27,7 +27,7 @@ DEFAULT: Final = "default"
 ONE_FOR_ALL: Final = frozenset(
     {
         "broker", "namespace", "app", "serializer", "accept", "hooks", "failure_handlers", "max_payload", "failed_max",
-        "inline", "debug", "pidfile", "graceful_term",
+        "mask", "inline", "debug", "pidfile", "graceful_term",
     }
 )  # fmt: skip
 """What concerns the application, or the process that supervises: all groups of a pool have it in common."""
@@ -83,6 +83,8 @@ class Config:
         recycle_at_mib: the resident mebibytes past which a child is replaced after its job; None for any.
         prefetch: how many jobs a worker may hold at once; 1 is strict.
         on_crash: what becomes of jobs that do not say when their process dies: the failed list, or their queue again.
+        unknown: what becomes of jobs that are not registered here: the failed list, or, for an hour at most, back to be
+            taken later by a worker that knows them (`release`): while a deploy rolls.
         timeout_grace: what a job is given to end by itself once it went over its time limit, before it is killed.
         shutdown_timeout: what TERM and INT give the job in hand; 0 is Resque's way, which kills at once.
         beat: how long between two heartbeats.
@@ -99,6 +101,7 @@ class Config:
         failure_handlers: their names, in the order in which they are asked; in a call also handlers themselves.
         max_payload: the most bytes that a payload may have.
         failed_max: how many entries a failed list keeps; None keeps all.
+        mask: names under which arguments are not shown, beside the usual ones (see `taskq.masks`); `!name` shows one.
         inline: whether `enqueue` performs the job at once instead.
         term_child: Resque's TERM_CHILD: TERM and INT are handed to the child as TERM, then KILL.
         graceful_term: Resque's GRACEFUL_TERM: TERM is QUIT.
@@ -126,6 +129,7 @@ class Config:
     recycle_at_mib: int | None = None
     prefetch: int = 1
     on_crash: Literal["fail", "requeue"] = "fail"
+    unknown: Literal["fail", "release"] = "fail"
     timeout_grace: float = 5.0
     shutdown_timeout: float = 8.0
     beat: float = 5.0
@@ -141,6 +145,7 @@ class Config:
     failure_handlers: tuple[object, ...] = ("broker",)
     max_payload: int = 1024 * 1024
     failed_max: int | None = None
+    mask: tuple[str, ...] = ()
     inline: bool = False
     term_child: bool = False
     graceful_term: bool = False
@@ -473,6 +478,7 @@ _SETTINGS: Final[Mapping[str, _Setting]] = {
     "recycle_at_mib": _Setting(_whole(1, "of mebibytes, ")),
     "prefetch": _Setting(_whole(1, "of jobs, ", most=1000)),
     "on_crash": _Setting(_one_of("fail", "requeue")),
+    "unknown": _Setting(_one_of("fail", "release")),
     "timeout_grace": _Setting(_seconds(zero=False)),
     "shutdown_timeout": _Setting(_seconds(zero=True)),
     "beat": _Setting(_seconds(zero=False)),
@@ -488,6 +494,7 @@ _SETTINGS: Final[Mapping[str, _Setting]] = {
     "failure_handlers": _Setting(_plugins),
     "max_payload": _Setting(_whole(1, "of bytes, ")),
     "failed_max": _Setting(_whole(1, "of entries, ")),
+    "mask": _Setting(_names),
     "inline": _Setting(_truth),
     "term_child": _Setting(_truth, variable=""),
     "graceful_term": _Setting(_truth, variable=""),
@@ -538,12 +545,16 @@ def _option(name: str) -> str:
 
 
 def _read_given(reading: _Reading, given: Mapping[str, object], place: Callable[[str], str], *, options: bool) -> None:
-    _check_one_model(reading, {name: place(name) for name, value in given.items() if value is not None}, given)
+    def where(name: str, value: object) -> str:
+        return "--spawn" if options and (name, value) == ("execution", "spawn") else place(name)
+
+    places = {name: where(name, value) for name, value in given.items() if value is not None}
+    _check_one_model(reading, places, given)
     for name, value in given.items():
         if name not in _SETTINGS and name not in _MODELS:
             reading.unknown(name, place(name))
         elif value is not None and not (options and value == ()):
-            _take(reading, name, value, place(name), text=options)
+            _take(reading, name, value, places[name], text=options)
 
 
 def _take(reading: _Reading, name: str, value: object, source: str, *, text: bool) -> None:
@@ -762,9 +773,11 @@ def _check_children(reading: _Reading) -> None:
                 "it means something with --jobs-per-fork."
             )
         return
+    spawned = "each interpreter performs one job and is replaced then"
+    why = spawned if values["execution"] == "spawn" else "there is no child to replace"
     for name in needless:
         model = reading.sources.get("execution", DEFAULT)
-        reading.notices.append(f"{reading.sources[name]}: means nothing, for there is no child to replace ({model}).")
+        reading.notices.append(f"{reading.sources[name]}: means nothing, for {why} ({model}).")
         values[name] = getattr(defaults, name)
 
 

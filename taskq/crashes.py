@@ -9,19 +9,18 @@ from __future__ import annotations
 
 from typing import Final
 
+from taskq import attempts
 from taskq.failure_handler import Quarantine, Retry
-from taskq.members import join, members
 from taskq.records import Payload
 
-__all__ = ["count", "decide", "uncounted"]
+__all__ = ["count", "decide"]
 
 _KEY: Final = "taskq:crashes"
 
 
 def count(payload: Payload) -> int:
     """How many processes this job has killed so far, as far as its payload tells; what is no count counts for none."""
-    counted = payload.extra.get(_KEY)
-    return counted if isinstance(counted, int) and not isinstance(counted, bool) and counted > 0 else 0
+    return attempts.read(payload, _KEY)
 
 
 def decide(payload: Payload, body: bytes, most: int) -> Retry | Quarantine | None:
@@ -37,16 +36,4 @@ def decide(payload: Payload, body: bytes, most: int) -> Retry | Quarantine | Non
     crashes = count(payload) + 1
     if crashes > most:
         return Quarantine(f"it killed its process {crashes} times")
-    return Retry(front=True, body=join([*_texts(body), f'"{_KEY}":{crashes}']))
-
-
-def uncounted(body: bytes) -> bytes:
-    """The payload's bytes without the count; the very same ones where there is none."""
-    if _KEY.encode() not in body:
-        return body  # nearly always
-    texts = _texts(body)
-    return body if len(texts) == len(members(body)) else join(texts)
-
-
-def _texts(body: bytes) -> list[str]:
-    return [member.text for member in members(body) if member.key != _KEY]
+    return Retry(front=True, body=attempts.written(body, {_KEY: str(crashes)}))

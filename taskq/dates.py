@@ -10,7 +10,17 @@ import time
 from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
 
-__all__ = ["failed_at", "heartbeat", "parse_heartbeat", "parse_run_at", "parse_started", "run_at", "started"]
+__all__ = [
+    "failed_at",
+    "heartbeat",
+    "parse_failed_at",
+    "parse_heartbeat",
+    "parse_run_at",
+    "parse_started",
+    "parse_when",
+    "run_at",
+    "started",
+]
 
 
 def run_at(t: float) -> str:
@@ -88,6 +98,71 @@ def parse_started(text: str) -> float | None:
     if _UNIX.fullmatch(text.strip()):
         return float(text)
     return _iso_or_javascript(text)
+
+
+_FAILED = re.compile(
+    r"(\d{4})[/-](\d\d)[/-](\d\d)[ T](\d\d):(\d\d):(\d\d)(?: ([A-Za-z]{1,5}|[+-]\d\d(?:\d\d)?))?", re.ASCII
+)
+_EVERYWHERE = frozenset({"UTC", "GMT", "Z"})
+
+
+def parse_failed_at(text: str) -> float | None:
+    """The unix seconds of a `failed_at`, Ruby's or node-resque's; None where it is no time.
+
+    Ruby writes the zone's name, which is no safe way to say a zone (WIRE.md section 11): one that is neither UTC nor
+    this machine's own is taken for this machine's own.
+    """
+    return _failed_at(text.strip())
+
+
+@lru_cache(maxsize=1024)  # failures come many a second, and parsing one takes 5 us
+def _failed_at(text: str) -> float | None:
+    found = _FAILED.fullmatch(text)
+    if found is None:
+        return _iso_or_javascript(text)
+    *date, zone = found.groups()
+    year, month, day, hour, minute, second = map(int, date)
+    try:
+        moment = datetime(year, month, day, hour, minute, min(second, 59))  # noqa: DTZ001 - as this machine has it
+        if zone in _EVERYWHERE:
+            moment = moment.replace(tzinfo=UTC)
+        elif zone is not None and zone[0] in "+-":
+            offset = _offset(zone[0], zone[1:3], zone[3:5] or "0")
+            if offset is None:
+                return None
+            moment = moment.replace(tzinfo=offset)
+        return moment.timestamp()
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+_SPAN = re.compile(r"(\d+(?:\.\d+)?) ?(s|sec|min|m|h|d|w)", re.ASCII)
+_SECONDS = {"s": 1, "sec": 1, "min": 60, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+def parse_when(text: str, now: float) -> float:
+    """The moment that a person means: `2h` and `30min` are so long ago; else a date, a date with a time, unix seconds.
+
+    Args:
+        text: as it was typed. Without a zone it is this machine's.
+        now: unix seconds.
+
+    Raises:
+        ValueError: it is none of these; the message says what is understood.
+    """
+    text = text.strip()
+    span = _SPAN.fullmatch(text)
+    if span is not None:
+        return now - float(span[1]) * _SECONDS[span[2]]
+    if re.fullmatch(r"\d{9,11}(?:\.\d+)?", text, re.ASCII):
+        return float(text)
+    try:
+        return datetime.fromisoformat(text.replace("/", "-")).timestamp()
+    except (ValueError, OverflowError, OSError):
+        raise ValueError(
+            f'"{text[:60]}" is no moment. Understood are 30min, 2h or 3d (so long ago), 2026-11-23, '
+            '"2026-11-23 18:00", and unix seconds.'
+        ) from None
 
 
 def _iso_or_javascript(text: str) -> float | None:

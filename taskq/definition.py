@@ -86,6 +86,7 @@ class JobDefinition:
         methods: its class's own hook methods.
         source: the file it was written in; empty where that is not known.
         recurs: when it is enqueued again and again; None where it is not.
+        written: what was written: the function, or the class.
     """
 
     name: str
@@ -102,6 +103,14 @@ class JobDefinition:
     methods: ClassMethods = ClassMethods()
     source: str = ""
     recurs: Recurs | None = None
+    written: object = None
+
+    @property
+    def doc(self) -> str:
+        """Its docstring, or that of its method `perform`; empty where there is none."""
+        own = vars(self.written).get("__doc__") if isinstance(self.written, type) else None
+        text = own or getattr(getattr(self.written, "perform", self.written), "__doc__", None)
+        return inspect.cleandoc(text) if isinstance(text, str) else ""
 
     def shown(self, args: tuple[object, ...]) -> tuple[object, ...]:
         """The arguments of a payload as they may be shown to people."""
@@ -298,6 +307,7 @@ def _definition(
         options=dict(options),
         methods=methods,
         source=_source(written, signature_of),
+        written=written,
     )
 
 

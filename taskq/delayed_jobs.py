@@ -16,8 +16,9 @@ from taskq.due import seconds_of
 from taskq.envelope import job_of
 from taskq.errors import InvalidPayload
 from taskq.jobs import Call, Job, find
-from taskq.records import DecodedJob, Payload, ScheduledJob
+from taskq.records import Payload, ScheduledJob
 from taskq.registry import Registry
+from taskq.showing import DecodedJob
 
 __all__ = ["Cursor", "Delayed", "DelayedJob", "DelayedPage", "DelayedTime"]
 

@@ -21,10 +21,13 @@
     │   ├── BrokerRefused           wrong credentials or rights: it will not succeed later
     │   ├── NotRegistered           this worker is not, or no longer, registered
     │   └── NotSupported            the backend has not this capability
+    ├── NotNow                      raised around or in a job: it is to be performed later
+    ├── NotInJob                    `taskq.current()` was called outside of a job
     ├── DirtyExit                   what `on_failure` gets where a job's process died
     └── DontPerform                 raised by a `before_perform` method: end this job quietly
 
-    TermException and JobTimeout (each a BaseException) raised in a job that is told to end, or whose time is over
+    TermException and JobTimeout (each a BaseException) raised in a job that is told to end, or whose time is over;
+    JobCancelled, a TermException, in one whose end somebody asked for
 
 Each class keeps its facts as fields and builds its message from them, so that no caller parses text.
 This module knows nothing of the rest of taskq.
@@ -48,9 +51,12 @@ __all__ = [
     "DuplicateJob",
     "EnqueueError",
     "InvalidPayload",
+    "JobCancelled",
     "JobDefinitionError",
     "JobTimeout",
     "NotAJob",
+    "NotInJob",
+    "NotNow",
     "NotRegistered",
     "NotSupported",
     "PayloadTooLarge",
@@ -141,13 +147,18 @@ class DuplicateJob(JobDefinitionError):
 class UnknownOption(JobDefinitionError):
     """An option that neither taskq nor an enabled hook knows."""
 
-    def __init__(self, option: str, known: Iterable[str], where: str) -> None:
+    def __init__(
+        self,
+        option: str,
+        known: Iterable[str],
+        where: str,
+        advice: str = " An option of a hook is known once the hook is enabled: hooks=[...].",
+    ) -> None:
         self.option = option
         self.known = tuple(sorted(known))
         self.where = where
         super().__init__(
-            f'{where}: unknown option "{option}".{_meant(option, self.known)} Known: {_listed(self.known)}. '
-            "An option of a hook is known once the hook is enabled: hooks=[...]."
+            f'{where}: unknown option "{option}".{_meant(option, self.known)} Known: {_listed(self.known)}.{advice}'
         )
 
 
@@ -299,6 +310,35 @@ class DontPerform(TaskqError):
     """Raised by a job's `before_perform` method: the job ends quietly, neither performed nor failed."""
 
 
+class NotNow(TaskqError):
+    """Raised by a hook's `wrap_perform`, or in a job: it goes back and is performed later.
+
+    It waits among the delayed jobs meanwhile, in no worker. It counts neither as processed nor as failed, and not as an
+    attempt.
+
+    Attributes:
+        seconds: how much later.
+        reason: why, for the log.
+    """
+
+    def __init__(self, seconds: float, reason: str = "") -> None:
+        if not isinstance(seconds, int | float) or not 0 <= seconds < float("inf"):
+            raise ValueError(f"NotNow(seconds) takes a number of seconds, 0 or more, not {seconds!r}.")
+        self.seconds = float(seconds)
+        self.reason = reason
+        super().__init__(f"Not now, but in {self.seconds:g} s{f': {reason}' if reason else ''}.")
+
+
+class NotInJob(TaskqError):
+    """`taskq.current()` was called where no job is performed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "taskq.current() tells of the job in which it is called, and this is in none: it is set where a worker, or "
+            "enqueue with inline=True, performs a job, and in what that runs in its context."
+        )
+
+
 class DirtyExit(TaskqError):
     """A job's process died: what the job's own `on_failure` methods get in place of an exception."""
 
@@ -313,6 +353,12 @@ class TermException(BaseException):
     """
 
     alone: bool = False
+
+
+class JobCancelled(TermException):
+    """Raised in a job whose end somebody asked for, where its process cannot be killed: others are performed in it."""
+
+    alone = True
 
 
 class JobTimeout(BaseException):

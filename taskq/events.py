@@ -55,10 +55,11 @@ class Starting:
 
 @dataclass(frozen=True, slots=True)
 class Chose:
-    """The execution model, in words a person reads, and why where it was not asked for."""
+    """The execution model, in words a person reads, and why where it was not asked for. `usual` is Resque's own."""
 
     model: str
     reason: str = ""
+    usual: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,18 @@ from taskq.failure_handler import Failure
 from taskq.members import Member, join, members
 from taskq.records import Crash, ErrorRecord, Payload, StoredFailure
 
-__all__ = ["MAX_ENTRY", "FailedJob", "decode", "dying", "encode", "last_words", "mark_retried"]
+__all__ = [
+    "MAX_ENTRY",
+    "FailedJob",
+    "Glance",
+    "before_retry",
+    "decode",
+    "dying",
+    "encode",
+    "glance",
+    "last_words",
+    "mark_retried",
+]
 
 MAX_ENTRY = 64 * 1024
 """How many bytes an entry may have, its payload and its queue's and worker's names not counted: those are never cut."""
@@ -90,7 +101,10 @@ def _told(failure: Failure) -> tuple[str, str, Sequence[str]]:
 
 def dying(crash: Crash) -> str:
     """The exception class that stands for the death of a job's process."""
-    return "taskq.errors.JobTimeout" if crash.ended == "timeout" else "Resque::DirtyExit"
+    return _NAMED_FOR.get(crash.ended, "Resque::DirtyExit")
+
+
+_NAMED_FOR = {"timeout": "taskq.errors.JobTimeout", "cancel": "taskq.errors.JobCancelled"}
 
 
 def last_words(crash: Crash) -> str:
@@ -99,6 +113,8 @@ def last_words(crash: Crash) -> str:
     if crash.ended == "timeout":
         limit = "" if crash.limit is None else f" of {crash.limit:g} s"
         return f"The job went over its time limit{limit} and did not end when told to; its process{where} was killed"
+    if crash.ended == "cancel":
+        return f"Cancelled by {crash.by or 'somebody'}; its process{where} was killed"
     if crash.signal is not None:
         pid = "" if crash.pid is None else f"pid {crash.pid} "
         return f"Child process received unhandled signal {pid}{_signal(crash.signal)}"
@@ -110,7 +126,11 @@ def last_words(crash: Crash) -> str:
     return f"{who} ended without finishing the job: {_WHY_ENDED[crash.ended]}"
 
 
-_WHY_ENDED = {"shutdown": "the worker was told to stop, and its time was over", "kill": "USR1 asked for it"}
+_WHY_ENDED = {
+    "shutdown": "the worker was told to stop, and its time was over",
+    "kill": "USR1 asked for it",
+    "cancel": "it was cancelled",
+}
 
 
 def _signal(number: int) -> str:
@@ -224,6 +244,37 @@ class FailedJob:
         """Whether it can be requeued; `why_not` says why not."""
         return not self.why_not
 
+    @property
+    def at(self) -> float | None:
+        """When it failed, in unix seconds, as far as that can be told; None where it cannot."""
+        return dates.parse_failed_at(self.failed_at) if self.failed_at else None
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What a search needs of an entry: a tenth of the time that `decode` takes.
+
+    Attributes:
+        job: the job's name; empty where it cannot be read.
+        queue: the queue that it came from.
+        exception: the exception's class.
+        error: its message.
+        failed_at: as it is written there.
+        retried: whether it was requeued.
+    """
+
+    job: str
+    queue: str
+    exception: str
+    error: str
+    failed_at: str
+    retried: bool
+
+    @property
+    def at(self) -> float | None:
+        """When it failed, in unix seconds; None where that cannot be told."""
+        return dates.parse_failed_at(self.failed_at) if self.failed_at else None
+
 
 def decode(stored: StoredFailure) -> FailedJob:
     """What an entry says, whoever wrote it. Never raises, whatever its bytes are."""
@@ -251,6 +302,44 @@ def decode(stored: StoredFailure) -> FailedJob:
         retried_at=_text(values["retried_at"]) if values.get("retried_at") is not None else None,
         why_not=why_not,
     )
+
+
+_parse = json.JSONDecoder(strict=False).decode
+
+
+def glance(entry: bytes) -> Glance:
+    """What an entry says to a search. Never raises, and says what `decode` says."""
+    try:
+        found = None if envelope.too_deep(entry, envelope.MAX_DEPTH + 1) else _parse(entry.decode())
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        return _carefully(entry)
+    payload = found.get("payload")
+    job = payload.get("class") if isinstance(payload, dict) else None
+    texts = [found.get(key, "") for key in ("queue", "exception", "error", "failed_at")]
+    # What is out of the ordinary: a payload kept as bytes, an escaped surrogate, a number where a text belongs.
+    if not job or not all(type(text) is str for text in (job, *texts)) or b"\\ud" in entry or b"\\uD" in entry:
+        return _carefully(entry)
+    queue, exception, error, failed_at = texts
+    return Glance(job, queue, exception, error, failed_at, found.get("retried_at") is not None)
+
+
+def _carefully(entry: bytes) -> Glance:
+    failed = decode(StoredFailure(0, entry))
+    job = failed.payload.job if failed.payload is not None else ""
+    return Glance(
+        job, failed.job_queue, failed.exception, failed.error, failed.failed_at, failed.retried_at is not None
+    )
+
+
+_RETRIED = b',"retried_at":'
+
+
+def before_retry(entry: bytes) -> bytes:
+    """An entry as it was before it was first marked as retried: that is its last key then (WIRE.md section 7)."""
+    head, marked, _ = entry.rpartition(_RETRIED)
+    return head + b"}" if marked else entry
 
 
 def mark_retried(entry: bytes, at: float, *, zone: bool = True) -> bytes:

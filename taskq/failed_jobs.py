@@ -1,25 +1,66 @@
-"""The failed jobs of an application: listed, requeued, removed.
+"""The failed jobs of an application: listed, searched, grouped, edited, requeued, removed.
 
 They lie in one common list, and with the failure handler `multi_queue` in a list for each queue. Here both are one:
-first what is in the common list, then list by list. Nothing is ever loaded whole; each listing is paged.
+first what is in the common list, then list by list. Nothing is ever loaded whole; each listing is paged, each search
+bounded, and what acts on all that match says how far it is and can be stopped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
-from typing import Final
+from typing import Final, TypeAlias
 
-from taskq import crashes, failed_entry
-from taskq.broker import Broker, Requeued
+from taskq import attempts, failed_entry, failed_groups, failed_ids, failed_search
+from taskq.broker import Broker, FailureRequeue, Requeued
 from taskq.envelope import encode
 from taskq.errors import InvalidPayload
 from taskq.failed_entry import FailedJob
+from taskq.failed_filter import ALL, FailureFilter
+from taskq.failed_groups import Groups
+from taskq.failed_ids import Missing
+from taskq.failed_search import Bounds, FailedList, FailurePage
 from taskq.records import StoredFailure
+from taskq.showing import Editable, Showing
 
-__all__ = ["Failures"]
+__all__ = ["Failures", "Stop", "Tally", "Tell"]
 
 _PAGE: Final = 200
+_BOUNDS: Final = Bounds()
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How far an act on many failed jobs is, or how it ended.
+
+    Attributes:
+        total: how many entries there were to look at.
+        searched: how many were looked at.
+        matched: how many of those were meant.
+        done: how many were requeued, or removed.
+        already: how many had been requeued before, or were by somebody else meanwhile.
+        gone: how many somebody else removed, or changed, meanwhile.
+        refused: how many cannot be requeued.
+        stopped: whether it was stopped before its end.
+    """
+
+    total: int = 0
+    searched: int = 0
+    matched: int = 0
+    done: int = 0
+    already: int = 0
+    gone: int = 0
+    refused: int = 0
+    stopped: bool = False
+
+
+Tell: TypeAlias = Callable[[Tally], None]
+"""Is told how far it is, some times a second."""
+
+Stop: TypeAlias = Callable[[], bool]
+"""Says whether to stop; asked as often."""
 
 
 class Failures:
@@ -30,12 +71,83 @@ class Failures:
 
     Args:
         broker: gives the broker; asked at each call.
+        showing: gives what shows arguments to people; asked at each call.
     """
 
-    __slots__ = ("_broker",)
+    __slots__ = ("_broker", "_showing")
 
-    def __init__(self, broker: Callable[[], Broker]) -> None:
+    def __init__(self, broker: Callable[[], Broker], showing: Callable[[], Showing]) -> None:
         self._broker = broker
+        self._showing = showing
+
+    # ---- looking
+
+    def lists(self) -> Sequence[FailedList]:
+        """The failed lists there are: the common one first, then those of queues, by name."""
+        return failed_search.lists_of(self._broker())
+
+    def page(
+        self, wanted: FailureFilter = ALL, cursor: str = "", count: int = 20, *, bounds: Bounds = _BOUNDS
+    ) -> FailurePage:
+        """A page of those that are meant, the newest first.
+
+        It reads until it has `count` of them or has reached its bounds, and says how many entries it looked at.
+
+        Args:
+            wanted: which are meant.
+            cursor: of an earlier page, `older` or `newer`; empty for the newest.
+            count: how many at most.
+            bounds: how far to look for them.
+
+        Raises:
+            ValueError: that is no cursor.
+        """
+        return failed_search.page(self._broker(), wanted, cursor, count, bounds, self._shown)
+
+    def cursor_at(self, when: float, wanted: FailureFilter = ALL) -> str:
+        """The cursor of what failed before a moment, found by some twenty looks: entries lie in the order of time.
+
+        Args:
+            when: unix seconds.
+            wanted: in which of the lists; without a place, in the first that has any.
+        """
+        return failed_search.cursor_at(self._broker(), when, wanted)
+
+    def groups(
+        self,
+        wanted: FailureFilter = ALL,
+        cursor: str = "",
+        *,
+        bounds: Bounds = _BOUNDS,
+        into: Groups | None = None,
+    ) -> Groups:
+        """Those that are meant in groups of the same problem, as far as a bounded look goes, the newest first.
+
+        Args:
+            wanted: which are meant.
+            cursor: `older` of an earlier look; empty to begin.
+            bounds: how far to look.
+            into: what an earlier look found, to be counted in.
+
+        Raises:
+            ValueError: that is no cursor.
+        """
+        return failed_groups.groups(self._broker(), wanted, cursor, bounds, self._shown, into)
+
+    def find(self, failed_id: str) -> FailedJob | Missing:
+        """The one that an id names, wherever it has moved by now; or why there is none.
+
+        Raises:
+            ValueError: it is no id.
+        """
+        parsed = failed_ids.parse(failed_id)
+        if parsed is None:
+            raise ValueError(f"{failed_id[:60]} is no id of a failed job: those are like 12-8f3a1c, or 12.")
+        return failed_ids.find(self._broker(), parsed)
+
+    def id_of(self, failed: FailedJob, digits: int = 6) -> str:
+        """The id of one as it was listed: its place, and so many hex digits that tell it from others, 6 to 64."""
+        return failed_ids.id_of(failed, digits)
 
     def count(self, *, queue: str | None = None) -> int:
         """How many there are; with `queue`, of jobs from that queue, for which the common list has to be read."""
@@ -85,6 +197,8 @@ class Failures:
                 if queue is None or place == queue or failed.job_queue == queue:
                     yield failed
 
+    # ---- trying again
+
     def requeue(self, failed: FailedJob, *, queue: str | None = None) -> Requeued:
         """Put a failed job into its queue again, and mark its entry as retried, in one step; the entry stays.
 
@@ -101,16 +215,88 @@ class Failures:
         Raises:
             InvalidPayload: what failed is no job that could be performed; the message says why.
         """
+        return self._push(self._prepared(failed, queue=queue))
+
+    def editable(self, failed: FailedJob) -> Editable:
+        """The arguments of a failed job for editing, what is secret as placeholders."""
+        if not failed.requeueable or failed.body is None:
+            return Editable("", f"This failed job cannot be requeued. {failed.why_not}")
+        return self._showing().editable(failed.body)
+
+    def requeue_edited(self, failed: FailedJob, text: str, *, queue: str | None = None) -> Requeued:
+        """Requeue a failed job with other arguments; all else of its payload, and its entry, stay as they are.
+
+        Args:
+            failed: as it was listed.
+            text: its arguments as JSON, as `editable` gave them, edited. A placeholder is what it stood for.
+            queue: where it goes; None for the queue that it came from.
+
+        Raises:
+            InvalidPayload: the text is no list in JSON, or the job cannot be requeued or edited.
+            WrongCall: the arguments do not fit the job's signature, where it is known here.
+            UnserializableArgument: the payload's serializer does not carry one of them.
+        """
         if not failed.requeueable or failed.body is None:
             raise InvalidPayload(f"This failed job cannot be requeued. {failed.why_not}")
+        return self._push(self._prepared(failed, queue=queue, body=self._showing().edited(failed.body, text)))
+
+    def _push(self, one: FailureRequeue) -> Requeued:
         broker = self._broker()
-        body = crashes.uncounted(failed.body)
+        return broker.requeue_failure(one.failure, queue=one.queue, body=one.body, replacement=one.replacement)
+
+    def _prepared(self, failed: FailedJob, *, queue: str | None = None, body: bytes | None = None) -> FailureRequeue:
+        if not failed.requeueable or failed.body is None:
+            raise InvalidPayload(f"This failed job cannot be requeued. {failed.why_not}")
+        body = attempts.uncounted(failed.body if body is None else body)
         if failed.payload is not None and not failed.payload.args and b'"args"' not in body:
             # Ruby's requeue always writes the list (WIRE.md section 7), for some workers insist on it.
-            body = crashes.uncounted(encode(failed.payload.job, "[]", failed.payload.extra))
-        marked = failed_entry.mark_retried(failed.entry, broker.now(), zone=failed.queue is None)
-        return broker.requeue_failure(
-            _stored(failed), queue=failed.job_queue if queue is None else queue, body=body, replacement=marked
+            body = attempts.uncounted(encode(failed.payload.job, "[]", failed.payload.extra))
+        marked = failed_entry.mark_retried(failed.entry, self._broker().now(), zone=failed.queue is None)
+        return FailureRequeue(_stored(failed), failed.job_queue if queue is None else queue, body, marked)
+
+    def requeue_each(self, chosen: Iterable[FailedJob], *, again: bool = True) -> Tally:
+        """Requeue these, in few exchanges where the backend can.
+
+        Args:
+            chosen: as they were listed.
+            again: also those that were retried before.
+        """
+        found = list(chosen)
+        return self._requeued(Tally(len(found), len(found), len(found)), found, again=again)
+
+    def requeue_matching(
+        self, wanted: FailureFilter, *, again: bool = False, tell: Tell | None = None, stop: Stop | None = None
+    ) -> Tally:
+        """Requeue all that are meant, the oldest first; those that fail meanwhile are left out.
+
+        Args:
+            wanted: which are meant.
+            again: also those that were retried before.
+            tell: is told how far it is.
+            stop: says whether to stop.
+        """
+        if not again and wanted.retried is None:
+            wanted = dataclasses.replace(wanted, retried=False)
+        return self._act(wanted, lambda tally, found: self._requeued(tally, found, again=True), tell, stop)
+
+    def _requeued(self, tally: Tally, found: Sequence[FailedJob], *, again: bool) -> Tally:
+        able: list[FailureRequeue] = []
+        refused = already = 0
+        for failed in found:
+            if failed.retried_at is not None and not again:
+                already += 1
+                continue
+            try:
+                able.append(self._prepared(failed))
+            except InvalidPayload:
+                refused += 1
+        answers = self._broker().requeue_failures(able) if able else ()
+        return dataclasses.replace(
+            tally,
+            done=tally.done + sum(answer is Requeued.DONE for answer in answers),
+            already=tally.already + already + sum(answer is Requeued.ALREADY for answer in answers),
+            gone=tally.gone + sum(answer is Requeued.GONE for answer in answers),
+            refused=tally.refused + refused,
         )
 
     def requeue_all(self, *, queue: str | None = None, again: bool = False) -> int:
@@ -123,40 +309,108 @@ class Failures:
         Returns:
             How many were requeued; what cannot be requeued stays, and is not counted.
         """
-        done = 0
-        for failed in self.each(queue=queue, newest_first=False):
-            if failed.requeueable and (again or failed.retried_at is None):
-                done += self.requeue(failed) is Requeued.DONE
-        return done
+        return self.requeue_matching(FailureFilter(queue=queue), again=again).done
+
+    # ---- removing
 
     def remove(self, failed: FailedJob) -> bool:
         """Remove one. False where it is not there any more, or was marked as retried since it was listed."""
         return self._broker().remove_failure(_stored(failed))
+
+    def restore(self, failed: FailedJob) -> None:
+        """Put back the entry of one that was removed, at the newest end of its list."""
+        self._broker().add_failure(failed.entry, queue=failed.queue)
+
+    def remove_each(self, chosen: Iterable[FailedJob]) -> Tally:
+        """Remove these, in few exchanges where the backend can."""
+        found = list(chosen)
+        return self._removed(Tally(len(found), len(found), len(found)), found)
+
+    def remove_matching(self, wanted: FailureFilter, *, tell: Tell | None = None, stop: Stop | None = None) -> Tally:
+        """Remove all that are meant; those that fail meanwhile are left out.
+
+        Args:
+            wanted: which are meant: `FailureFilter(retried=True)` clears what was requeued.
+            tell: is told how far it is.
+            stop: says whether to stop.
+        """
+        return self._act(wanted, self._removed, tell, stop, newest_first=True)
+
+    def _removed(self, tally: Tally, found: Sequence[FailedJob]) -> Tally:
+        done = sum(self._broker().remove_failures([_stored(failed) for failed in found]))
+        return dataclasses.replace(tally, done=tally.done + done, gone=tally.gone + len(found) - done)
 
     def clear(self, *, queue: str | None = None) -> int:
         """Remove all of them; with `queue`, those of jobs from that queue. How many there were."""
         broker = self._broker()
         if queue is None:
             return sum(broker.clear_failures(queue=place) for place in _lists(broker))
-        # The newest first: what is removed then shifts nothing that is still to be read.
-        removed = sum(
-            broker.remove_failure(stored)
-            for stored in _paged(broker, None, newest_first=True)
-            if failed_entry.decode(stored).job_queue == queue
-        )
+        removed = self.remove_matching(FailureFilter(queue=queue, place="")).done
         return removed + broker.clear_failures(queue=queue)
+
+    # ---- all that are meant
+
+    def count_matching(self, wanted: FailureFilter, *, tell: Tell | None = None, stop: Stop | None = None) -> Tally:
+        """Count all that are meant. Where the filter leaves nothing out, nothing is read for it.
+
+        Args:
+            wanted: which are meant.
+            tell: is told how far it is.
+            stop: says whether to stop.
+        """
+        if not wanted.says_anything:
+            total = sum(one.count for one in failed_search.lists_of(self._broker(), wanted.place))
+            return Tally(total=total, searched=total, matched=total)
+        return self._act(wanted, None, tell, stop)
+
+    def _act(
+        self,
+        wanted: FailureFilter,
+        act: Callable[[Tally, Sequence[FailedJob]], Tally] | None,
+        tell: Tell | None,
+        stop: Stop | None,
+        *,
+        newest_first: bool = False,
+    ) -> Tally:
+        """Go through all entries that are there now, page by page, and act on those that are meant."""
+        broker = self._broker()
+        lists = failed_search.lists_of(broker, wanted.place)
+        tally = Tally(total=sum(one.count for one in lists))
+        for one in lists:
+            for page in _pages(broker, one, newest_first=newest_first):
+                if stop is not None and stop():
+                    return dataclasses.replace(tally, stopped=True)
+                meant = [stored for stored in page if wanted.matches(stored.entry, self._shown)]
+                tally = dataclasses.replace(
+                    tally, searched=tally.searched + len(page), matched=tally.matched + len(meant)
+                )
+                if act is not None and meant:
+                    tally = act(tally, [failed_entry.decode(stored) for stored in meant])
+                if tell is not None:
+                    tell(tally)
+        return tally
+
+    def _shown(self, entry: bytes) -> str:
+        """The arguments of an entry as they may be shown, for a search for a text."""
+        failed = failed_entry.decode(StoredFailure(0, entry))
+        return "" if failed.body is None else self._showing().line(failed.body, most=100_000)
 
 
 def _lists(broker: Broker) -> tuple[str | None, ...]:
     return (None, *broker.failed_queues())
 
 
+def _pages(broker: Broker, one: FailedList, *, newest_first: bool) -> Iterator[Sequence[StoredFailure]]:
+    # The newest first where they are removed: what is removed then shifts nothing that is still to be read.
+    for start in range(0, one.count, _PAGE):
+        count = min(_PAGE, one.count - start)
+        page = broker.failures(one.count - start - count if newest_first else start, count, queue=one.queue)
+        yield page[::-1] if newest_first else page
+
+
 def _paged(broker: Broker, place: str | None, *, newest_first: bool) -> Iterator[StoredFailure]:
-    size = broker.failure_count(queue=place)
-    for start in range(0, size, _PAGE):
-        count = min(_PAGE, size - start)
-        page = broker.failures(size - start - count if newest_first else start, count, queue=place)
-        yield from reversed(page) if newest_first else page
+    for page in _pages(broker, FailedList(place, broker.failure_count(queue=place)), newest_first=newest_first):
+        yield from page
 
 
 def _stored(failed: FailedJob) -> StoredFailure:

@@ -6,9 +6,12 @@ One that raises stops neither the others nor the worker, and is never silent: it
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Self, TypeAlias
 
+from taskq.broker import Capability
+from taskq.parts import Parts
 from taskq.records import Crash, ErrorRecord, Payload
 
 __all__ = ["Decision", "Discard", "Fail", "Failure", "FailureHandler", "Quarantine", "Retry"]
@@ -23,12 +26,15 @@ class Failure:
         body: the payload's bytes.
         queue: the queue it came from.
         worker: the id of the worker that had it in hand.
-        cause: the exception, or the crash.
+        cause: the exception, or the crash. Of which class an exception was is asked by `cause.is_a(OSError)`.
         run_at: when it was reserved, unix seconds.
         failed_at: when it failed, unix seconds by the broker's clock.
-        attempts: how many times it has been performed, this time included, as far as is known.
+        attempts: how many times it has been performed, this time included, as far as is known. A policy that has it
+            performed again counts this one: `Retry(body=taskq.attempts.counted(failure.body, failure.attempts))`.
         on_crash: what the job's `on_crash` makes of it, and what becomes of it where no handler says otherwise; None
             where that says nothing: of an exception, a kill that was asked for, a time limit.
+        options: what the job said for options that hooks declare, by name; empty where whoever decides does not know
+            the job.
     """
 
     payload: Payload | None
@@ -40,6 +46,7 @@ class Failure:
     failed_at: float
     attempts: int = 1
     on_crash: Retry | Quarantine | None = None
+    options: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +102,16 @@ class FailureHandler:
 
     name: str = ""
     """The name of its entry point."""
+
+    needs: ClassVar[frozenset[Capability]] = frozenset()
+    """What the backend must have; checked when an application is loaded that enables this handler."""
+
+    def bound(self, parts: Parts) -> Self:
+        """The handler that is to work for an application: this one, or one made of it that knows those parts.
+
+        Asked once an application. One handler may be given to several, so one that keeps them answers a copy.
+        """
+        return self
 
     def decide(self, failure: Failure) -> Decision | None:
         """What becomes of this failure; None to leave it to the next handler.

@@ -6,14 +6,19 @@ the configuration's `hooks` is the order of nesting: the first is the outermost.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, NamedTuple, TypeAlias
+from typing import ClassVar, Literal, NamedTuple, Self, TypeAlias
 
+from taskq.broker import Capability
 from taskq.failure_handler import Decision
+from taskq.job_options import OF_A_JOB
+from taskq.parts import Parts
 from taskq.records import Crash, ErrorRecord, Payload, Reservation
 
 __all__ = [
+    "OF_A_JOB",
     "Accepted",
     "Deferred",
     "EnqueueRequest",
@@ -67,6 +72,14 @@ class Accepted(NamedTuple):  # made for every enqueue, in half the time of a fro
     payload: bytes
     at: float | None = None
 
+    @property
+    def id(self) -> str | None:
+        """The job's own id; None where nobody asked for one."""
+        if b'"taskq:id"' not in self.payload:
+            return None
+        found = json.loads(self.payload).get("taskq:id")
+        return found if isinstance(found, str) else None
+
     def __repr__(self) -> str:
         """Without the payload: it has the arguments, secret ones too, and this ends up in logs."""
         at = "" if self.at is None else f", at={self.at!r}"
@@ -75,11 +88,19 @@ class Accepted(NamedTuple):  # made for every enqueue, in half the time of a fro
 
 @dataclass(frozen=True, slots=True)
 class Vetoed:
-    """A hook, or the job's own `before_enqueue`, said no. Nothing was enqueued. False as a condition."""
+    """A hook, or the job's own `before_enqueue`, said no. Nothing was enqueued. False as a condition.
+
+    Attributes:
+        job: its name on the wire.
+        by: who said no.
+        reason: why.
+        instead: the job that stands for it, where there is one and who said no knows it.
+    """
 
     job: str
     by: str
     reason: str
+    instead: Accepted | None = field(default=None, repr=False)
 
     def __bool__(self) -> bool:
         return False
@@ -120,17 +141,20 @@ class Settled:
 
     Attributes:
         reservation: the job.
-        outcome: "done", "failed", "retried", "discarded", or "refused" where somebody else had settled it.
+        outcome: "done", "failed", "retried", "discarded", "postponed" where it goes back and nothing failed, or
+            "refused" where somebody else had settled it.
         cause: why, where it is not done.
         decision: what a failure handler decided, where one was asked.
         seconds: how long `perform` took; None where nobody could measure it.
+        context: the job, as those around it saw it; None where nobody here knows it, or it cannot be read.
     """
 
     reservation: Reservation
-    outcome: Literal["done", "failed", "retried", "discarded", "refused"]
+    outcome: Literal["done", "failed", "retried", "discarded", "postponed", "refused"]
     cause: ErrorRecord | Crash | None = None
     decision: Decision | None = None
     seconds: float | None = None
+    context: PerformContext | None = None
 
 
 class Hook:
@@ -146,7 +170,24 @@ class Hook:
     """Names of hooks that must come before this one."""
 
     options: ClassVar[type | None] = None
-    """A dataclass whose fields are the options that this hook adds to `@taskq.job(...)` and `options(...)`."""
+    """A dataclass whose fields are the options that this hook adds to `@taskq.job(...)` and `options(...)`.
+
+    A field with `metadata=OF_A_JOB` is none that a call can say.
+    """
+
+    needs: ClassVar[frozenset[Capability]] = frozenset()
+    """What the backend must have; checked when an application is loaded that enables this hook."""
+
+    needs_handlers: ClassVar[tuple[str, ...]] = ()
+    """Names of failure handlers without which its options mean nothing; checked when an application is loaded."""
+
+    def bound(self, parts: Parts) -> Self:
+        """The hook that is to work for an application: this one, or one made of it that knows those parts.
+
+        Asked once an application, when its hooks are loaded. One hook may be given to several, so one that keeps the
+        parts answers a copy (`copy.copy`).
+        """
+        return self
 
     def wrap_enqueue(self, request: EnqueueRequest, call_next: Callable[[EnqueueRequest], Enqueued]) -> Enqueued:
         """Around each enqueue. Call `call_next` with the request or a changed one; or answer Vetoed or Deferred.
@@ -157,7 +198,7 @@ class Hook:
         return call_next(request)
 
     def wrap_perform(self, context: PerformContext, call_next: Callable[[PerformContext], object]) -> object:
-        """Around each `perform` of a plain job. An exception raised here fails the job."""
+        """Around each `perform` of a plain job. An exception raised here fails the job; `NotNow` has it come later."""
         return call_next(context)
 
     async def awrap_perform(
@@ -193,8 +234,17 @@ class Hook:
     def shutdown(self, worker: str) -> None:
         """Told when a worker was asked to stop, before the job in hand is waited for."""
 
+    def progressed(self, context: PerformContext, done: float, total: float | None) -> None:
+        """Told where a job says how far it has come (`taskq.progress`), in its own thread. It must not block for long.
+
+        What it raises is logged.
+        """
+
     def settled(self, settled: Settled) -> None:
         """Told after each settling, in the process that settled."""
+
+    def cancelled(self, queue: str, body: bytes) -> None:
+        """Told after a waiting job, delayed or in its queue, was taken away because somebody cancelled it."""
 
     def flush(self) -> None:
         """Told in a child before it exits, and in a worker at its end: send what is buffered."""

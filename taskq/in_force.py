@@ -6,13 +6,16 @@ Nothing of taskq is imported here but for the names of types, so that `import ta
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
+    from taskq.broker import Broker
     from taskq.definition import JobDefinition
     from taskq.hook import Enqueued
     from taskq.jobs import Call
+    from taskq.records import Cancelled
     from taskq.registry import Registry
+    from taskq.serializer import Serializer
 
 __all__ = ["Application", "applications"]
 
@@ -23,6 +26,21 @@ class Application(Protocol):
     @property
     def registry(self) -> Registry:
         """The jobs that are known by name."""
+
+    @property
+    def broker(self) -> Broker:
+        """Where the jobs are."""
+
+    @property
+    def serializer(self) -> Serializer:
+        """What encodes arguments."""
+
+    @property
+    def serializers(self) -> Mapping[str, Serializer]:
+        """Those whose payloads are read, by name."""
+
+    def cancel(self, job: Any, /, *, queue: str | None = None, by: str = "") -> Cancelled:
+        """Cancel a job."""
 
     def enqueue_call(self, call: Call, /) -> Enqueued:
         """Enqueue one call."""

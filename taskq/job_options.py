@@ -5,18 +5,27 @@ This module knows no job and no broker; it says which options there are and whet
 
 from __future__ import annotations
 
+import functools
 import types
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from taskq.errors import ConfigurationError, JobDefinitionError, Problem, UnknownOption, WrongTime
 
 if TYPE_CHECKING:  # with datetime, which most callers do not need
     from taskq.due import When
 
-__all__ = ["CallOptions", "KnownOptions", "check_queue"]
+__all__ = ["OF_A_JOB", "CallOptions", "KnownOptions", "check_queue", "option_value"]
+
+T = TypeVar("T")
+
+OF_A_JOB: Final[Mapping[str, str]] = {"taskq": "of a job"}
+"""For `dataclasses.field(metadata=...)` of a declared option: only `@taskq.job(...)` may say it, no single call.
+
+What a call says is known where it is enqueued and does not travel; a worker hears what the job said.
+"""
 
 OF_A_CALL: Final = ("at", "connection", "delay", "front", "queue")
 _OF_A_JOB: Final = (
@@ -55,6 +64,30 @@ class CallOptions:
             )
 
 
+def option_value(kind: type[T]) -> type[T]:
+    """A dataclass whose instances are an option's value, such that a keyword it does not know names those it knows.
+
+        @option_value
+        @dataclass(frozen=True)
+        class Retry: ...
+
+    Raises:
+        UnknownOption: by `Retry(atempts=5)`, where the job is defined.
+    """
+    made = kind.__init__
+    known = [entry.name for entry in fields(kind) if entry.init]  # type: ignore[arg-type]  # it is a dataclass
+
+    @functools.wraps(made)
+    def checked(self: object, *args: object, **kwargs: object) -> None:
+        for name in kwargs:
+            if name not in known:
+                raise UnknownOption(name, known, f"{kind.__name__}(...)", "")
+        made(self, *args, **kwargs)
+
+    kind.__init__ = checked  # type: ignore[method-assign]  # the signature stays what it was
+    return kind
+
+
 def check_queue(queue: str) -> None:
     """Return where this can be the name of a queue: any text that UTF-8 can carry.
 
@@ -80,10 +113,11 @@ class KnownOptions:
         ConfigurationError: two of them declare the same option, or one declares a name that is taskq's own.
     """
 
-    __slots__ = ("_declaring",)
+    __slots__ = ("_declaring", "_of_a_job")
 
     def __init__(self, hooks: Sequence[object]) -> None:
         self._declaring: dict[str, type] = {}
+        self._of_a_job: set[str] = set()
         taken = dict.fromkeys((*OF_A_CALL, *_OF_A_JOB), "taskq itself")
         problems = []
         for hook in hooks:
@@ -94,7 +128,10 @@ class KnownOptions:
             if not (isinstance(declared, type) and is_dataclass(declared)):
                 problems.append(Problem("hooks", "hooks", f"{name}.options is no dataclass, but {declared!r}."))
                 continue
-            for option in (f.name for f in fields(declared)):
+            for entry in fields(declared):
+                option = entry.name
+                if entry.metadata.get("taskq") == OF_A_JOB["taskq"]:
+                    self._of_a_job.add(option)
                 if option in taken:
                     message = f'{name} declares the option "{option}", which is {taken[option]}\'s already.'
                     problems.append(Problem("hooks", "hooks", message))
@@ -114,12 +151,17 @@ class KnownOptions:
 
         Raises:
             UnknownOption: no enabled hook declares one of them.
-            JobDefinitionError: a value is of another type than was declared.
+            JobDefinitionError: a value is of another type than was declared, or a call says what only a job can.
         """
         for name, value in options.items():
             declaring = self._declaring.get(name)
             if declaring is None:
                 raise UnknownOption(name, (*own, *self._declaring), where)
+            if own is OF_A_CALL and name in self._of_a_job:
+                raise JobDefinitionError(
+                    f'{where}: the option "{name}" is not a call\'s to say: where the job is performed nobody would '
+                    f"know it. Say it of the job: @taskq.job({name}=...)."
+                )
             hint = _hints(declaring).get(name, Any)
             if not _fits(value, hint):
                 expected = hint.__name__ if isinstance(hint, type) else str(hint)

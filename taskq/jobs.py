@@ -1,7 +1,7 @@
 """`@taskq.job`: functions and classes become jobs, and calls of them become records that an application enqueues.
 
 A job looks its application up at each call, never when it is defined. What an application is, this module does not
-know: `taskq.current` says where to find the one in force.
+know: `taskq.application` says where to find the one in force.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from taskq.failure_handler import Decision, Discard, Fail, Quarantine, Retry
 from taskq.records import Crash, ErrorRecord
 
-__all__ = ["Crashed", "Done", "Failed", "NotBegun", "Outcome", "dump", "load"]
+__all__ = ["Crashed", "Done", "Failed", "NotBegun", "Outcome", "Postponed", "dump", "load"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +65,33 @@ class NotBegun:
     reason: str
 
 
-Outcome: TypeAlias = Done | Failed | Crashed | NotBegun
+@dataclass(frozen=True, slots=True)
+class Postponed:
+    """It is to be performed later, and was not by now: a hook said so, it did itself, or nobody here knows it.
+
+    Attributes:
+        seconds: how much later.
+        reason: why; a sentence's end.
+        body: the bytes that go back.
+    """
+
+    seconds: float
+    reason: str
+    body: bytes
+
+
+Outcome: TypeAlias = Done | Failed | Crashed | Postponed | NotBegun
 
 _DECISIONS: dict[str, type[Decision]] = {kind.__name__: kind for kind in (Retry, Discard, Fail, Quarantine)}
 
 
-def dump(outcome: Done | Failed) -> bytes:
+def dump(outcome: Done | Failed | Postponed) -> bytes:
     """One line of JSON for the pipe."""
     if isinstance(outcome, Done):
         return b'{"done":%a}\n' % outcome.seconds
+    if isinstance(outcome, Postponed):
+        later = {"postponed": outcome.seconds, "reason": outcome.reason, "body": _text(outcome.body)}
+        return json.dumps(later).encode() + b"\n"
     decision = {
         field.name: _text(getattr(outcome.decision, field.name)) for field in dataclasses.fields(outcome.decision)
     }
@@ -86,7 +104,7 @@ def dump(outcome: Done | Failed) -> bytes:
     return json.dumps(message).encode() + b"\n"
 
 
-def load(line: bytes) -> Done | Failed | None:
+def load(line: bytes) -> Done | Failed | Postponed | None:
     """What `dump` wrote; None where it is not that: its writer died while it wrote, or a job wrote there itself."""
     first, end, _ = line.partition(b"\n")
     if not end:
@@ -98,15 +116,18 @@ def load(line: bytes) -> Done | Failed | None:
         return None
 
 
-def _loaded(message: dict[str, Any]) -> Done | Failed:
+def _loaded(message: dict[str, Any]) -> Done | Failed | Postponed:
     if "done" in message:
         return Done(message["done"])
+    if "postponed" in message:
+        body = base64.b64decode(message["body"], validate=True)
+        return Postponed(float(message["postponed"]), str(message["reason"]), body)
     error = message["error"]
     facts = dict(message["facts"])
     if facts.get("body") is not None:
         facts["body"] = base64.b64decode(facts["body"], validate=True)
     return Failed(
-        ErrorRecord(**{**error, "backtrace": tuple(error["backtrace"])}),
+        ErrorRecord(**{**error, "backtrace": tuple(error["backtrace"]), "kinds": tuple(error["kinds"])}),
         _DECISIONS[message["decision"]](**facts),
         message["seconds"],
     )

@@ -17,15 +17,24 @@ from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
-from taskq import crashes, envelope, limits
+from taskq import attempts, crashes, envelope, in_job, limits, postponing
 from taskq.chain import Hooks
 from taskq.definition import JobDefinition
-from taskq.errors import DirtyExit, DontPerform, InvalidPayload, TaskqError, TermException, UnknownJob
+from taskq.errors import (
+    DirtyExit,
+    DontPerform,
+    InvalidPayload,
+    JobCancelled,
+    NotNow,
+    TaskqError,
+    TermException,
+    UnknownJob,
+)
 from taskq.failed_entry import last_words
 from taskq.failure_handler import Decision, Discard, Fail, Failure, FailureHandler, Quarantine, Retry
 from taskq.hook import PerformContext
 from taskq.limits import Limiter
-from taskq.outcome import Crashed, Done, Failed
+from taskq.outcome import Crashed, Done, Failed, Postponed
 from taskq.records import Crash, ErrorRecord, Payload, Reservation
 from taskq.registry import Registry
 from taskq.serializer import Serializer
@@ -57,7 +66,10 @@ _FRAMES_MOST: Final = 100  # of each end of a backtrace: a stack overflow has th
 class Tools:
     """What performing needs of the application. Made once; the wraps are nested once."""
 
-    __slots__ = ("_plain", "_run", "_within_loop", "handlers", "hooks", "now", "on_crash", "registry", "serializers")
+    __slots__ = (
+        "_plain", "_run", "_within_loop", "handlers", "hooks", "keeps_unknown", "now", "on_crash", "registry",
+        "serializers",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -68,6 +80,7 @@ class Tools:
         handlers: Sequence[FailureHandler],
         now: Callable[[], float],
         on_crash: int = 0,
+        keeps_unknown: bool = False,
         run: Callable[[Awaitable[object]], object] | None = None,
     ) -> None:
         """Nest the wraps around the call.
@@ -79,6 +92,7 @@ class Tools:
             handlers: who decides on a failure, in order.
             now: the broker's time.
             on_crash: how often a job that does not say is requeued when its process dies.
+            keeps_unknown: whether a job that is not registered goes back for a while, instead of failing.
             run: awaits what an `async def` job is, in its caller's place; None does so on a loop of its own each.
         """
         self._run = _run if run is None else run
@@ -88,6 +102,7 @@ class Tools:
         self.handlers = tuple(handlers)
         self.now = now
         self.on_crash = on_crash
+        self.keeps_unknown = keeps_unknown
         within = hooks.around_perform_async(self._call_async)
         self._plain = hooks.around_perform(self._call)
         self._within_loop = hooks.around_loop(lambda context: self._run(within(context)))
@@ -101,6 +116,7 @@ class Tools:
             handlers=self.handlers,
             now=self.now,
             on_crash=self.on_crash,
+            keeps_unknown=self.keeps_unknown,
             run=run,
         )
 
@@ -211,7 +227,7 @@ def prepare(reservation: Reservation, tools: Tools) -> Task:
     return Task(reservation, payload, definition, shown)
 
 
-def perform(task: Task, tools: Tools, limiter: Limiter | None = None) -> Done | Failed:
+def perform(task: Task, tools: Tools, limiter: Limiter | None = None) -> Done | Failed | Postponed:
     """Perform a task in this thread, and say how it ended. Raises nothing that the job raises.
 
     Args:
@@ -220,17 +236,26 @@ def perform(task: Task, tools: Tools, limiter: Limiter | None = None) -> Done | 
         limiter: what holds it to its time limit; where there is none, a job that has one is refused.
     """
     if task.problem is not None or task.definition is None:
-        return failed(task, task.problem or RuntimeError("no definition"), tools, 0.0)
+        later = _kept_unknown(task, tools)
+        return failed(task, task.problem or RuntimeError("no definition"), tools, 0.0) if later is None else later
     seconds = task.definition.timeout
     if seconds is not None and limiter is None:
         return failed(task, _not_limited(task, seconds), tools, 0.0)
     began = time.perf_counter()
     try:
-        if seconds is None or limiter is None:
-            tools.call(task.definition, task.context())
-        else:
-            with limiter(seconds):
-                tools.call(task.definition, task.context())
+        context = task.context()
+        token = in_job.performing.set(_current(context, tools, seconds))
+        try:
+            if seconds is None or limiter is None:
+                tools.call(task.definition, context)
+            else:
+                with limiter(seconds):
+                    tools.call(task.definition, context)
+        finally:
+            in_job.performing.reset(token)
+    except NotNow as later_:
+        assert task.payload is not None
+        return postponing.postponed(task.payload, task.reservation.body, later_)
     except BaseException as error:  # SystemExit and KeyboardInterrupt end the job, not the worker
         return failed(task, error, tools, time.perf_counter() - began)
     return Done(time.perf_counter() - began)
@@ -246,11 +271,42 @@ def perform_inline(tools: Tools, body: bytes, queue: str) -> object:
     task = prepare(Reservation("inline", queue, body, "", tools.now()), tools)
     if task.problem is not None or task.definition is None:
         raise task.problem or RuntimeError("no definition")
+    context = task.context()
+    token = in_job.performing.set(_current(context, tools, None))
     try:
-        return tools.call(task.definition, task.context())
+        return tools.call(task.definition, context)
     except Exception as error:
         _tell_failure(task, error)
         raise
+    finally:
+        in_job.performing.reset(token)
+
+
+def _current(context: PerformContext, tools: Tools, seconds: float | None) -> in_job.Current:
+    """What the job can ask about itself; its time begins now."""
+    payload, held = context.payload, context.reservation
+    return in_job.Current(
+        payload.job,
+        held.queue,
+        held.worker,
+        _attempts(payload),
+        in_job.id_of(payload),
+        None if seconds is None else time.monotonic() + seconds,
+        held.run_at,
+        partial(tools.hooks.tell_quietly, "progressed", context) if tools.hooks.listens("progressed") else _tell_nobody,
+    )
+
+
+def _tell_nobody(done: float, total: float | None) -> None:
+    """No hook wants to know how far a job has come."""
+
+
+def _kept_unknown(task: Task, tools: Tools) -> Postponed | None:
+    """What becomes of a job that is not registered here, where those are given back for a while."""
+    if not tools.keeps_unknown or task.payload is None or not isinstance(task.problem, UnknownJob):
+        return None
+    reason = "no job of that name is registered here"
+    return postponing.of_unknown(task.payload, task.reservation.body, reason, tools.now())
 
 
 def failed(task: Task, error: BaseException, tools: Tools, seconds: float) -> Failed:
@@ -291,7 +347,7 @@ def crashed(
 
 def _on_crash(task: Task, crash: Crash, times: int) -> Retry | Quarantine | None:
     """What the job's `on_crash` says, where it has a say: not of what an operator or its own time limit ended."""
-    if task.payload is None or not times or crash.ended in {"kill", "timeout"}:
+    if task.payload is None or not times or crash.ended in {"kill", "timeout", "cancel"}:
         return None
     if crash.ended == "shutdown":
         return Retry(front=True)  # as it came: it killed nobody
@@ -346,7 +402,9 @@ def decide(failure: Failure, handlers: Sequence[FailureHandler]) -> Decision:
 def describe(error: BaseException) -> ErrorRecord:
     """An exception as text: its type, what it says, and the frames of the application, innermost first."""
     kind = type(error)
-    if isinstance(error, TermException):
+    if isinstance(error, JobCancelled):
+        name, message = "taskq.errors.JobCancelled", _text_of(error)
+    elif isinstance(error, TermException):
         name, message = "Resque::TermException", _text_of(error) or "SIGTERM"
     elif isinstance(error, SystemExit):
         name, message = "SystemExit", _exit_text(error)
@@ -357,7 +415,8 @@ def describe(error: BaseException) -> ErrorRecord:
         whole = "".join(traceback.TracebackException(kind, error, error.__traceback__).format())
     except BaseException:  # a broken __str__ or __repr__ of the application's
         whole = f"{name}: {message}"
-    return ErrorRecord(name, _cut(message, _MESSAGE_MOST), _backtrace(error), _cut(whole, _TRACEBACK_MOST))
+    kinds = tuple(f"{one.__module__}.{one.__qualname__}" for one in kind.__mro__ if issubclass(one, BaseException))
+    return ErrorRecord(name, _cut(message, _MESSAGE_MOST), _backtrace(error), _cut(whole, _TRACEBACK_MOST), kinds)
 
 
 # ---- decoding
@@ -500,10 +559,23 @@ def _not_limited(task: Task, seconds: float) -> TaskqError:
 
 def _failure(task: Task, cause: ErrorRecord | Crash, tools: Tools, on_crash: Retry | Quarantine | None) -> Failure:
     held = task.reservation
-    attempts = 1 if task.payload is None else crashes.count(task.payload) + 1
     return Failure(
-        task.payload, held.body, held.queue, held.worker, cause, held.run_at, tools.now(), attempts, on_crash
+        task.payload,
+        held.body,
+        held.queue,
+        held.worker,
+        cause,
+        held.run_at,
+        tools.now(),
+        1 if task.payload is None else _attempts(task.payload),
+        on_crash,
+        {} if task.definition is None else task.definition.options,
     )
+
+
+def _attempts(payload: Payload) -> int:
+    """How many times it has been performed, this time included, as far as is known."""
+    return attempts.count(payload) + crashes.count(payload) + 1 if payload.extra else 1
 
 
 def _without_secrets(record: ErrorRecord, task: Task) -> ErrorRecord:

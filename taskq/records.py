@@ -14,8 +14,8 @@ from typing import Literal, TypeAlias
 __all__ = [
     "JSON",
     "Again",
+    "Cancelled",
     "Crash",
-    "DecodedJob",
     "Ended",
     "ErrorRecord",
     "Paused",
@@ -34,6 +34,8 @@ __all__ = [
     "WorkerInfo",
 ]
 
+_Exceptions: TypeAlias = type[BaseException]  # spelled out here: a record below has a field named `type`
+
 JSON: TypeAlias = "None | bool | int | float | str | list[JSON] | dict[str, JSON]"
 
 
@@ -51,23 +53,6 @@ class Payload:
     job: str
     args: tuple[object, ...]
     extra: Mapping[str, JSON] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class DecodedJob:
-    """A payload, as far as it can be read here.
-
-    Attributes:
-        body: its bytes.
-        payload: what they say, arguments decoded if a serializer that is accepted can; None where they are no payload.
-        shown: the arguments as they may be shown to people: secret ones as `[secret]`.
-        problem: why it cannot be read, in one sentence; empty where it can.
-    """
-
-    body: bytes
-    payload: Payload | None
-    shown: tuple[object, ...] = ()
-    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -342,17 +327,28 @@ class ErrorRecord:
         message: what it says; the class's name where it says nothing.
         backtrace: the frames as `file:line:in 'function'`, the application's own only, innermost first (Ruby's form).
         traceback: the traceback as Python prints it.
+        kinds: the names of its class and of all that this derives from, the most particular first, module and all.
     """
 
     type: str
     message: str
     backtrace: tuple[str, ...] = ()
     traceback: str = ""
+    kinds: tuple[str, ...] = ()
+
+    def is_a(self, kind: _Exceptions) -> bool:
+        """Whether the exception was of this class or of one that derives from it, told by names."""
+        return f"{kind.__module__}.{kind.__qualname__}" in self.kinds
 
 
-Ended: TypeAlias = Literal["", "shutdown", "kill", "timeout"]
-"""Why taskq itself ended a process: the time that a stopping worker gave its job was over, somebody asked for it
-(USR1), the job went over its own time limit; empty where it did not.
+Cancelled: TypeAlias = Literal["removed", "stopping", "gone"]
+"""What became of a request to cancel a job: it waited and was taken away; it is in a worker's hand, which was told to
+end it; there is no such job any more.
+"""
+
+Ended: TypeAlias = Literal["", "shutdown", "kill", "timeout", "cancel"]
+"""Why taskq itself ended a process: the time that a stopping worker gave its job was over, somebody asked for it at the
+worker (USR1), the job went over its own time limit, somebody cancelled it; empty where it did not.
 """
 
 
@@ -368,6 +364,7 @@ class Crash:
         last_heartbeat: of a lost worker; None if it never beat or lived.
         ended: why taskq itself ended it; empty where it did not.
         limit: the time limit that it went over, in seconds; None where it was not for that.
+        by: who cancelled it; empty where nobody did.
     """
 
     pid: int | None = None
@@ -377,3 +374,4 @@ class Crash:
     last_heartbeat: float | None = None
     ended: Ended = ""
     limit: float | None = None
+    by: str = ""

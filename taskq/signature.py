@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from taskq.errors import JobDefinitionError, WrongCall, nearest
 
-__all__ = ["HIDDEN", "KEYWORDS", "Signature"]
+__all__ = ["HIDDEN", "KEYWORDS", "Signature", "apart"]
 
 KEYWORDS: Final = "taskq:kw"
 """The only key of the last element, where arguments travel by keyword."""
@@ -81,6 +81,11 @@ class Signature:
             for p in self._signature.parameters.values()
         ]
         return str(self._signature.replace(parameters=shown))
+
+    @property
+    def parameters(self) -> Sequence[inspect.Parameter]:
+        """What it takes, in order, for a form that asks for it."""
+        return tuple(self._signature.parameters.values())
 
     def bind(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> tuple[object, ...]:
         """The list that travels for this call.
@@ -245,6 +250,12 @@ class _Bare:
 
     def __repr__(self) -> str:
         return self._text
+
+
+def apart(args: tuple[object, ...]) -> tuple[tuple[object, ...], Mapping[str, object]]:
+    """The list that travels, taken apart into what goes by position and what goes by keyword; nothing is checked."""
+    keywords = _keywords(args[-1]) if args else None
+    return (args, {}) if keywords is None else (args[:-1], keywords)
 
 
 def _keywords(value: object) -> dict[str, object] | None:

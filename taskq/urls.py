@@ -19,21 +19,19 @@ SHORT_FORMS = "redis"
 
 _SECRET = re.compile(r"pass|secret|token|auth|credential", re.IGNORECASE)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-_PLAIN = re.compile(r"[\w.-]*")
 
 
 def redacted(url: str) -> str:
     """A URL as it may be shown: no password in it, whatever it looks like, even if it is no URL at all.
 
-    A password may hold `/`, `?` or `@` that its owner forgot to escape. So everything up to the last `@` counts as
-    secret, and rather too much is hidden than too little. Only a user name in front of a colon stays.
+    A password may hold `/`, `?`, `:` or `@` that its owner forgot to escape, and then its beginning looks like a user's
+    name. So everything up to the last `@` counts as secret: rather too much is hidden than too little.
     """
     scheme = _SCHEME.match(url)
     rest = url[scheme.end() :] if scheme else url
-    user_info, at, rest = rest.rpartition("@")
+    _, at, rest = rest.rpartition("@")
     if at:
-        user, colon, _ = user_info.partition(":")
-        at = f"{user}:***@" if colon and _PLAIN.fullmatch(user) else "***@"
+        at = "***@"
     address, question, query = rest.partition("?")
     parameters = [_redacted_parameter(part) for part in re.split(r"([&;#])", query)]
     return f"{scheme[0] if scheme else ''}{at}{address}{question}{''.join(parameters)}"

@@ -6,15 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from taskq.app import Info, TaskQ
-from taskq.current import current_app
+from taskq.application import current_app
 from taskq.delayed_jobs import Delayed
-from taskq.failed_jobs import Failures
-from taskq.hook import Enqueued
+from taskq.hook import Accepted, Enqueued
 from taskq.jobs import Call, Verbs
-from taskq.records import DecodedJob, WorkerInfo
+from taskq.records import Cancelled, WorkerInfo
+from taskq.showing import DecodedJob
 
 __all__ = [
     "call",
+    "cancel",
     "delayed",
     "dequeue",
     "enqueue",
@@ -22,7 +23,6 @@ __all__ = [
     "enqueue_in",
     "enqueue_many",
     "enqueue_to",
-    "failures",
     "info",
     "options",
     "pause",
@@ -55,9 +55,6 @@ dequeue = _in_force.dequeue
 call = _in_force.call
 options = _in_force.options
 
-failures: Final = Failures(lambda: current_app().broker)
-"""The failed jobs of the application in force."""
-
 delayed: Final = Delayed(current_app)
 """The delayed jobs of the application in force."""
 
@@ -65,6 +62,13 @@ delayed: Final = Delayed(current_app)
 def enqueue_many(calls: Iterable[Call]) -> list[Enqueued]:
     """Enqueue many calls with one round trip a queue; see `TaskQ.enqueue_many`."""
     return current_app().enqueue_many(calls)
+
+
+def cancel(
+    job: Accepted | Call | str | None = None, /, *, worker: str | None = None, queue: str | None = None, by: str = ""
+) -> Cancelled:
+    """Cancel one job, waiting or running; see `TaskQ.cancel`."""
+    return current_app().cancel(job, worker=worker, queue=queue, by=by)
 
 
 def size(queue: str) -> int:

@@ -102,6 +102,7 @@ class MemoryBroker(Broker):
         self._paused: set[str] = set()
         self._processed = 0
         self._failed = 0
+        self._samples: dict[str, list[bytes]] = {}
         self._claims: dict[bool, tuple[str, float]] = {}
         self._waiters: set[_Waiter] = set()
         self._times: list[float] = []  # in order, one for each of `_delayed`
@@ -162,17 +163,18 @@ class MemoryBroker(Broker):
 
     def queues(self) -> Sequence[str]:
         with self._held():
-            return sorted(self._queues, key=str.encode)
+            return sorted(self._queues, key=_bytewise)
 
     def peek(self, queue: str, start: int, count: int) -> Sequence[bytes]:
         with self._held():
             return list(self._queues.get(queue, ()))[start : start + count]
 
-    def remove(self, queue: str, body: bytes) -> int:
+    def remove(self, queue: str, body: bytes, *, most: int | None = None) -> int:
         with self._held():
             waiting = self._queues.get(queue, deque())
-            kept = [other for other in waiting if other != body]
-            removed = len(waiting) - len(kept)
+            gone = frozenset([place for place, other in enumerate(waiting) if other == body][:most])
+            kept = [other for place, other in enumerate(waiting) if place not in gone]
+            removed = len(gone)
             if removed:
                 self._queues[queue] = deque(kept)
             return removed
@@ -421,7 +423,7 @@ class MemoryBroker(Broker):
 
     def failed_queues(self) -> Sequence[str]:
         with self._held():
-            return sorted((queue for queue in self._failures if queue is not None), key=str.encode)
+            return sorted((queue for queue in self._failures if queue is not None), key=_bytewise)
 
     def requeue_failure(self, failure: StoredFailure, *, queue: str, body: bytes, replacement: bytes) -> Requeued:
         with self._held():
@@ -442,6 +444,10 @@ class MemoryBroker(Broker):
                 return False
             del entries[place]
             return True
+
+    def add_failure(self, entry: bytes, *, queue: str | None = None) -> None:
+        with self._held():
+            self._append_failure(queue, entry)
 
     def clear_failures(self, *, queue: str | None = None) -> int:
         with self._held():
@@ -692,6 +698,15 @@ class MemoryBroker(Broker):
         with self._held():
             return Stats(self._processed, self._failed)
 
+    def add_sample(self, series: str, sample: bytes, *, keep: int) -> None:
+        with self._held():
+            self._samples[series] = [*self._samples.get(series, ()), sample][-keep:]
+
+    def samples(self, series: str, count: int) -> Sequence[bytes]:
+        with self._held():
+            kept = self._samples.get(series, [])
+            return kept[max(len(kept) - count, 0) :]
+
     # ---- what the methods above are made of; the lock is held
 
     def _seat(self, worker: str, process_token: str) -> _Seat | None:
@@ -814,3 +829,8 @@ def open_broker(source: object, /, *, namespace: str | None = None, failed_max: 
         problem = Problem("broker", "broker", f'"{source}" names a store in memory; write memory:// and nothing more.')
         raise ConfigurationError([problem])
     return MemoryBroker(failed_max=failed_max)
+
+
+def _bytewise(name: str) -> bytes:
+    # Names that are no UTF-8 elsewhere are surrogate escapes here.
+    return name.encode("utf-8", "surrogateescape")

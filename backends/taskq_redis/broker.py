@@ -9,14 +9,16 @@ import contextlib
 import os
 import time
 import weakref
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any, TypeVar
 
 import redis
 
 from taskq import dates
-from taskq.broker import Capability, Requeued
+from taskq.broker import Capability, FailureRequeue, Requeued
 from taskq.errors import BrokerError, NotRegistered
+from taskq.inspection import Finding, KeyPage, KeyValue, Section
 from taskq.records import (
     Again,
     Paused,
@@ -28,7 +30,7 @@ from taskq.records import (
     Token,
     WorkerInfo,
 )
-from taskq_redis import item, record, scripts
+from taskq_redis import inspecting, item, record, scripts
 from taskq_redis.delayed import DelayedJobs
 from taskq_redis.failures import Found, find
 from taskq_redis.keys import Keys, from_bytes, to_bytes
@@ -50,7 +52,11 @@ _UNREGISTER = scripts.load("unregister", "string list string any any any any set
 _RECOVER = scripts.load("recover", "string list string any any any any set set hash any any list set set zset any")
 _CLAIM = scripts.load("claim_recovery", "string any")
 _REMOVE_QUEUE = scripts.load("remove_queue", "any set set")
+_ADD_SAMPLE = scripts.load("add_sample", "list")
+_ADD_FAILURE = scripts.load("add_failure", "list set")
 _REQUEUE_FAILURE = scripts.load("requeue_failure", "list set list")
+_REQUEUE_FAILURES = scripts.load("requeue_failures", "list set")
+_REMOVE_FAILURES = scripts.load("remove_failures", "list any")
 _REMOVE_FAILURE = scripts.load("remove_failure", "list any")
 _CLEAR_FAILURES = scripts.load("clear_failures", "list")
 
@@ -61,14 +67,19 @@ _GRACE = 1.0  # seconds instead, where we may not ask
 _FENCE = 21  # bytes
 _PREPARED = 256  # calls of `reserve` kept ready; a worker has few lists of queues
 _WORKERS_A_STEP = 200
+_LONG = 100_000  # entries of a failed list from which on a warning is due
+_AT_ONCE = 50  # entries of a failed list that one script changes: in the middle of a million each takes some .2 ms
 _TRIES = 5  # to find an entry that moves while we look
+
+
+T = TypeVar("T")
 
 
 class RedisBroker(DelayedJobs, PlainKeys):
     """A namespace of one Redis. Safe in threads and after a fork, where the child makes connections of its own."""
 
     name = "redis"
-    capabilities = frozenset({Capability.SHARED, Capability.DELAY, Capability.KEYS})
+    capabilities = frozenset({Capability.SHARED, Capability.DELAY, Capability.KEYS, Capability.INSPECT})
 
     def __init__(self, address: Address, *, namespace: str = NAMESPACE, failed_max: int | None = None) -> None:
         """Connects to nothing yet.
@@ -146,10 +157,12 @@ class RedisBroker(DelayedJobs, PlainKeys):
     def peek(self, queue: str, start: int, count: int) -> Sequence[bytes]:
         return self._slice(self._keys.queue(queue), start, count)
 
-    def remove(self, queue: str, body: bytes) -> int:
+    def remove(self, queue: str, body: bytes, *, most: int | None = None) -> int:
         key = self._keys.queue(queue)
+        if most is not None and most <= 0:  # LREM takes 0 for all, and less for the other end
+            return 0
         try:
-            return int(self._links.ask(pack(b"LREM", key, b"0", body)))
+            return int(self._links.ask(pack(b"LREM", key, b"%d" % (most or 0), body)))
         except redis.ResponseError as error:
             raise self._links.explained(error, [(key, "list")]) from None
 
@@ -529,14 +542,42 @@ class RedisBroker(DelayedJobs, PlainKeys):
                 return Requeued.DONE
         return Requeued.GONE
 
+    def requeue_failures(self, requeues: Sequence[FailureRequeue]) -> Sequence[Requeued]:
+        answers: list[Requeued] = []
+        for some in _runs(requeues, lambda one: one.failure.queue):
+            names = list(dict.fromkeys(one.queue for one in some))
+            keys = [
+                self._keys.failed_list(some[0].failure.queue), self._keys.queues, *[self._keys.queue(n) for n in names]
+            ]  # fmt: skip
+            words: list[bytes | str] = []
+            for one in some:
+                number = str(3 + names.index(one.queue))
+                place = str(one.failure.position)
+                words += [place, one.failure.entry, one.replacement, number, to_bytes(one.queue), one.body]
+            done = self._run(_REQUEUE_FAILURES, keys, *words)
+            answers += [Requeued.DONE if at else self._requeue(one) for one, at in zip(some, done, strict=True)]
+        return answers
+
+    def _requeue(self, one: FailureRequeue) -> Requeued:
+        return self.requeue_failure(one.failure, queue=one.queue, body=one.body, replacement=one.replacement)
+
+    def remove_failures(self, failures: Sequence[StoredFailure]) -> Sequence[bool]:
+        answers: list[bool] = []
+        for some in _runs(failures, lambda one: one.queue):
+            words: list[bytes | str] = [_removed_mark()]
+            for one in some:
+                words += [str(one.position), one.entry]
+            done = self._run(_REMOVE_FAILURES, [self._keys.failed_list(some[0].queue), self._keys.scratch], *words)
+            answers += [bool(at) or self.remove_failure(one) for one, at in zip(some, done, strict=True)]
+        return answers
+
     def remove_failure(self, failure: StoredFailure) -> bool:
         keys = [self._keys.failed_list(failure.queue), self._keys.scratch]
         for _ in range(_TRIES):
             index = self._find(failure).index
             if index is None:
                 return False
-            mark = b"\0taskq:removed:" + os.urandom(8).hex().encode()
-            if self._run(_REMOVE_FAILURE, keys, str(index), failure.entry, mark):
+            if self._run(_REMOVE_FAILURE, keys, str(index), failure.entry, _removed_mark()):
                 return True
         return False
 
@@ -548,6 +589,11 @@ class RedisBroker(DelayedJobs, PlainKeys):
 
         return find(failure, self.failure_count(queue=failure.queue), read)
 
+    def add_failure(self, entry: bytes, *, queue: str | None = None) -> None:
+        key, name = self._failed_list(queue)
+        length = self._run(_ADD_FAILURE, [key, self._keys.failed_queues], entry, self._failed_max, name)
+        self._warn_of_length(key, length)
+
     def clear_failures(self, *, queue: str | None = None) -> int:
         return int(self._run(_CLEAR_FAILURES, [self._keys.failed_list(queue)]))
 
@@ -557,6 +603,30 @@ class RedisBroker(DelayedJobs, PlainKeys):
         packed = pack(b"GET", self._keys.stat_processed) + pack(b"GET", self._keys.stat_failed)
         processed, failed = self._links.ask_all(packed, 2, repeatable=True)
         return Stats(_count(processed), _count(failed))
+
+    def add_sample(self, series: str, sample: bytes, *, keep: int) -> None:
+        self._run(_ADD_SAMPLE, [self._keys.series(series)], sample, str(keep))
+
+    def samples(self, series: str, count: int) -> Sequence[bytes]:
+        return self._slice(self._keys.series(series), -count, count) if count > 0 else []
+
+    # ---- the broker itself
+
+    def server(self) -> Sequence[Section]:
+        return inspecting.server(self._look)
+
+    def diagnose(self) -> Sequence[Finding]:
+        return inspecting.diagnose(self._look)
+
+    def keys(self, cursor: str = "", count: int = 50) -> KeyPage:
+        return inspecting.keys(self._look, self._keys.prefix, cursor, count)
+
+    def key(self, name: str, cursor: str = "", count: int = 50) -> KeyValue | None:
+        return inspecting.key(self._look, self._keys.prefix, name, cursor, count)
+
+    def _look(self, *commands: Sequence[bytes]) -> Sequence[Any]:
+        packed = b"".join(pack(*words) for words in commands)
+        return self._links.ask_all(packed, len(commands), repeatable=True)
 
     def forked(self) -> None:
         """In a forked child: what the threads of the parent were doing is not ours. Connections are `link`'s."""
@@ -582,6 +652,19 @@ def _info(worker: str, member: bool, holder: bool, heartbeat: bytes | None, abou
         registration=registration,
         raw=record.join([in_hand or b"", heartbeat or b"", token or b"", said or b""]),
     )
+
+
+def _removed_mark() -> bytes:
+    """What stands in a failed list for an entry that is to go; no entry is like it."""
+    return b"\0taskq:removed:" + os.urandom(8).hex().encode()
+
+
+def _runs(items: Sequence[T], list_of: Callable[[T], str | None]) -> Iterator[Sequence[T]]:
+    """So many of them as one script takes, behind one another and of one failed list."""
+    for _, same in groupby(items, list_of):
+        some = list(same)
+        for start in range(0, len(some), _AT_ONCE):
+            yield some[start : start + _AT_ONCE]
 
 
 def _count(answer: object) -> int:

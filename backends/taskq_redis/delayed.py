@@ -30,7 +30,7 @@ _NEXT_DUE = scripts.load("next_due", "zset")
 _UNSCHEDULE = scripts.load("unschedule", "zset set")
 _PROMOTE = scripts.load("promote", "list zset set list any any")
 _BURY = scripts.load("bury", "list zset list any any")
-_WITHDRAW = scripts.load("withdraw", "list zset any any")
+_WITHDRAW = scripts.load("withdraw", "list zset any")
 _CLEAR = scripts.load("clear_scheduled", "zset")
 _FIRE = scripts.load("fire", "string hash hash set list")
 _PUT_SCHEDULE = scripts.load("put_schedule", "hash set")
@@ -118,7 +118,7 @@ class DelayedJobs(Calls):
 
     def withdraw(self, job: ScheduledJob) -> bool:
         when, raw = self._where(job)
-        keys = [self._keys.delayed(when), self._keys.times, self._keys.scratch, self._keys.timestamps(raw)]
+        keys = [self._keys.delayed(when), self._keys.times, self._keys.timestamps(raw)]
         return bool(self._run(_WITHDRAW, keys, when, raw))
 
     def _where(self, job: ScheduledJob) -> tuple[bytes, bytes]:

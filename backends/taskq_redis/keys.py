@@ -133,3 +133,7 @@ class Keys:
     def foreign(self, key: str) -> bytes:
         """A key of another program's."""
         return self._key(key)
+
+    def series(self, series: str) -> bytes:
+        """The list of what was sampled, the newest last."""
+        return self._key(f"taskq:history:{series}")

@@ -31,6 +31,7 @@ from taskq.testing.stores import Fresh, NoStore
 __all__ = ["RedisServer", "bundled", "executable", "fake_stores", "private_stores"]
 
 _START = 20.0  # seconds until a server that does not answer counts as broken
+_PORT_MOST = 55535
 _PR_SET_PDEATHSIG = 1
 
 
@@ -187,9 +188,13 @@ def _words(name: str, value: str) -> list[str]:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """One that is free, and low enough for a cluster, whose nodes talk to each other 10,000 above it."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        if port <= _PORT_MOST:
+            return port
 
 
 def _die_with_parent() -> None:

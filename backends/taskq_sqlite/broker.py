@@ -15,8 +15,9 @@ from dataclasses import asdict
 from itertools import groupby
 from typing import Any, Final, TypeVar
 
-from taskq.broker import Broker, Capability, Requeued
+from taskq.broker import Broker, Capability, FailureRequeue, Requeued
 from taskq.errors import BrokerUnavailable, ConfigurationError, NotRegistered, Problem
+from taskq.inspection import Finding, Section
 from taskq.records import (
     Again,
     Paused,
@@ -32,10 +33,11 @@ from taskq.records import (
     Token,
     WorkerInfo,
 )
-from taskq_sqlite import delayed
+from taskq_sqlite import delayed, inspecting
 from taskq_sqlite import keys as keys_
 from taskq_sqlite import queues as queues_
 from taskq_sqlite.address import Address, parse
+from taskq_sqlite.places import Places
 from taskq_sqlite.statements import MOST_WANTED, SQL, over
 from taskq_sqlite.store import Durable, Store
 from taskq_sqlite.wakeup import Wakeup
@@ -113,6 +115,7 @@ class SQLiteBroker(Broker):
         self._clock = clock
         self._nothing: dict[str, Token] = {}
         self._schedules_seen: int | None = None
+        self._places = Places()
 
     # ---- the connection and the clock
 
@@ -161,11 +164,22 @@ class SQLiteBroker(Broker):
         return sorted(self._column(SQL["queues"]), key=str.encode)
 
     def peek(self, queue: str, start: int, count: int) -> Sequence[bytes]:
-        return self._column(SQL["peek"], queue, max(count, 0), start)
+        with self._store.reading() as db:
+            unbroken = db.execute(SQL["unbroken"], (queue,)).fetchone() if start else None
+            if unbroken is None:
+                found = db.execute(SQL["peek"], (queue, max(count, 0), start))
+            else:
+                number, first = unbroken
+                found = db.execute(SQL["peek_at"], (number, first + start, max(count, 0)))
+            return [row[0] for row in found]
 
-    def remove(self, queue: str, body: bytes) -> int:
+    def remove(self, queue: str, body: bytes, *, most: int | None = None) -> int:
         with self._store.writing() as db:
-            return int(db.execute(SQL["remove"], (queue, body)).rowcount)
+            rows = db.execute(SQL["equal_jobs"], (queue, body, -1 if most is None else max(most, 0))).fetchall()
+            if rows:
+                db.executemany(SQL["take_job"], [(number,) for number, _ in rows])
+                db.execute(SQL["leave_gap"], (rows[-1][1], queue))
+            return len(rows)
 
     def remove_queue(self, queue: str) -> int:
         with self._store.writing() as db:
@@ -362,8 +376,12 @@ class SQLiteBroker(Broker):
 
     def _add_failure(self, db: sqlite3.Connection, queue: str | None, entry: bytes) -> None:
         db.execute(SQL["add_failure"], (queue, entry))
+        _count_failures(db, queue, added=1)
         if self._failed_max is not None:
-            db.execute(SQL["trim_failures"], (queue, self._failed_max))
+            (count, _) = _failed_list(db, queue)
+            if count > self._failed_max:
+                gone = db.execute(SQL["oldest_failures"], (queue, count - self._failed_max)).rowcount
+                _count_failures(db, queue, removed=gone)
 
     # ---- workers
 
@@ -451,11 +469,36 @@ class SQLiteBroker(Broker):
     # ---- failures
 
     def failures(self, start: int, count: int, *, queue: str | None = None) -> Sequence[StoredFailure]:
-        entries = self._column(SQL["failures"], queue, max(count, 0), start)
-        return [StoredFailure(start + place, entry, queue) for place, entry in enumerate(entries)]
+        with self._store.reading() as db:
+            size, removed = _failed_list(db, queue)
+            if start >= size or count <= 0:
+                return []
+            rows = self._from_place(db, queue, start, min(count, size - start), size, removed)
+        self._places.saw(queue, removed, start, [number for number, _ in rows])
+        return [StoredFailure(start + place, entry, queue) for place, (_, entry) in enumerate(rows)]
+
+    def _from_place(
+        self, db: sqlite3.Connection, queue: str | None, start: int, count: int, size: int, removed: int
+    ) -> Sequence[tuple[int, bytes]]:
+        """Entries from a place on, found from where the way is shortest: an end, or a place that was seen lately."""
+        first, last = db.execute(SQL["failed_ends"], (queue,)).fetchone()
+        if first is None:
+            return []
+        if last - first + 1 == size:  # no id is missing
+            seen = start, first + start
+        else:
+            ends = [(0, first), (size - 1, last)]
+            near = self._places.nearest(queue, removed, start)
+            seen = min([*ends, near] if near else ends, key=lambda mark: abs(mark[0] - start))
+        place, number = seen
+        if place > start:
+            row = db.execute(SQL["failure_before"], (queue, number, place - start)).fetchone()
+            place, number = start, first if row is None else row[0]
+        return db.execute(SQL["failures_from"], (queue, number, count, start - place)).fetchall()
 
     def failure_count(self, *, queue: str | None = None) -> int:
-        return int(self._one(SQL["failure_count"], queue))
+        with self._store.reading() as db:
+            return _failed_list(db, queue)[0]
 
     def failed_queues(self) -> Sequence[str]:
         return sorted(self._column(SQL["failed_queues"]), key=str.encode)
@@ -472,25 +515,61 @@ class SQLiteBroker(Broker):
         self._wakeup.ring()
         return Requeued.DONE
 
+    def requeue_failures(self, requeues: Sequence[FailureRequeue]) -> Sequence[Requeued]:
+        # One transaction, one wait for the disk, for all that are where they were seen; the others one by one.
+        answers: dict[int, Requeued] = {}
+        with self._store.writing() as db:
+            for place, one in enumerate(requeues):
+                number = self._places.id_at(one.failure.queue, one.failure.position)
+                if db.execute(SQL["replace_failure"], (one.replacement, number, one.failure.entry)).rowcount:
+                    queues_.add(db, one.queue, [one.body], front=False)
+                    answers[place] = Requeued.DONE
+        self._wakeup.ring()
+        return [
+            answers.get(place)
+            or self.requeue_failure(one.failure, queue=one.queue, body=one.body, replacement=one.replacement)
+            for place, one in enumerate(requeues)
+        ]
+
     def remove_failure(self, failure: StoredFailure) -> bool:
         while (number := self._find(failure)) is not None:
-            if self._change("remove_failure", number, failure.entry):
-                return True
+            with self._store.writing() as db:
+                if _remove_failure(db, failure, number):
+                    return True
         return False
+
+    def remove_failures(self, failures: Sequence[StoredFailure]) -> Sequence[bool]:
+        with self._store.writing() as db:
+            done = [
+                _remove_failure(db, one, number)
+                for one in failures
+                for number in [self._places.id_at(one.queue, one.position)]
+            ]
+        return [removed or self.remove_failure(one) for one, removed in zip(failures, done, strict=True)]
+
+    def add_failure(self, entry: bytes, *, queue: str | None = None) -> None:
+        with self._store.writing() as db:
+            self._add_failure(db, queue, entry)
 
     def _find(self, failure: StoredFailure) -> int | None:
         """The id of an equal entry: the nearest of those around the position, else any. Found by reading alone."""
         start = max(failure.position - _NEAR // 2, 0)
+        near = self.failures(start, _NEAR, queue=failure.queue)
+        same = [stored.position for stored in near if stored.entry == failure.entry]
+        if same:
+            place = min(same, key=lambda place: abs(place - failure.position))
+            number = self._places.id_at(failure.queue, place)
+            if number is not None:
+                return number
         with self._store.reading() as db:
-            near = db.execute(SQL["failures_near"], (failure.entry, failure.queue, _NEAR, start)).fetchall()
-            places = [start + place for place, (_, equal) in enumerate(near) if equal]
-            if places:
-                return int(near[min(places, key=lambda place: abs(place - failure.position)) - start][0])
             row = db.execute(SQL["failure_anywhere"], (failure.queue, failure.entry)).fetchone()
             return None if row is None else int(row[0])
 
     def clear_failures(self, *, queue: str | None = None) -> int:
-        return self._change("clear_failures", queue)
+        with self._store.writing() as db:
+            gone = db.execute(SQL["clear_failures"], (queue,)).rowcount
+            _count_failures(db, queue, removed=gone)
+            return gone
 
     # ---- delayed jobs
 
@@ -657,6 +736,25 @@ class SQLiteBroker(Broker):
         with self._store.reading() as db:
             return Stats(*db.execute(SQL["stats"]).fetchone())
 
+    def add_sample(self, series: str, sample: bytes, *, keep: int) -> None:
+        with self._store.writing(Durable.LATER) as db:
+            db.execute(SQL["add_sample"], (series, sample))
+            db.execute(SQL["trim_samples"], (series, keep))
+            db.execute(SQL["close_gaps"])  # each minute is often enough
+
+    def samples(self, series: str, count: int) -> Sequence[bytes]:
+        return self._column(SQL["samples"], series, max(count, 0))
+
+    # ---- the broker itself
+
+    def server(self) -> Sequence[Section]:
+        with self._store.reading() as db:
+            return inspecting.server(db, self._path)
+
+    def diagnose(self) -> Sequence[Finding]:
+        with self._store.reading() as db:
+            return inspecting.diagnose(db, self._path)
+
     # ---- what the methods above are made of
 
     def _one(self, statement: str, *given: object) -> Any:
@@ -682,6 +780,27 @@ def _go_again(db: sqlite3.Connection, job: Reservation, again: Again) -> None:
         queues_.put_back(db, back, front=again.front)
     else:
         delayed.delay(db, again.at, back)
+
+
+def _failed_list(db: sqlite3.Connection, queue: str | None) -> tuple[int, int]:
+    """How many entries a failed list has, and how many were ever removed from it."""
+    found: tuple[int, int] | None = db.execute(SQL["failed_list"], (_list_name(queue),)).fetchone()
+    return (0, 0) if found is None else found
+
+
+def _count_failures(db: sqlite3.Connection, queue: str | None, *, added: int = 0, removed: int = 0) -> None:
+    if added or removed:
+        db.execute(SQL["count_failures"], (_list_name(queue), added - removed, removed))
+
+
+def _list_name(queue: str | None) -> str:
+    return "c" if queue is None else f"q{queue}"
+
+
+def _remove_failure(db: sqlite3.Connection, failure: StoredFailure, number: int | None) -> bool:
+    gone = db.execute(SQL["remove_failure"], (number, failure.entry)).rowcount
+    _count_failures(db, failure.queue, removed=gone)
+    return bool(gone)
 
 
 def _seat(db: sqlite3.Connection, worker: str, process: str) -> _Seat | None:

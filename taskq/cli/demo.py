@@ -14,13 +14,13 @@ import click
 
 from taskq import envelope, events
 from taskq.app import TaskQ
+from taskq.application import using
 from taskq.cli.endings import DONE
 from taskq.cli.failed import show_list
-from taskq.cli.failed_ids import id_of
 from taskq.cli.output import Column, count_of, say, show
 from taskq.cli.session import common, examples
 from taskq.config import Config
-from taskq.current import using
+from taskq.failed_ids import id_of
 
 __all__ = ["demo"]
 

@@ -13,13 +13,13 @@ from taskq.app import TaskQ
 from taskq.broker import Requeued
 from taskq.cli.asking import confirm, yes_option
 from taskq.cli.endings import DONE, NOTHING_MATCHED, SOME_FAILED, USAGE, Stop
-from taskq.cli.failed_ids import Missing, find, id_of, parse
 from taskq.cli.groups import ListedGroup
 from taskq.cli.output import Column, count_of, hint, json_option, say, show, show_facts, show_json
 from taskq.cli.output import as_json as json_text
 from taskq.cli.session import common, examples, the_session
 from taskq.errors import InvalidPayload
 from taskq.failed_entry import FailedJob
+from taskq.failed_ids import Missing, find, id_of, parse
 
 __all__ = ["failed", "show_list"]
 

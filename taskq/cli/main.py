@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "queues": "List, peek into, pause and remove queues.",
     "workers": "List workers; check that one is alive.",
     "failed": "List, show, requeue and remove failed jobs.",
+    "cancel": "Cancel one job, waiting or running.",
     "delayed": "List, enqueue and remove delayed jobs.",
     "schedule": "List, change and run recurring jobs.",
     "plugins": "List what is installed, and what of it is enabled.",

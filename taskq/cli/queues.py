@@ -15,7 +15,8 @@ from taskq.cli.output import as_json as json_text
 from taskq.cli.session import common, examples, the_session
 from taskq.errors import ConfigurationError, nearest
 from taskq.queue_lists import QueueList, parse
-from taskq.records import DecodedJob, WorkerInfo
+from taskq.records import WorkerInfo
+from taskq.showing import DecodedJob
 
 __all__ = ["queues", "served_by"]
 

@@ -96,7 +96,7 @@ class Session:
 
 def put_in_force(app: TaskQ, *, close: bool) -> TaskQ:
     """Make it the application in force until the program ends."""
-    from taskq.current import using
+    from taskq.application import using
 
     root = click.get_current_context().find_root()
     if close:

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from taskq.app import TaskQ
+from taskq.application import using
 from taskq.cli import applications
 from taskq.config import Config
-from taskq.current import using
 from taskq.errors import TaskqError
 from taskq.worker import child, title
 from taskq.worker.report import Report
@@ -53,7 +53,7 @@ def main(descriptors: Sequence[str]) -> NoReturn:
     set_title, _ = title.setter()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(line_buffering=True)
+            stream.reconfigure(line_buffering=True, write_through=False)
     ear = Ear()
     ear.feel()
     with using(app):

@@ -88,6 +88,11 @@ __all__ = ["worker"]
     help="Jobs that do not say, when their process dies: fail, or requeue.  [TASKQ_ON_CRASH; fail]",
 )
 @click.option(
+    "--unknown",
+    metavar="WHAT",
+    help="Jobs that are not registered here: fail, or release, for an hour at most.  [TASKQ_UNKNOWN; fail]",
+)
+@click.option(
     "--timeout-grace",
     metavar="SECONDS",
     help="What a job over its time limit is given to end before it is killed.  [TASKQ_TIMEOUT_GRACE; 5]",

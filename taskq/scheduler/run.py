@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, TextIO
 
-from taskq import current, schedule_file
+from taskq import application, schedule_file
 from taskq.app import TaskQ
 from taskq.broker import Capability
 from taskq.config import Config, Count
@@ -79,7 +79,7 @@ def run(
     write_pid(config.pidfile, config.source("pidfile"))
     report = Report(config.verbose, broker.address, out=out, entitle=entitle)
     name = f"{config.host or socket.gethostname()}:{os.getpid()}:{os.urandom(3).hex()}"
-    with Ear(SIGNALS) as ear, current.using(app):
+    with Ear(SIGNALS) as ear, application.using(app):
         report(events.Starting(name))
         for notice in config.notices:
             report(Warned(notice))

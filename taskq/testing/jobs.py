@@ -13,7 +13,7 @@ from taskq.records import Crash, ErrorRecord, Payload, ScheduledJob
 
 __all__ = ["DelayedJob", "EnqueuedJob", "Outcome", "PerformedJob", "by_parameter", "delayed_job", "enqueued_job"]
 
-Outcome: TypeAlias = Literal["done", "failed", "retried", "discarded", "refused"]
+Outcome: TypeAlias = Literal["done", "failed", "retried", "discarded", "postponed", "refused"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +66,8 @@ class PerformedJob:
         queue: where it was taken from.
         arguments: what it was performed with, by parameter, defaults included.
         shown: the same as it may be shown: secret ones as `[secret]`.
-        outcome: what became of it: "done", "failed", "retried", "discarded", or "refused" where somebody else had
-            settled it.
+        outcome: what became of it: "done", "failed", "retried", "discarded", "postponed", or "refused" where
+            somebody else had settled it.
         error: what it raised; None where it did not.
         cause: the same as the failed list has it, or how its process died; None where it is done.
     """

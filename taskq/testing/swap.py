@@ -13,8 +13,8 @@ from weakref import WeakKeyDictionary
 
 from taskq import config, plugins
 from taskq.app import TaskQ
+from taskq.application import application_in_force, using
 from taskq.broker import Broker
-from taskq.current import application_in_force, using
 from taskq.errors import nearest
 from taskq.registry import DEFAULT
 from taskq.testing import stores

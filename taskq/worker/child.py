@@ -98,7 +98,9 @@ def _flush() -> None:
             stream.flush()
 
 
-def _perform(task: Task, tools: Tools, ear: Ear, limiter: Limiter | None) -> outcomes.Done | outcomes.Failed:
+def _perform(
+    task: Task, tools: Tools, ear: Ear, limiter: Limiter | None
+) -> outcomes.Done | outcomes.Failed | outcomes.Postponed:
     try:
         if tools.hooks.listens("after_fork"):
             tools.hooks.tell("after_fork", task.context())

@@ -17,9 +17,10 @@ from typing import Final
 
 from taskq import events, performing
 from taskq import outcome as outcomes
-from taskq.outcome import Done, Failed, NotBegun, Outcome
+from taskq.cancelling import AGE
+from taskq.outcome import Done, Failed, NotBegun, Outcome, Postponed
 from taskq.performing import Task, Tools
-from taskq.records import Crash, Ended
+from taskq.records import Crash, Ended, Reservation
 from taskq.worker import handover, orphans
 from taskq.worker.control import Control
 from taskq.worker.hand import Hand
@@ -46,6 +47,9 @@ class Child:
         unsent: what it is still to be told.
         said: what was read so far.
         ended: why we ended it, if we did.
+        by: who cancelled its job; empty where nobody did.
+        held: its job; None where it has none yet.
+        look_at: when to look whether somebody cancelled that, by the monotonic clock.
         allowed: the time limit of its job, in seconds; None where it has none.
         kill_after: how long it has its job until it is killed for that, in seconds.
         kill_at: when that is, by the monotonic clock.
@@ -63,6 +67,9 @@ class Child:
     unsent: memoryview = _NOTHING
     said: bytearray = field(default_factory=bytearray)
     ended: Ended = ""
+    by: str = ""
+    held: Reservation | None = None
+    look_at: float = math.inf
     allowed: float | None = None
     kill_after: float = math.inf
     kill_at: float = math.inf
@@ -95,13 +102,19 @@ class Child:
         if self.taken:
             self.kill_at = time.monotonic() + self.kill_after
 
+    def perform(self, job: Reservation) -> None:
+        """It performs this, once it has it: from half a second on it is looked whether somebody cancelled that."""
+        self.held = job
+        if self.taken:
+            self.look_at = time.monotonic() + AGE
+
     def dismiss(self) -> None:
         """Give it no more orders: without any it ends."""
         if self.orders is not None:
             os.close(self.orders)
             self.orders = None
 
-    def read(self) -> Done | Failed | None:
+    def read(self) -> Done | Failed | Postponed | None:
         """Read what is there: the outcome, once it is whole. Then, as at the pipe's end, nothing more is heard."""
         if self.pipe is None:
             return None
@@ -110,12 +123,13 @@ class Child:
                 self.said += chunk
                 if not self.taken and self.said.startswith(handover.TAKEN):
                     self.taken = True
-                    self.kill_at = time.monotonic() + self.kill_after
+                    now = time.monotonic()
+                    self.kill_at, self.look_at = now + self.kill_after, now + AGE
                     del self.said[: len(handover.TAKEN)]
                 # One line, and only the right one: a job may have written there itself.
                 if self.said.endswith(b"\n") and (said := outcomes.load(bytes(self.said))) is not None:
                     self._hang_up()
-                    self.kill_at = math.inf  # its job is over, and it may flush
+                    self.kill_at = self.look_at = math.inf  # its job is over, and it may flush
                     return said
         except BlockingIOError:
             return None
@@ -195,7 +209,7 @@ class Children:
         """How many live, or were not buried yet."""
         return len(self._living)
 
-    def watch(self, child: Child) -> Done | Failed | Crash:
+    def watch(self, child: Child) -> Done | Failed | Postponed | Crash:
         """Beat, listen and read until the child says its outcome or, where it did before or never will, is dead.
 
         Returns:
@@ -239,6 +253,7 @@ class Children:
         self._tell(events.Forked(child.pid))
         if task.definition is not None and task.definition.timeout is not None:
             child.limit(task.definition.timeout, self._control.manners.timeout_grace)
+        child.perform(task.reservation)
         ended = self.watch(child)
         if not isinstance(ended, Crash):
             return ended
@@ -259,7 +274,7 @@ class Children:
         for child in tuple(self._living.values()):
             self.see_out(child)
 
-    def bury(self, child: Child) -> Done | Failed | Crash | None:
+    def bury(self, child: Child) -> Done | Failed | Postponed | Crash | None:
         """What a dead child said last, else how it died; None where it lives."""
         pid, status = os.waitpid(child.pid, os.WNOHANG)
         if not pid:
@@ -269,11 +284,11 @@ class Children:
         child.let_go()
         return _crash(child, status) if said is None else said
 
-    def kill(self, child: Child, why: Ended) -> None:
-        """End it now, with all that it started. Told once; `why` is what its job's failure says."""
+    def kill(self, child: Child, why: Ended, by: str = "") -> None:
+        """End it now, with all that it started. Told once; `why` and `by` are what its job's failure says."""
         if child.ended:
             return
-        child.ended = why
+        child.ended, child.by = why, by
         said = why if child.taken and child.pipe is not None and not self._control.hurried else ""
         grace = self._control.manners.grace
         self._tell(events.ChildEnding(child.pid, signal.SIGKILL, grace, after_term=child.termed, why=said))
@@ -289,7 +304,10 @@ class Children:
             self.kill(child, "kill")
         if now >= child.kill_at:
             self.kill(child, "timeout")
-        again = self._seat.next_beat if child.ended else min(self._seat.next_beat, child.kill_at)
+        if now >= child.look_at:
+            self._cancel_if_asked(child)
+        due = min(child.kill_at, child.look_at)
+        again = self._seat.next_beat if child.ended else min(self._seat.next_beat, due)
         deadline = control.deadline
         if deadline is None:
             return again
@@ -314,6 +332,13 @@ class Children:
             self._tell(events.ChildEnding(child.pid, seconds=control.before_term))
         return min(deadline if child.termed else term_at, again)
 
+    def _cancel_if_asked(self, child: Child) -> None:
+        child.look_at = time.monotonic() + AGE
+        if child.held is not None and self._seat.outage.since is None:
+            by = self._seat.words.about([child.held]).get(child.held.fence)
+            if by is not None:
+                self.kill(child, "cancel", by)
+
     def _reap(self) -> None:
         orphans.reap(frozenset(self._living))
 
@@ -327,4 +352,5 @@ def _crash(child: Child, status: int) -> Crash:
         status=exited,
         ended=child.ended,
         limit=child.allowed if child.ended == "timeout" else None,
+        by=child.by,
     )

@@ -18,6 +18,7 @@ from taskq import performing
 from taskq.limits import Limiter
 from taskq.outcome import Outcome
 from taskq.performing import Task, Tools
+from taskq.records import Reservation
 from taskq.worker.heartbeat import Heart
 from taskq.worker.interrupt import raise_in
 from taskq.worker.seat import Seat
@@ -124,15 +125,23 @@ class InThread:
         """Whether a job is in hand."""
         return self._task is not None
 
-    def interrupt(self, kind: type[BaseException]) -> bool:
+    @property
+    def in_hand(self) -> tuple[Reservation, float] | None:
+        """The job in hand, and since when, by the monotonic clock; None where there is none."""
+        with self._lock:
+            return None if self._task is None else (self._task.reservation, self._began)
+
+    def interrupt(self, kind: type[BaseException], *, fence: str = "") -> bool:
         """Raise this in the job in hand, once it runs Python; False where that cannot be this very moment.
 
         Once a job: what cleans up should have its way, and what has caught it here must not be hit by another.
 
-        An `async def` job on the event loop of the process is cancelled there instead.
+        An `async def` job on the event loop of the process is cancelled there instead. With `fence` only this job.
         """
         with self._lock:
             if self._task is None or self.interrupted:
+                return True
+            if fence and self._task.reservation.fence != fence:
                 return True
             self.interrupted = True  # first, for what is raised may be there at once
             if self._on_loop is not None:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import time
 from types import FrameType
-from typing import Final
+from typing import ClassVar, Final
 
 from taskq import limits, performing
-from taskq.errors import TermException
+from taskq.cancelling import AGE
+from taskq.errors import JobCancelled, TermException
 from taskq.outcome import Outcome
 from taskq.performing import Task, Tools
+from taskq.records import Reservation
 from taskq.worker import orphans
 from taskq.worker.control import Control
 from taskq.worker.hand import Hand
@@ -35,9 +37,16 @@ class Inline:
         tools: what performing needs.
     """
 
+    hears_words: ClassVar[bool] = True
+    """Whether it looks itself whether its job was cancelled; a parent that watches kills it."""
+
     def __init__(self, tools: Tools, seat: Seat, hand: Hand, control: Control, ear: Ear) -> None:
         """Not started yet."""
         self.tools = tools
+        self._seat = seat
+        self._held: Reservation | None = None
+        self._look_at = 0.0
+        self._cancelled = ("", "")  # the fence of a job that was cancelled, and who did that
         self._hand = hand
         self._limiter = limits.by_alarm(control.manners.timeout_grace)
         self._control = control
@@ -57,6 +66,7 @@ class Inline:
         """Perform it here."""
         outcome: Outcome
         self._interrupted = None
+        self._held, self._look_at = task.reservation, time.monotonic() + AGE
         self._busy = True
         self._ear.at_once = self._signalled
         if self._ear.pending:
@@ -88,6 +98,9 @@ class Inline:
         """In the signal handler, in the middle of a job: the heart's thread listens, for this one is busy."""
         if not poked:
             self._heart.nudge()
+        elif self._is_cancelled() and in_job(frame, Inline.perform.__code__):
+            by, self._cancelled = self._cancelled[1], ("", "")
+            raise JobCancelled(f"Cancelled by {by}")
         elif self._to_be_interrupted() and in_job(frame, Inline.perform.__code__):
             self._interrupted = self._control.hurried
             raise TermException("SIGTERM")
@@ -100,10 +113,27 @@ class Inline:
 
     def _look_after_job(self) -> float | None:
         """In the heart's thread: give back what the job in hand holds up, hear for the busy one, interrupt its job."""
-        again, look_in = self._interrupt_if_told(), self._hand.look()
-        if again is None or look_in is None:
-            return look_in if again is None else again
-        return min(again, look_in)
+        due = (self._interrupt_if_told(), self._hand.look(), self._cancel_if_asked())
+        return min((seconds for seconds in due if seconds is not None), default=None)
+
+    def _is_cancelled(self) -> bool:
+        return self._busy and self._held is not None and self._held.fence == self._cancelled[0]
+
+    def _cancel_if_asked(self) -> float | None:
+        """In the heart's thread: it looks twice a second, for nobody nudges it when a job begins."""
+        if not self.hears_words:
+            return None
+        if self._is_cancelled():
+            self._ear.poke()
+            return _AGAIN
+        held, now = self._held, time.monotonic()
+        if self._busy and held is not None and now >= self._look_at and self._seat.outage.since is None:
+            self._look_at = now + AGE
+            by = self._seat.words.about([held]).get(held.fence)
+            if by is not None:
+                self._cancelled = held.fence, by
+                return 0.0
+        return AGE
 
     def _interrupt_if_told(self) -> float | None:
         if not self._busy:

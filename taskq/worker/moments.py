@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from taskq import events
 from taskq.chain import Hooks, Moment
@@ -28,8 +29,15 @@ def moments(hooks: Hooks, worker: Callable[[], str]) -> events.Tell:
         if not event.again:
             hooks.tell_quietly("shutdown", worker())
 
+    def settled(event: events.SettledJob) -> None:
+        task = event.task
+        if task.problem is None and task.definition is not None:
+            hooks.tell_quietly("settled", replace(event.settled, context=task.context()))
+        else:
+            hooks.tell_quietly("settled", event.settled)
+
     tells: Mapping[Moment, Mapping[type, Callable[..., None]]] = {
-        "settled": {events.SettledJob: lambda event: hooks.tell_quietly("settled", event.settled)},
+        "settled": {events.SettledJob: settled},
         "queue_empty": {events.Found: found, events.Empty: empty},
         "shutdown": {events.Stopping: stopping},
         "before_pause": {events.Paused: lambda _: hooks.tell_quietly("before_pause", worker())},

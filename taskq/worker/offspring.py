@@ -12,6 +12,8 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import NoReturn, Self, TypeAlias
 
+from taskq.worker import adapters
+
 __all__ = ["Offspring", "Say", "Work"]
 
 Say: TypeAlias = Callable[[bytes], None]
@@ -55,6 +57,7 @@ class Offspring:
             if stream is not None:
                 with contextlib.suppress(OSError, ValueError):
                     stream.flush()
+        adapters.before_fork()
         try:
             pid = os.fork()
         except OSError:
@@ -132,6 +135,7 @@ def _work(work: Work, orders: int, news: int) -> NoReturn:
     status = 1
     try:
         signal.set_wakeup_fd(-1)  # the parent's; the child sets its own
+        adapters.after_fork()
 
         def say(what: bytes) -> None:
             with contextlib.suppress(OSError):

@@ -60,6 +60,13 @@ class Outage:
         if since is not None:
             self._tell(events.BrokerBack(self.steady - since))
 
+    def steady_since(self) -> float:
+        """Since when it has answered; now, where it was away when last heard of.
+
+        Several threads share one outage: the one that looks for the dead may be the first to be answered again.
+        """
+        return self.steady if self.since is None else self._clock()
+
     def persist(
         self, call: Callable[[], T], *, rest: Callable[[float], None], give_up: Callable[[], bool], in_hand: bool
     ) -> T:

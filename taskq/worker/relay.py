@@ -18,8 +18,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from taskq import events, performing
+from taskq.cancelling import AGE
+from taskq.errors import BrokerUnavailable
 from taskq.performing import prepare
-from taskq.records import Crash, Ended, Token, Tokens
+from taskq.records import Crash, Ended, Reservation, Token, Tokens
 from taskq.worker import orphans
 from taskq.worker.control import Control
 from taskq.worker.loop import Worker, leave, look_out
@@ -60,6 +62,7 @@ class _Runner:
         limit: the seconds that its job may take; None for any.
         kill_at: when it is killed for having taken longer.
         ended: why we ended it; empty where we did not.
+        cancelled: the fence of the job for which we did, where somebody cancelled that, and who.
     """
 
     offspring: Offspring
@@ -68,6 +71,7 @@ class _Runner:
     limit: float | None = None
     kill_at: float = float("inf")
     ended: Ended = ""
+    cancelled: tuple[str, str] = ("", "")
     _heard: bytes = b""
 
     def hear(self, grace: float) -> None:
@@ -101,6 +105,7 @@ class Relay:
         self._leaving: list[_Runner] = []
         self._deaths = 0
         self._next_at = 0.0
+        self._look_at = 0.0
         self._over = False
 
     def work(self) -> None:
@@ -173,8 +178,8 @@ class Relay:
         """Until something is said, somebody died, or something is due."""
         worker, control, now = self._worker, self._control, time.monotonic()
         due = min(worker.seat.next_beat, worker.lookout.next_look, self._kill_if_due(now))
-        if self._running is None:
-            due = min(due, self._next_at)
+        running = self._running
+        due = min(due, self._next_at if running is None else self._cancel_if_asked(running, now))
         fds = [*control.fds, *worker.lookout.fds]
         for child in self.children():
             fds += child.to_wait_on
@@ -201,6 +206,38 @@ class Relay:
         elif now >= stop_at:
             self._kill(running, "shutdown")
         return min(stop_at, running.kill_at)
+
+    def _cancel_if_asked(self, one: _Runner, now: float) -> float:
+        """Kill who runs where somebody cancelled its job. When to look again.
+
+        Which job that is only the broker knows. So it is stopped while we look a second time: what it has then it
+        still has when it is killed, or had finished before; and what it was given since it has not begun.
+        """
+        if one.ended:
+            return float("inf")
+        if now < self._look_at:
+            return self._look_at
+        self._look_at = now + AGE
+        seat = self._worker.seat
+        if seat.outage.since is None and seat.words.rang() and (job := self._in_hand()) is not None:
+            by = seat.words.about([job]).get(job.fence)
+            if by is not None:
+                one.offspring.send(signal.SIGSTOP)
+                seen = self._in_hand()
+                if seen is not None and seen.fence == job.fence:
+                    one.cancelled = job.fence, by
+                    self._kill(one, "cancel")
+                else:
+                    one.offspring.send(signal.SIGCONT)
+        return self._look_at
+
+    def _in_hand(self) -> Reservation | None:
+        try:
+            seen = self._worker.broker.worker(self._worker.seat.id)
+        except BrokerUnavailable as error:
+            self._worker.seat.outage.lost(error)
+            return None
+        return None if seen is None else seen.job
 
     def _kill(self, one: _Runner, why: Ended) -> None:
         if not one.ended:
@@ -260,11 +297,13 @@ class Relay:
             status=status if status >= 0 else None,
             ended=dead.ended,
             limit=dead.limit if dead.ended == "timeout" else None,
+            by=dead.cancelled[1],
         )
         held = worker.seat.held()
         lived = time.monotonic() - (dead.since or 0.0)
         self._deaths = 0 if held or lived > _LIVED or dead.ended else self._deaths + 1
-        rest = held[1:] if held and held[0].started else held
+        begun = bool(held) and held[0].started and (dead.ended != "cancel" or held[0].fence == dead.cancelled[0])
+        rest = held[1:] if begun else held
         if len(rest) < len(held):
             task = prepare(held[0], worker.tools)
             outcome = performing.crashed(task, crash, worker.tools, worker.broker.now() - held[0].run_at)

@@ -15,9 +15,10 @@ from collections.abc import Callable
 from typing import Final, TextIO
 
 from taskq import envelope, events
+from taskq.errors import UnknownJob
 from taskq.failed_entry import dying, last_words
 from taskq.failure_handler import Quarantine
-from taskq.outcome import Crashed, Done, Failed, NotBegun
+from taskq.outcome import Crashed, Done, Failed, NotBegun, Postponed
 from taskq.performing import Task
 from taskq.worker import title
 
@@ -133,8 +134,8 @@ class Report:
         if event.reason:
             self._always(f"Jobs are performed {event.model}: {event.reason}")
         else:
-            # Resque's own log has no line for it, and needs none for its own ways.
-            self._after_the_id(self._very if self._at_once == 1 else self._always, f"Jobs are performed {event.model}")
+            # Resque's own log has no line for it, and needs none for its own way.
+            self._after_the_id(self._very if event.usual else self._always, f"Jobs are performed {event.model}")
 
     def _found(self, event: events.Found) -> None:
         self._in_hand += 1
@@ -170,6 +171,8 @@ class Report:
         elif event.why == "shutdown":
             over = f": its {event.seconds:g} s are over" if event.seconds else ""
             self._always(f"The job in hand is ended now{over}.")
+        elif event.why == "cancel":
+            self._always("The job in hand is ended now: it was cancelled.")
         elif event.why == "kill":
             self._always("The job in hand is ended now: USR1 asked for it.")
         if event.signal is None:
@@ -185,6 +188,10 @@ class Report:
             self._title_of_many()
         if isinstance(event.outcome, NotBegun):
             self._always(f"{_job(event.task)} was not begun and goes back: {event.outcome.reason}.")
+        elif isinstance(event.outcome, Postponed):
+            seconds, reason = event.outcome.seconds, event.outcome.reason
+            what = f"{self._whose(event.task)}{_job(event.task)} is postponed by {seconds:g} s: {_cut(reason)}."
+            self._say(what) if isinstance(event.task.problem, UnknownJob) else self._very(what)
         if self._verbosity < VERBOSE:
             return
         whose = self._whose(event.task)

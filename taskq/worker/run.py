@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import gc
 import os
 import random
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Final, NoReturn, TextIO
 
-from taskq import current, events, on_crash, queue_lists
+from taskq import application, events, identity, on_crash, queue_lists
 from taskq.app import TaskQ
 from taskq.broker import Capability
 from taskq.config import Config, Count
@@ -22,7 +23,7 @@ from taskq.errors import BrokerInTrouble, BrokerRefused, BrokerUnavailable, Conf
 from taskq.performing import Task
 from taskq.pool import Group
 from taskq.queue_lists import QueueList
-from taskq.worker import child, identity, title
+from taskq.worker import child, title
 from taskq.worker.assembly import Process, host_of
 from taskq.worker.audience import Audience
 from taskq.worker.control import Control, Manners
@@ -83,7 +84,7 @@ def run(
     if config.count.most > 1 or beside:
         return _supervised(app, config, [Group("", config)], out, observers, supervisor=supervisor, beside=beside)
     app.load()
-    app.tools.on_crash = on_crash.times(config.on_crash)  # the worker's: a group of a pool may say its own
+    _take_over(app, config)
     queues = _queues(config)
     if config.execution == "spawn":
         setup_of(config)  # where it cannot be, that is said before any broker is waited for
@@ -111,7 +112,7 @@ def run(
         audience(events.Listening())
         first = 0 if set_title else 1
         process = Process(app, config, queues, identity.this_process(), control, Outage(audience), first)
-        with current.using(app):
+        with application.using(app):
             if _reach(app, config, control, audience):
                 app.hooks.tell("before_first_fork", next(identity.ids(host_of(config), queues.id, first=first)))
                 if config.execution in {"threads", "async"}:
@@ -126,6 +127,15 @@ def run(
     return control.status
 
 
+def _take_over(app: TaskQ, config: Config) -> None:
+    """What of the worker's configuration concerns performing: a group of a pool may say its own."""
+    app.tools.on_crash = on_crash.times(config.on_crash)
+    app.tools.keeps_unknown = config.unknown == "release"
+    if app.tools.keeps_unknown and Capability.DELAY not in app.broker.capabilities:
+        message = f"the backend {app.broker.name} has no delayed jobs, among which an unknown job would wait."
+        raise ConfigurationError([Problem("unknown", config.source("unknown"), message)])
+
+
 def _work_alone(process: Process, audience: Audience, ear: Ear, entitle: Callable[[Task | None], None]) -> None:
     """One worker in this process, from its registration to its end."""
     tell = audience.of(lambda: seat.id)
@@ -134,12 +144,28 @@ def _work_alone(process: Process, audience: Audience, ear: Ear, entitle: Callabl
     hand = process.hand(seat)
     execution = _execution(process, seat, hand, ear, lookout, tell, entitle)
     worker = process.worker(seat, hand, execution, tell, lookout=lookout)
-    with contextlib.suppress(GaveUp):  # told to end before it was registered
+    memory = _frozen() if isinstance(execution, Fork) else contextlib.nullcontext()
+    with memory, contextlib.suppress(GaveUp):  # told to end before it was registered
         if isinstance(execution, Fork) and process.config.jobs_per_fork > 1:
             _work_by_relay(worker, process, audience, entitle)
         else:
             work(worker)
     process.app.hooks.tell_quietly("worker_exit", seat.id)
+
+
+@contextlib.contextmanager
+def _frozen() -> Iterator[None]:
+    """While this lasts the collector leaves alone what is there now.
+
+    It is what the application loaded, and each child has it. A child whose collector walks over all of it writes into
+    each object, and so copies memory that it could share.
+    """
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _work_by_relay(
@@ -281,15 +307,16 @@ def _supervised(
 
         return look
 
-    return supervise(
-        [*(crew(group) for group in groups), *beside],
-        _manners(config),
-        report,
-        scouting=scouting,
-        reread=None if reread is None else lambda: [*(crew(group) for group in reread()), *beside],
-        entitle=entitle,
-        supervisor=supervisor,
-    )
+    with _frozen():
+        return supervise(
+            [*(crew(group) for group in groups), *beside],
+            _manners(config),
+            report,
+            scouting=scouting,
+            reread=None if reread is None else lambda: [*(crew(group) for group in reread()), *beside],
+            entitle=entitle,
+            supervisor=supervisor,
+        )
 
 
 def _pass_over(number: int, frame: FrameType | None) -> None:
@@ -372,8 +399,10 @@ def _execution(
     if config.execution == "spawn":
         tell(events.Chose("in a fresh interpreter each"))
         return Spawn(app.tools, seat, hand, control, tell, setup, beside=look_out)
-    many = f"in children, {config.jobs_per_fork:,} each"
-    tell(events.Chose("in a child of its own each" if config.jobs_per_fork == 1 else many))
+    if config.jobs_per_fork == 1:
+        tell(events.Chose("in a child of its own each", usual=True))
+    else:
+        tell(events.Chose(f"in children, {config.jobs_per_fork:,} each"))
     return Fork(
         app.tools,
         seat,
@@ -403,7 +432,7 @@ def write_lines_at_once() -> None:
     """What jobs print goes out line by line, so that `>> log/worker.log` shows it as it happens."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(line_buffering=True)
+            stream.reconfigure(line_buffering=True, write_through=False)
 
 
 def write_pid(path: Path | None, source: str) -> None:

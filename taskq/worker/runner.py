@@ -162,6 +162,8 @@ class _Runs(Inline):
         begun: how many jobs began here.
     """
 
+    hears_words = False
+
     def __init__(self, tools: Tools, seat: Seat, hand: Hand, control: Control, ear: Ear, say: Say) -> None:
         """Not started yet; `say` says something to the parent."""
         super().__init__(tools, seat, hand, control, ear)

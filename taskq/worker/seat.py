@@ -14,11 +14,12 @@ from dataclasses import replace
 from typing import Final, TypeVar
 
 from taskq import events
-from taskq.broker import Broker
+from taskq.broker import Broker, Capability
+from taskq.cancelling import Words
 from taskq.errors import BrokerRefused, BrokerUnavailable, NotRegistered
+from taskq.identity import ids
 from taskq.records import Again, ProcessIdentity, Registration, Reservation, Reserved, Token, Tokens
 from taskq.worker.control import Instructions
-from taskq.worker.identity import ids
 from taskq.worker.outage import GaveUp, Outage
 
 __all__ = ["Seat", "Unseated"]
@@ -40,6 +41,7 @@ class Seat:
         outage: whether the broker answers.
         next_beat: when the next heartbeat is due, by the monotonic clock.
         speaks: whether this process makes the worker's calls, not a child that has its place on loan.
+        words: what was said at the broker about the end of jobs.
         turn: held for as long as a call is asked: another thread may give back what has not begun.
     """
 
@@ -94,6 +96,7 @@ class Seat:
         self._requeues = requeues
         self._make_tokens = tokens
         self._tokens = tokens()
+        self.words = Words(broker)
         self._lent = False
         self._told_pruned = False
         self._told_refused = False
@@ -223,6 +226,8 @@ class Seat:
 
     def fail(self, reservation: Reservation, entry: bytes, *, by_queue: bool, again: Again | None = None) -> bool:
         """Settle a job as failed; where `again` says how, it goes back as well."""
+        if again is not None:
+            again = replace(again, at=self._until(again.at))
         return self._change(
             lambda token: self._broker.fail(reservation, token, entry, by_queue=by_queue, again=again), in_hand=True
         )
@@ -230,10 +235,14 @@ class Seat:
     def release(self, reservation: Reservation, again: Again) -> bool:
         """Put a job that had begun back into its queue."""
         begun = replace(reservation, started=True)
-        body, front, at = again.body, again.front, again.at
+        body, front, at = again.body, again.front, self._until(again.at)
         return self._change(
             lambda token: self._broker.release([begun], token, body=body, front=front, at=at), in_hand=True
         )
+
+    def _until(self, at: float | None) -> float | None:
+        """When a job comes back; at once where the backend has no delayed jobs, for it must not be lost."""
+        return at if Capability.DELAY in self._broker.capabilities else None
 
     def give_back(self, jobs: Sequence[Reservation], *, once: bool = False) -> None:
         """Put jobs that have not begun back to the front of their queues, in order.

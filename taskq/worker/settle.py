@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, assert_never
 
-from taskq import events, failed_entry
-from taskq.failure_handler import Decision, Discard, Fail, Failure, Quarantine, Retry
+from taskq import events
+from taskq.failure_handler import Decision, Discard, Fail, Quarantine, Retry
 from taskq.hook import Settled
-from taskq.outcome import Crashed, Done, Failed, NotBegun, Outcome
+from taskq.outcome import Crashed, Done, Failed, NotBegun, Outcome, Postponed
 from taskq.performing import Task
 from taskq.records import Again, Crash, ErrorRecord, Reserved
+from taskq.recovering import entry_for
 from taskq.worker.hand import Hand
 from taskq.worker.seat import Seat, Unseated
 
-__all__ = ["Settling", "entry_for"]
+__all__ = ["Settling"]
 
 
 class Settling:
@@ -49,6 +50,9 @@ class Settling:
                 self._carry_out(task, error, decision, seconds, now())
             case Crashed(crash, decision, seconds):
                 self._carry_out(task, crash, decision, seconds, now())
+            case Postponed():
+                self._postpone(task, outcome, now())
+                return
             case NotBegun():
                 self._put_back(task)
                 return
@@ -112,6 +116,14 @@ class Settling:
             self._hand.lost()
         self._say(task, became if settled else "refused", cause=cause, decision=decision, seconds=seconds)
 
+    def _postpone(self, task: Task, outcome: Postponed, now: float) -> None:
+        """It waits among the delayed jobs, in no worker."""
+        settled = self._seat.release(task.reservation, Again(outcome.body, front=False, at=now + outcome.seconds))
+        self._say_done(True)
+        if not settled:
+            self._hand.lost()
+        self._say(task, "postponed" if settled else "refused", seconds=0.0)
+
     def _put_back(self, task: Task) -> None:
         """Put what could not be begun to the front of its queue, ahead of what this worker took behind it."""
         self._hand.give_back()
@@ -129,17 +141,10 @@ class Settling:
     def _say(
         self,
         task: Task,
-        outcome: Literal["done", "failed", "retried", "discarded", "refused"],
+        outcome: Literal["done", "failed", "retried", "discarded", "postponed", "refused"],
         *,
         seconds: float,
         cause: ErrorRecord | Crash | None = None,
         decision: Decision | None = None,
     ) -> None:
         self._tell(events.SettledJob(task, Settled(task.reservation, outcome, cause, decision, seconds)))
-
-
-def entry_for(task: Task, cause: ErrorRecord | Crash, decision: Decision, failed_at: float) -> bytes:
-    """The entry of the failed list for a job that did not end well."""
-    held = task.reservation
-    failure = Failure(task.payload, held.body, held.queue, held.worker, cause, held.run_at, failed_at)
-    return failed_entry.encode(failure, quarantined=decision.reason if isinstance(decision, Quarantine) else "")

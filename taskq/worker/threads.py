@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from taskq import events, performing
-from taskq.errors import BrokerUnavailable, TermException
+from taskq.cancelling import AGE, Words
+from taskq.errors import BrokerUnavailable, JobCancelled, TermException
 from taskq.limits import ByThread
 from taskq.records import Crash
 from taskq.worker import orphans
@@ -39,14 +40,24 @@ _AGAIN: Final = 0.02  # seconds to the next try to break into a job, where taskq
 _LONGEST: Final = 60.0  # seconds to the next look, where nothing is due
 
 
-class Asked(TermException):
+class Asked(JobCancelled):
     """USR1 asked for the end of the job in hand."""
-
-    alone = True
 
     def __init__(self) -> None:
         """Say so."""
         super().__init__("USR1 asked for it")
+
+
+def _cancelled(by: str) -> type[JobCancelled]:
+    """What is raised in a job that they cancelled: a class of its own, for another thread can raise nothing else."""
+
+    class Told(JobCancelled):
+        def __init__(self) -> None:
+            super().__init__(f"Cancelled by {by}")
+
+    for name in ("__module__", "__qualname__", "__name__"):
+        setattr(Told, name, getattr(JobCancelled, name))
+    return Told
 
 
 @dataclass(eq=False, slots=True)
@@ -82,7 +93,7 @@ def work_side_by_side(process: Process, audience: Audience) -> bool:
         from taskq.worker.event_loop import EventLoop
 
         loop = EventLoop(audience, again=process.control.manners.timeout_grace)
-    threads = Threads(process.control, process.lookout(tells[0]), app.broker.wait, loop=loop)
+    threads = Threads(process.control, process.lookout(tells[0]), app.broker.wait, Words(app.broker), loop=loop)
     limits = ByThread(process.control.manners.timeout_grace)
     for number, tell_it in enumerate(tells):
 
@@ -139,6 +150,7 @@ class Threads:
         control: Control,
         lookout: Lookout,
         wait: Callable[[Sequence[str] | None, float, Sequence[int]], bool],
+        words: Words,
         *,
         loop: EventLoop | None = None,
     ) -> None:
@@ -148,6 +160,7 @@ class Threads:
             control: what the process has been told.
             lookout: its watch over others.
             wait: the broker's.
+            words: what was said there about the end of jobs.
             loop: where their `async def` jobs are performed; None is a loop of its own for each.
         """
         self._loop = loop
@@ -162,6 +175,9 @@ class Threads:
         self._looked = threading.Event()
         self._told = (False, False, False)
         self._to_kill: list[Member] = []
+        self._words = words
+        self._to_cancel: dict[str, tuple[Member, type[JobCancelled]]] = {}
+        self._listens_at = 0.0
         self._ended_at: float | None = None  # when jobs were told to end
         self._in_a_hurry = False  # whether somebody had hurried by then
         self.heart = Heart(beside=self._look_after, fds=lambda: lookout.fds)
@@ -326,7 +342,22 @@ class Threads:
         """Give back what jobs in hand hold up, and look for dead workers. In how many seconds to look again."""
         due = [member.worker.hand.look() for member in self._members]
         due.append(self._look_out())
+        due.append(self._cancel_if_asked())
         return min((seconds for seconds in due if seconds is not None), default=None)
+
+    def _cancel_if_asked(self) -> float:
+        """Break into the jobs whose end somebody asked for. It looks twice a second, for all of them at once."""
+        now = time.monotonic()
+        if now >= self._listens_at and self._members[0].worker.seat.outage.since is None:
+            self._listens_at = now + AGE
+            held = [(member, job) for member in self._members if (job := member.execution.in_hand) is not None]
+            old = {job.fence: (member, job) for member, (job, began) in held if now - began >= AGE}
+            for fence, by in self._words.about([job for _, job in old.values()]).items():
+                self._to_cancel[fence] = old[fence][0], _cancelled(by)
+        for fence, (member, kind) in list(self._to_cancel.items()):
+            if member.execution.interrupt(kind, fence=fence):
+                del self._to_cancel[fence]
+        return _AGAIN if self._to_cancel else max(self._listens_at - now, 0.0)
 
     def _look_out(self) -> float | None:
         """For all of them. An outage is found out elsewhere."""

@@ -114,5 +114,6 @@ def test_the_places_of_applications_are_found_without_an_import(
     (elsewhere / "alone.py").write_text("raise AssertionError('it was imported')")
     monkeypatch.syspath_prepend(str(elsewhere))
     here = module("raise AssertionError('it was imported')")
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)  # pytest's own has one, or none, as it was started
     named = [here, "apart.jobs", "apart.more:app", "alone", "no_such_module", "__main__"]
     assert applications.places(named) == [tmp_path, elsewhere / "apart", elsewhere / "alone.py"]

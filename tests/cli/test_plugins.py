@@ -39,6 +39,7 @@ def test_what_is_enabled_and_in_which_order(monkeypatch: pytest.MonkeyPatch) -> 
         ("failure handler", "log"): 1,
         ("failure handler", "multi_queue"): 2,
         ("hook", "logging"): 1,
+        ("command", "web"): None,
     }
 
 

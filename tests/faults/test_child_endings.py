@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import taskq
+from tests.faults.conftest import in_every_isolated_model
 from tests.support import fault_jobs
 from tests.support.journal import Journal, balance
 from tests.support.workers import RunningWorker, is_alive, wait_until
@@ -28,14 +29,16 @@ ENDINGS = {
 }
 
 
+@pytest.mark.fault(2)
 @pytest.mark.redis
+@in_every_isolated_model("fork")
 @pytest.mark.parametrize("how", ENDINGS)
 def test_the_job_fails_with_the_reason_and_the_worker_goes_on(
-    how: str, app: taskq.TaskQ, worker: Callable[..., RunningWorker], journal: Journal
+    how: str, model: list[str], app: taskq.TaskQ, worker: Callable[..., RunningWorker], journal: Journal
 ) -> None:
     fault_jobs.dies.enqueue(1, how)
     fault_jobs.numbered.enqueue(2)
-    assert worker("--burst").ended() == 0
+    assert worker(*model, "--burst").ended() == 0
     (failure,) = app.failures.list(0, 9)
     exception, message = ENDINGS[how]
     assert failure.exception == exception
@@ -46,14 +49,16 @@ def test_the_job_fails_with_the_reason_and_the_worker_goes_on(
     assert kept.ended[2] == 1
 
 
+@pytest.mark.fault(2)
 @pytest.mark.redis
+@in_every_isolated_model("fork")
 @pytest.mark.parametrize("how", ["stdout", "children"])
 def test_a_job_that_closes_its_output_or_leaves_children_is_done(
-    how: str, app: taskq.TaskQ, worker: Callable[..., RunningWorker], journal: Journal
+    how: str, model: list[str], app: taskq.TaskQ, worker: Callable[..., RunningWorker], journal: Journal
 ) -> None:
     fault_jobs.dies.enqueue(1, how)
     fault_jobs.numbered.enqueue(2)
-    running = worker("--burst")
+    running = worker(*model, "--burst")
     wait_until(lambda: running.process.poll() is not None)
     assert running.process.returncode == 0
     kept = balance(app.broker, journal, ["q"])
@@ -61,6 +66,7 @@ def test_a_job_that_closes_its_output_or_leaves_children_is_done(
     assert kept.failed == []
 
 
+@pytest.mark.fault(2)
 @pytest.mark.redis
 def test_a_job_that_closes_every_descriptor_fails_and_finds_nothing_of_ours_in_its_files(
     app: taskq.TaskQ, worker: Callable[..., RunningWorker], journal: Journal
@@ -74,16 +80,19 @@ def test_a_job_that_closes_every_descriptor_fails_and_finds_nothing_of_ours_in_i
     assert Path(f"{journal.path}.other").read_bytes() == b""
 
 
+@pytest.mark.fault(2)
 @pytest.mark.redis
+@in_every_isolated_model("fork")
 def test_what_a_killed_child_left_running_is_killed_with_it(
-    app: taskq.TaskQ, worker: Callable[..., RunningWorker], journal: Journal
+    model: list[str], app: taskq.TaskQ, worker: Callable[..., RunningWorker], journal: Journal
 ) -> None:
     fault_jobs.dies.enqueue(1, "orphan and kill")
-    assert worker("--burst").ended() == 0
+    assert worker(*model, "--burst").ended() == 0
     (grandchild,) = (number for what, number in journal.lines() if what == "grandchild")
     wait_until(lambda: not is_alive(grandchild))
 
 
+@pytest.mark.fault(2)
 @pytest.mark.redis
 def test_usr1_kills_the_job_in_hand_and_the_worker_goes_on(
     app: taskq.TaskQ, worker: Callable[..., RunningWorker], journal: Journal

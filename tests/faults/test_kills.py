@@ -16,7 +16,7 @@ import taskq
 from taskq.broker import Broker
 from taskq.records import ProcessIdentity, Registration, Tokens
 from taskq_redis.testing import RedisServer
-from tests.faults.conftest import LONG, at_once, in_every_model, numbered, push_numbers
+from tests.faults.conftest import LONG, Feed, at_once, in_every_isolated_model, in_every_model, kill_at_random, numbered
 from tests.support import fault_jobs
 from tests.support.journal import Journal, balance
 from tests.support.workers import RunningWorker, is_alive, wait_until
@@ -28,67 +28,59 @@ Start = Callable[..., RunningWorker]
 KILLS = 200 if LONG else 12
 
 
-@pytest.mark.timeout(1800 if LONG else 120)
-@in_every_model("fork", "inline, prefetch", "threads, prefetch", "async")
+@pytest.mark.fault(1)
+@pytest.mark.timeout(3600 if LONG else 120)
+@in_every_model("fork", "inline, prefetch", "threads, prefetch", "async", "spawn")
 @pytest.mark.parametrize("queues", [["q"], ["high", "low"]], ids=["one queue", "two queues"])
 def test_kill_of_workers_and_children_at_random_moments(
-    model: list[str], queues: list[str], worker: Start, app: taskq.TaskQ, journal: Journal, chance: random.Random
+    model: list[str],
+    queues: list[str],
+    worker: Start,
+    app: taskq.TaskQ,
+    journal: Journal,
+    chance: random.Random,
+    record_property: Callable[[str, object], None],
 ) -> None:
     """Fault 1, with numbered jobs: lost 0, twice 0."""
-    count = KILLS * 40
-    numbers = range(count)
-    for place, queue in enumerate(queues):
-        many = count // len(queues)
-        push_numbers(app, many, queue=queue, seconds=0.001, first=place * many, model=model)
+    kills = KILLS if LONG or "--spawn" not in model else 3
     arguments = [*model, "--queues", ",".join(queues)]
-    kills = 0
-    running = [worker(*arguments), worker(*arguments)]
-    while kills < KILLS and any(app.size(queue) for queue in queues):
-        victim = chance.randrange(2)
-        running[victim].started()
-        time.sleep(chance.uniform(0.0, 0.15))  # the random moment is what this test is about
-        children = running[victim].children()
-        if children and chance.random() < 0.3:
-            _kill(children[0])
-        else:
-            _kill(running[victim].pid)
-            running[victim] = worker(*arguments)
-        kills += 1
-    for one in running:
-        one.kill()
-    assert worker(*arguments, "--burst").ended(seconds=600) == 0  # in the long form thousands are left
+    feed = Feed(app, queues, model)
+    kill_at_random(worker, arguments, feed, chance, kills)
+    assert worker(*arguments, "--burst").ended(seconds=600) == 0
     kept = balance(app.broker, journal, queues)
-    kept.assert_kept(numbers)
+    kept.assert_kept(feed.numbers)
     assert (kept.queued, kept.in_flight) == ([], [])
     assert len(kept.failed) <= (kills + 2) * at_once(model)
     assert app.workers() == []
+    record_property("kills", kills)
 
 
-@pytest.mark.timeout(1800 if LONG else 120)
+@pytest.mark.fault(1)
+@pytest.mark.timeout(3600 if LONG else 120)
 @in_every_model("inline, prefetch", "threads", "async")
 def test_kill_with_equal_jobs(
-    model: list[str], worker: Start, app: taskq.TaskQ, journal: Journal, chance: random.Random
+    model: list[str],
+    worker: Start,
+    app: taskq.TaskQ,
+    journal: Journal,
+    chance: random.Random,
+    record_property: Callable[[str, object], None],
 ) -> None:
     """Fault 1 again with equal jobs, counted: equal records hide what numbers show."""
-    count = 1000
-    app.enqueue_many([numbered(model).call(0) for _ in range(count)])
-    running = worker(*model)
-    for _ in range(KILLS // 2):
-        running.started()
-        time.sleep(chance.uniform(0.0, 0.1))
-        running.kill()
-        running = worker(*model)
-    running.started()
-    running.kill()
-    assert worker(*model, "--burst").ended() == 0
+    kills = KILLS // 2
+    feed = Feed(app, ["q"], model, seconds=0.0, equal=True)
+    kill_at_random(worker, model, feed, chance, kills, children=0.1)
+    assert worker(*model, "--burst").ended(seconds=600) == 0
     kept = balance(app.broker, journal, ["q"])
-    assert kept.processed == count
-    assert kept.stat_failed == len(kept.failed)
-    assert kept.started[0] <= count
-    assert count - len(kept.failed) <= kept.ended[0] <= count
+    assert kept.processed == feed.count
+    assert kept.stat_failed == len(kept.failed) <= (kills + 2) * at_once(model)
+    assert kept.started[0] <= feed.count
+    assert feed.count - len(kept.failed) <= kept.ended[0] <= feed.count
+    record_property("kills", kills)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.fault(3)
+@pytest.mark.timeout(1800 if LONG else 300)
 @pytest.mark.parametrize("when", ["before", "after"] if LONG else ["after"])
 @in_every_model("fork", "inline, prefetch")
 def test_crash_at_every_single_command(
@@ -129,6 +121,7 @@ def test_crash_at_every_single_command(
     assert command > 5
 
 
+@pytest.mark.fault(3)
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("when", ["before", "after"] if LONG else ["after"])
 @pytest.mark.parametrize("prefetch", ["1", "8"])
@@ -173,10 +166,14 @@ def test_crash_of_a_child_at_every_single_command(
     assert command > 5
 
 
-def test_crash_between_a_jobs_end_and_its_settling(worker: Start, app: taskq.TaskQ, journal: Journal) -> None:
+@pytest.mark.fault(4)
+@pytest.mark.parametrize("model", [[], ["--spawn"]] if LONG else [[]], ids=["fork", "spawn"] if LONG else ["fork"])
+def test_crash_between_a_jobs_end_and_its_settling(
+    model: list[str], worker: Start, app: taskq.TaskQ, journal: Journal
+) -> None:
     """Fault 4: the job is failed, as chosen, and not performed again."""
     fault_jobs.numbered.enqueue(1, 0.2)
-    running = worker()
+    running = worker(*model)
     wait_until(lambda: journal.counts("start")[1])
     running.send(signal.SIGSTOP)  # the parent; the child performs on
     wait_until(lambda: journal.counts("end")[1])
@@ -187,20 +184,22 @@ def test_crash_between_a_jobs_end_and_its_settling(worker: Start, app: taskq.Tas
     assert kept.failed == [1]
 
 
+@pytest.mark.fault(5)
+@in_every_model("fork")
 def test_the_orphan_of_a_neighbour_is_found_at_once_on_an_idle_queue(
-    worker: Start, app: taskq.TaskQ, journal: Journal
+    model: list[str], worker: Start, app: taskq.TaskQ, journal: Journal
 ) -> None:
     """Fault 5: another worker of this machine sees the process die, without any traffic."""
     watcher = worker("-v", "--queue", "other", "--beat", "60", "--dead-after", "600")
     watcher.started()
-    fault_jobs.numbered.enqueue(1, 600)
-    victim = worker("--queue", "q")
+    numbered(model).enqueue(1, 600)
+    victim = worker(*model, "--queue", "q")
     victim.started()
     wait_until(lambda: journal.counts("start")[1])
     # The watcher learns of its neighbour by its next census; a worker that starts takes one at once.
     second = worker("-v", "--queue", "other", "--beat", "60", "--dead-after", "600")
     second.started()
-    wait_until(lambda: len(app.workers()) == 3)
+    wait_until(lambda: len(app.workers()) == 2 + at_once(model))
     began = time.monotonic()
     _kill(victim.pid)
     wait_until(lambda: app.failures.count() == 1, seconds=5)
@@ -208,6 +207,7 @@ def test_the_orphan_of_a_neighbour_is_found_at_once_on_an_idle_queue(
     balance(app.broker, journal, ["q"]).assert_kept([1])
 
 
+@pytest.mark.fault(5)
 def test_an_orphan_of_another_machine_is_found_by_its_silence(worker: Start, broker: Broker, app: taskq.TaskQ) -> None:
     """Fault 5: its heartbeat stands still for longer than it said it could."""
     tokens = Tokens()
@@ -226,6 +226,7 @@ def test_an_orphan_of_another_machine_is_found_by_its_silence(worker: Start, bro
     assert [info.id for info in app.workers()] != ["elsewhere:4321:q"]
 
 
+@pytest.mark.fault(5)
 def test_the_one_who_recovers_dies_in_the_middle_of_it(
     worker: Start, app: taskq.TaskQ, tmp_path: Path, server: RedisServer, chance: random.Random
 ) -> None:
@@ -255,33 +256,41 @@ def test_the_one_who_recovers_dies_in_the_middle_of_it(
     assert command > 3
 
 
-def test_kill_of_the_parent_alone_takes_the_child_with_it(worker: Start, app: taskq.TaskQ, journal: Journal) -> None:
+@pytest.mark.fault(28)
+@in_every_isolated_model("fork")
+def test_kill_of_the_parent_alone_takes_the_child_with_it(
+    model: list[str], worker: Start, app: taskq.TaskQ, journal: Journal
+) -> None:
     """Fault 28: within a second, so that its job never runs twice at the same time."""
     fault_jobs.numbered.enqueue(1, 600)
-    running = worker()
+    running = worker(*model)
     wait_until(lambda: journal.counts("start")[1])
-    (child,) = running.children()
+    children = running.children()
+    assert children
     os.kill(running.pid, signal.SIGKILL)
-    wait_until(lambda: not is_alive(child), seconds=1)
+    wait_until(lambda: not any(is_alive(child) for child in children), seconds=1)
     assert worker("--burst").ended() == 0
     kept = balance(app.broker, journal, ["q"])
     kept.assert_kept([1])
     assert kept.failed == [1]
 
 
+@pytest.mark.fault(28)
+@in_every_model("fork")
 def test_kill_of_the_supervisor_alone_ends_its_workers_as_by_quit(
-    worker: Start, app: taskq.TaskQ, journal: Journal, tmp_path: Path
+    model: list[str], worker: Start, app: taskq.TaskQ, journal: Journal, tmp_path: Path
 ) -> None:
     """Fault 28: the job in hand is finished, nothing more is taken."""
     gate = tmp_path / "gate"
     fault_jobs.until.enqueue(1, str(gate))
-    running = worker("--count", "2", "-v")
-    running.line("Starting worker", times=2)
+    running = worker(*model, "--count", "2", "-v")
+    running.line("Starting worker", times=2 * at_once(model))
     wait_until(lambda: journal.counts("start")[1])
     workers = running.children()
     assert len(workers) == 2
     os.kill(running.pid, signal.SIGKILL)
     wait_until(lambda: sum(is_alive(pid) for pid in workers) == 1)
+    assert journal.counts("end")[1] == 0
     gate.touch()
     wait_until(lambda: not any(is_alive(pid) for pid in workers))
     kept = balance(app.broker, journal, ["q"])
@@ -290,6 +299,7 @@ def test_kill_of_the_supervisor_alone_ends_its_workers_as_by_quit(
     assert app.workers() == []
 
 
+@pytest.mark.fault(28)
 def test_a_supervisor_starts_again_what_dies_and_ends_where_none_can_start(
     worker: Start, app: taskq.TaskQ, journal: Journal
 ) -> None:
@@ -305,12 +315,14 @@ def test_a_supervisor_starts_again_what_dies_and_ends_where_none_can_start(
     assert app.workers() == []
 
 
+@pytest.mark.fault(28)
 def test_a_supervisor_ends_with_the_code_of_workers_that_cannot_start(worker: Start, server: RedisServer) -> None:
     running = worker("--count", "1", "--count", "2", "--no-retry", url="redis://127.0.0.1:1")
     assert running.ended() == 69
     assert "Traceback" not in running.log
 
 
+@pytest.mark.fault(5)
 def test_what_a_dead_worker_left_says_who_and_why(worker: Start, app: taskq.TaskQ, journal: Journal) -> None:
     fault_jobs.numbered.enqueue(1, 600)
     victim = worker()

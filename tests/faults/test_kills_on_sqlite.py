@@ -77,6 +77,7 @@ for number in range(first, first + 100_000):
 """
 
 
+@pytest.mark.fault(1, model="inline")
 @pytest.mark.timeout(1800 if LONG else 120)
 @pytest.mark.parametrize("query", ["", "?synchronous=full"], ids=["default", "strict"])
 def test_kill_of_a_producer_and_a_worker_together(
@@ -124,6 +125,7 @@ def small_disk() -> Iterator[Path]:
     directory.rmdir()
 
 
+@pytest.mark.fault(11)
 @in_every_model("fork", "inline", "children, prefetch")
 def test_a_disk_that_is_full_when_a_job_ends(
     model: list[str], worker: Start, journal: Journal, small_disk: Path, tmp_path: Path
@@ -164,6 +166,7 @@ def test_a_damaged_file_ends_the_worker_naming_it(worker: Start, server: File, a
     assert "Traceback" not in running.log
 
 
+@pytest.mark.fault(8)
 def test_a_file_that_is_deleted_is_told_and_waited_for(
     worker: Start, server: File, app: taskq.TaskQ, journal: Journal
 ) -> None:

@@ -28,6 +28,7 @@ pytestmark = [
 ]
 
 
+@pytest.mark.fault(26)
 @pytest.mark.timeout(90)
 def test_two_workers_of_one_name_have_two_ids_and_an_orphan_comes_back(
     worker: Start, app: taskq.TaskQ, journal: Journal

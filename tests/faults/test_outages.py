@@ -16,7 +16,7 @@ import redis
 import taskq
 from taskq.errors import BrokerUnavailable
 from taskq_redis.testing import RedisServer
-from tests.faults.conftest import LONG, in_every_model, numbered, push_numbers
+from tests.faults.conftest import LONG, fewer, in_every_isolated_model, in_every_model, numbered, push_numbers
 from tests.support import fault_jobs
 from tests.support.journal import Journal, balance
 from tests.support.workers import RunningWorker, wait_until
@@ -35,6 +35,7 @@ def durable() -> Iterator[RedisServer]:
         yield server
 
 
+@pytest.mark.fault(8)
 @EVERY_MODEL
 @pytest.mark.timeout(600 if LONG else 90)
 def test_redis_is_killed_under_load_and_the_same_worker_goes_on(
@@ -42,12 +43,13 @@ def test_redis_is_killed_under_load_and_the_same_worker_goes_on(
 ) -> None:
     """Fault 8: lost 0, no exit, and jobs are taken within 2 s of its return."""
     with taskq.using(durable.url) as app:
-        numbers = push_numbers(app, 1000 if LONG else 300, seconds=0.002, model=model)
+        numbers = push_numbers(app, fewer(model, 5000 if LONG else 1000), seconds=0.002, model=model)
         running = worker(*model, "--beat", "0.5", "--dead-after", "2", url=durable.url)
         running.started()
         for outage in [0.5, 3.0] if not LONG else [2.0, 10.0, 60.0]:
             seen = len(journal.counts("start"))
-            wait_until(lambda seen=seen: len(journal.counts("start")) >= seen + chance.randrange(1, 60))  # type: ignore[misc]
+            some = chance.randrange(1, fewer(model, 60))
+            wait_until(lambda seen=seen, some=some: len(journal.counts("start")) >= seen + some)  # type: ignore[misc]
             durable.kill()
             time.sleep(outage)
             seen = len(journal.counts("start"))
@@ -64,12 +66,16 @@ def test_redis_is_killed_under_load_and_the_same_worker_goes_on(
         assert kept.failed == []
 
 
+@pytest.mark.fault(8)
 @pytest.mark.timeout(90)
-def test_an_outage_longer_than_dead_after_robs_nobody(durable: RedisServer, worker: Start, journal: Journal) -> None:
+@in_every_model("threads")
+def test_an_outage_longer_than_dead_after_robs_nobody(
+    model: list[str], durable: RedisServer, worker: Start, journal: Journal
+) -> None:
     """Fault 8: after it every heartbeat is old, and that says nothing of any one worker."""
     with taskq.using(durable.url) as app:
-        push_numbers(app, 2, seconds=6.0)
-        running = [worker("--beat", "0.3", "--dead-after", "1.5", url=durable.url) for _ in range(3)]
+        push_numbers(app, 2, seconds=6.0, model=model)
+        running = [worker(*model, "--beat", "0.3", "--dead-after", "1.5", url=durable.url) for _ in range(3)]
         wait_until(lambda: len(journal.counts("start")) == 2)
         durable.kill()
         time.sleep(3.0)
@@ -84,13 +90,14 @@ def test_an_outage_longer_than_dead_after_robs_nobody(durable: RedisServer, work
         assert kept.failed == []
 
 
+@pytest.mark.fault(9)
 @EVERY_MODEL
 @pytest.mark.timeout(120)
 def test_every_connection_is_killed_again_and_again(
     model: list[str], server: RedisServer, worker: Start, app: taskq.TaskQ, journal: Journal, chance: random.Random
 ) -> None:
     """Fault 9: lost 0, doubles 0, no exit; and a thousand equal jobs are counted exactly."""
-    numbers = push_numbers(app, 200 if model == [] else 1500, model=model)
+    numbers = push_numbers(app, fewer(model, 1500 if LONG else 1000), model=model)
     running = worker(*model, "--queues", "q,equal")
     running.started()
     kills = 0
@@ -101,14 +108,15 @@ def test_every_connection_is_killed_again_and_again(
             time.sleep(chance.uniform(0.0, 0.02))
         wait_until(lambda: app.size("q") == 0)
         equal = numbered(model).options(queue="equal")
-        app.enqueue_many([equal.call(-1) for _ in range(1000 if model else 100)])
+        many = fewer(model, 1000)
+        app.enqueue_many([equal.call(-1)] * many)
         while app.size("equal"):
             client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
             time.sleep(chance.uniform(0.0, 0.02))
     running.send(signal.SIGQUIT)
     assert running.ended() == 0
     ended = journal.counts("end")[-1]
-    assert ended == (1000 if model else 100)
+    assert ended == many
     kept = balance(app.broker, journal, ["q", "equal"])
     assert kept.processed == len(numbers) + ended
     assert kept.missing(numbers) == []
@@ -116,6 +124,7 @@ def test_every_connection_is_killed_again_and_again(
     assert kept.failed == []
 
 
+@pytest.mark.fault(10)
 def test_redis_is_away_at_the_start_and_the_worker_waits_and_says_so(worker: Start, journal: Journal) -> None:
     """Fault 10."""
     with RedisServer() as later:
@@ -130,6 +139,7 @@ def test_redis_is_away_at_the_start_and_the_worker_waits_and_says_so(worker: Sta
             wait_until(lambda: journal.counts("end")[1])
 
 
+@pytest.mark.fault(10)
 @pytest.mark.parametrize("arguments", [["--burst"], ["--no-retry"]])
 def test_redis_is_away_at_the_start_and_the_worker_was_told_not_to_wait(arguments: list[str], worker: Start) -> None:
     began = time.monotonic()
@@ -140,12 +150,14 @@ def test_redis_is_away_at_the_start_and_the_worker_was_told_not_to_wait(argument
     assert time.monotonic() - began < 10
 
 
+@pytest.mark.fault(10)
 def test_enqueue_names_the_address_where_redis_is_away() -> None:
     with taskq.using("redis://127.0.0.1:1"), pytest.raises(BrokerUnavailable, match=r"127\.0\.0\.1:1") as raised:
         fault_jobs.numbered.enqueue(1)
     assert raised.value.sent == "no"
 
 
+@pytest.mark.fault(11)
 @EVERY_MODEL
 def test_a_replica_that_may_not_write_is_waited_for(model: list[str], worker: Start, journal: Journal) -> None:
     """Fault 11, READONLY: a failover that has not come through."""
@@ -165,6 +177,7 @@ def test_a_replica_that_may_not_write_is_waited_for(model: list[str], worker: St
         balance(app.broker, journal, ["q"]).assert_kept([1, 3])
 
 
+@pytest.mark.fault(11)
 @EVERY_MODEL
 def test_a_full_redis_is_drained_by_its_workers(model: list[str], worker: Start, journal: Journal) -> None:
     """Fault 11, OOM: only `push` is refused."""
@@ -184,6 +197,7 @@ def test_a_full_redis_is_drained_by_its_workers(model: list[str], worker: Start,
         assert (kept.queued, kept.failed) == ([], [50])
 
 
+@pytest.mark.fault(11)
 @pytest.mark.parametrize(
     "key",
     ["worker:{id}", "stat:processed", "stat:failed", "failed", "queue:other", "pause-all-workers", "taskq:paused"],
@@ -216,12 +230,13 @@ def test_a_key_of_the_wrong_type_loses_no_job(
     assert "Traceback" not in running.log
 
 
+@pytest.mark.fault(12)
 @EVERY_MODEL
 def test_scripts_are_flushed_under_load(
     model: list[str], server: RedisServer, worker: Start, app: taskq.TaskQ, journal: Journal
 ) -> None:
     """Fault 12: nothing to be seen."""
-    numbers = push_numbers(app, 300 if model == [] else 3000, model=model)
+    numbers = push_numbers(app, fewer(model, 10_000 if LONG else 1000), model=model)
     running = worker(*model)
     running.started()
     flushes = 0
@@ -238,13 +253,15 @@ def test_scripts_are_flushed_under_load(
     assert kept.failed == []
 
 
+@pytest.mark.fault(6)
 @pytest.mark.timeout(90)
+@in_every_isolated_model("fork")
 def test_a_job_that_holds_the_interpreter_is_not_robbed_while_its_parent_beats(
-    worker: Start, app: taskq.TaskQ, journal: Journal
+    model: list[str], worker: Start, app: taskq.TaskQ, journal: Journal
 ) -> None:
     """Fault 6."""
     fault_jobs.holds_gil.enqueue(1, 5)
-    running = worker("--queue", "q", "--beat", "0.3", "--dead-after", "1.5")
+    running = worker(*model, "--queue", "q", "--beat", "0.3", "--dead-after", "1.5")
     running.started()
     wait_until(lambda: journal.counts("start")[1])
     neighbour = worker("--queue", "other", "--beat", "0.3", "--dead-after", "1.5")
@@ -258,6 +275,7 @@ def test_a_job_that_holds_the_interpreter_is_not_robbed_while_its_parent_beats(
     assert kept.failed == []
 
 
+@pytest.mark.fault(6)
 @pytest.mark.timeout(90)
 @EVERY_MODEL
 def test_one_that_was_stopped_past_its_time_is_pruned_and_its_late_settle_refused(
@@ -286,6 +304,7 @@ def test_one_that_was_stopped_past_its_time_is_pruned_and_its_late_settle_refuse
     assert kept.failed == [1]
 
 
+@pytest.mark.fault(6)
 @EVERY_MODEL
 def test_a_broker_that_lost_its_data_is_said_to_be_one_of_two_causes(
     model: list[str], worker: Start, app: taskq.TaskQ, journal: Journal, redis_server: RedisServer, tmp_path: Path

@@ -49,6 +49,17 @@ def test_one_that_has_grown_is_replaced_after_its_job(worker: Start, app: taskq.
     assert app.failures.count() == 0
 
 
+@pytest.mark.fault(2, model="children")
+@pytest.mark.parametrize("arguments", [(), FIVE, ("--count", "2", "--inline")], ids=["fork", "children", "supervised"])
+def test_the_collector_of_a_child_leaves_alone_what_its_parent_loaded(
+    arguments: tuple[str, ...], worker: Start, app: taskq.TaskQ, journal: Journal
+) -> None:
+    fault_jobs.tells_frozen.enqueue(1)
+    assert worker(*arguments, "--burst").ended() == 0
+    ((_, count),) = journal.lines()
+    assert count > 10_000
+
+
 def test_the_next_one_stands_by_and_its_death_fails_nothing(worker: Start, app: taskq.TaskQ, journal: Journal) -> None:
     running = worker(*FIVE)
     running.started()
@@ -69,6 +80,7 @@ def test_the_next_one_stands_by_and_its_death_fails_nothing(worker: Start, app: 
     assert app.failures.count() == 0
 
 
+@pytest.mark.fault(14, model="children")
 def test_after_its_time_the_job_hears_an_exception_and_what_swallows_that_is_killed(
     worker: Start, app: taskq.TaskQ, journal: Journal
 ) -> None:
@@ -91,6 +103,7 @@ def test_after_its_time_the_job_hears_an_exception_and_what_swallows_that_is_kil
     assert app.workers() == []
 
 
+@pytest.mark.fault(14, model="children")
 def test_a_second_signal_kills_at_once(worker: Start, app: taskq.TaskQ, journal: Journal) -> None:
     fault_jobs.ignores.enqueue(1)
     running = worker(*FIVE, "--shutdown-timeout", "600")
@@ -102,6 +115,7 @@ def test_a_second_signal_kills_at_once(worker: Start, app: taskq.TaskQ, journal:
     assert app.failures.count() == 1
 
 
+@pytest.mark.fault(14, model="children")
 def test_usr1_kills_the_job_in_hand_and_the_worker_goes_on(worker: Start, app: taskq.TaskQ, journal: Journal) -> None:
     fault_jobs.ignores.enqueue(1)
     running = worker(*FIVE)
@@ -135,6 +149,7 @@ def test_a_paused_worker_stays_paused_where_another_child_takes_over(
     assert app.failures.count() == 0
 
 
+@pytest.mark.fault(28, model="children")
 def test_no_child_outlives_its_parent(worker: Start, app: taskq.TaskQ, journal: Journal) -> None:
     """Fault 28."""
     fault_jobs.numbered.enqueue(1, 600)
@@ -150,6 +165,7 @@ def test_no_child_outlives_its_parent(worker: Start, app: taskq.TaskQ, journal: 
     assert kept.failed == [1]
 
 
+@pytest.mark.fault(6, model="children")
 def test_one_that_was_taken_for_dead_registers_anew_and_its_late_settle_is_refused(
     worker: Start, app: taskq.TaskQ, journal: Journal, tmp_path: Path
 ) -> None:
@@ -170,6 +186,7 @@ def test_one_that_was_taken_for_dead_registers_anew_and_its_late_settle_is_refus
     assert app.workers() == []
 
 
+@pytest.mark.fault(2, model="children")
 def test_children_that_die_without_a_job_are_not_forked_as_fast_as_can_be(
     worker: Start, app: taskq.TaskQ, journal: Journal
 ) -> None:

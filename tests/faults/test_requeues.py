@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import time
@@ -12,10 +11,10 @@ from collections.abc import Callable
 import pytest
 
 import taskq
-from tests.faults.conftest import LONG, in_every_model, push_numbers
+from tests.faults.conftest import LONG, Feed, at_once, in_every_model, kill_at_random, numbered
 from tests.support import fault_jobs
 from tests.support.journal import Balance, Journal, balance
-from tests.support.workers import RunningWorker, is_alive, wait_until
+from tests.support.workers import RunningWorker, wait_until
 
 pytestmark = pytest.mark.redis
 
@@ -31,41 +30,40 @@ def again(kept: Balance) -> int:
     return sum(count - 1 for count in kept.started.values())
 
 
-@pytest.mark.timeout(1800 if LONG else 120)
+@pytest.mark.fault(1)
+@pytest.mark.timeout(3600 if LONG else 120)
 @MODELS
 def test_kills_at_random_moments(
-    model: list[str], worker: Start, app: taskq.TaskQ, journal: Journal, chance: random.Random
+    model: list[str],
+    worker: Start,
+    app: taskq.TaskQ,
+    journal: Journal,
+    chance: random.Random,
+    record_property: Callable[[str, object], None],
 ) -> None:
     """Fault 1: lost 0, and each job in hand is performed at most once more a kill."""
-    numbers = push_numbers(app, KILLS * 40, seconds=0.001)
-    kills = 0
-    running = [worker(*model, *REQUEUE) for _ in range(2)]
-    while kills < KILLS and app.size("q"):
-        victim = chance.randrange(2)
-        running[victim].started()
-        time.sleep(chance.uniform(0.0, 0.15))  # the random moment is what this test is about
-        children = running[victim].children()
-        if children and chance.random() < 0.3:
-            os.kill(children[0], signal.SIGKILL) if is_alive(children[0]) else None
-        else:
-            running[victim].kill()
-            running[victim] = worker(*model, *REQUEUE)
-        kills += 1
-    for one in running:
-        one.kill()
-    assert worker(*model, *REQUEUE, "--burst").ended(seconds=600) == 0
+    arguments = [*model, *REQUEUE]
+    feed = Feed(app, ["q"], model)
+    kill_at_random(worker, arguments, feed, chance, KILLS)
+    assert worker(*arguments, "--burst").ended(seconds=600) == 0
     kept = balance(app.broker, journal, ["q"])
-    kept.assert_kept(numbers, twice_most=kills + 2)
+    in_hand = (KILLS + 2) * at_once(model)
+    kept.assert_kept(feed.numbers, twice_most=in_hand)
     assert (kept.queued, kept.in_flight, kept.failed) == ([], [], [])
-    assert again(kept) <= kills + 2
-    assert all(kept.ended[number] for number in numbers)
+    assert again(kept) <= in_hand
+    assert all(kept.ended[number] for number in feed.numbers)
     assert app.workers() == []
+    record_property("kills", KILLS)
 
 
-def test_a_crash_between_a_jobs_end_and_its_settling(worker: Start, app: taskq.TaskQ, journal: Journal) -> None:
+@pytest.mark.fault(4)
+@pytest.mark.parametrize("model", [[], ["--spawn"]] if LONG else [[]], ids=["fork", "spawn"] if LONG else ["fork"])
+def test_a_crash_between_a_jobs_end_and_its_settling(
+    model: list[str], worker: Start, app: taskq.TaskQ, journal: Journal
+) -> None:
     """Fault 4: it is performed again, as chosen; never both lost and counted."""
     fault_jobs.numbered.enqueue(1, 0.2)
-    running = worker(*REQUEUE)
+    running = worker(*model, *REQUEUE)
     wait_until(lambda: journal.counts("start")[1])
     running.send(signal.SIGSTOP)  # the parent; the child performs on
     wait_until(lambda: journal.counts("end")[1])
@@ -76,6 +74,7 @@ def test_a_crash_between_a_jobs_end_and_its_settling(worker: Start, app: taskq.T
     assert (kept.failed, kept.started[1], kept.ended[1], kept.processed) == ([], 2, 2, 1)
 
 
+@pytest.mark.fault(6, model="inline")
 def test_one_that_stood_still_for_too_long_settles_nothing_when_it_goes_on(
     worker: Start, app: taskq.TaskQ, journal: Journal
 ) -> None:
@@ -99,6 +98,7 @@ def test_one_that_stood_still_for_too_long_settles_nothing_when_it_goes_on(
     assert (kept.queued, kept.failed, kept.processed) == ([], [], 1)
 
 
+@pytest.mark.fault(7)
 @pytest.mark.parametrize("how", ["sigkill", "sigsegv", "_exit 3"])
 def test_a_job_that_kills_its_child_each_time_is_set_aside_and_the_others_go_on(
     how: str, worker: Start, app: taskq.TaskQ, journal: Journal
@@ -117,6 +117,7 @@ def test_a_job_that_kills_its_child_each_time_is_set_aside_and_the_others_go_on(
     assert failure.error.endswith("(quarantined: it killed its process 4 times)")
 
 
+@pytest.mark.fault(7, model="inline")
 def test_a_job_that_kills_its_worker_each_time_is_set_aside_and_the_others_go_on(
     worker: Start, app: taskq.TaskQ, journal: Journal
 ) -> None:
@@ -130,6 +131,7 @@ def test_a_job_that_kills_its_worker_each_time_is_set_aside_and_the_others_go_on
     assert (kept.started[1], kept.failed, kept.ended[2]) == (4, [1], 1)
 
 
+@pytest.mark.fault(7)
 def test_an_operators_requeue_starts_the_count_anew(worker: Start, app: taskq.TaskQ, journal: Journal) -> None:
     fault_jobs.dies.enqueue(1, "sigkill")
     (body,) = app.broker.peek("q", 0, 1)
@@ -140,6 +142,7 @@ def test_an_operators_requeue_starts_the_count_anew(worker: Start, app: taskq.Ta
     assert journal.counts("start")[1] == 8
 
 
+@pytest.mark.fault(5)
 def test_a_finder_of_another_application_requeues_it_all_the_same(
     worker: Start, app: taskq.TaskQ, journal: Journal
 ) -> None:
@@ -157,26 +160,31 @@ def test_a_finder_of_another_application_requeues_it_all_the_same(
     assert app.failures.count() == 0
 
 
+@pytest.mark.fault(14)
 @MODELS
 @pytest.mark.parametrize("timeout", ["0", "0.3"])
 def test_a_job_unfinished_when_its_worker_ends_goes_back_as_it_came(
     timeout: str, model: list[str], worker: Start, app: taskq.TaskQ, journal: Journal
 ) -> None:
     """Fault 14: at the front of its queue before the exit, without using up an attempt."""
-    fault_jobs.numbered.enqueue(1, 600)
-    fault_jobs.numbered.enqueue(2)
-    bodies = app.broker.peek("q", 0, 9)
+    in_hand = at_once(model)
+    for number in range(in_hand):
+        numbered(model).enqueue(number, 600)
+    fault_jobs.numbered.enqueue(in_hand)
+    bodies = app.broker.peek("q", 0, 99)
     running = worker(*model, *REQUEUE, "--shutdown-timeout", timeout)
-    wait_until(lambda: journal.counts("start")[1])
+    wait_until(lambda: len(journal.counts("start")) == in_hand)
     running.send(signal.SIGTERM)
     assert running.ended() == 0
-    assert app.broker.peek("q", 0, 9) == bodies
+    back = app.broker.peek("q", 0, 99)
+    assert (sorted(back), back[-1]) == (sorted(bodies), bodies[-1])
     kept = balance(app.broker, journal, ["q"])
-    kept.assert_kept([1, 2])
-    assert (kept.queued, kept.failed, kept.processed) == ([1, 2], [], 0)
+    kept.assert_kept(range(in_hand + 1))
+    assert (kept.failed, kept.processed) == ([], 0)
     assert app.workers() == []
 
 
+@pytest.mark.fault(14, model="threads")
 @pytest.mark.parametrize("timeout", ["0", "0.3"])
 def test_jobs_in_threads_go_back_too_though_no_thread_can_be_killed(
     timeout: str, worker: Start, app: taskq.TaskQ, journal: Journal
@@ -195,6 +203,7 @@ def test_jobs_in_threads_go_back_too_though_no_thread_can_be_killed(
     assert app.workers() == []
 
 
+@pytest.mark.fault(14)
 def test_usr1_fails_the_job_for_somebody_asked_for_that(worker: Start, app: taskq.TaskQ, journal: Journal) -> None:
     fault_jobs.numbered.enqueue(1, 600)
     running = worker("-v", *REQUEUE)
@@ -208,16 +217,17 @@ def test_usr1_fails_the_job_for_somebody_asked_for_that(worker: Start, app: task
     assert kept.failed == [1]
 
 
+@pytest.mark.fault(14)
 @pytest.mark.timeout(600 if LONG else 120)
 @MODELS
 def test_a_deploy_under_load_loses_nothing_and_performs_each_at_least_once(
     model: list[str], worker: Start, app: taskq.TaskQ, journal: Journal, chance: random.Random
 ) -> None:
     """Fault 14: again and again all workers are told to end in mid job, and others start."""
-    deploys = 40 if LONG else 4
-    count = deploys * 30
+    deploys = 40 if LONG else 3
+    count = deploys * (30 if "--spawn" not in model else 6)
     for number in range(count):
-        fault_jobs.numbered.enqueue(number, chance.choice([0.0, 0.01, 0.05, 0.4]))
+        numbered(model).enqueue(number, chance.choice([0.0, 0.01, 0.05, 0.4]))
     arguments = (*model, *REQUEUE, "--shutdown-timeout", "0.1")
     running = [worker(*arguments) for _ in range(2)]
     for _ in range(deploys):
@@ -235,6 +245,6 @@ def test_a_deploy_under_load_loses_nothing_and_performs_each_at_least_once(
         assert one.ended() == 0
     assert worker(*model, *REQUEUE, "--burst").ended(seconds=300) == 0
     kept = balance(app.broker, journal, ["q"])
-    kept.assert_kept(range(count), twice_most=2 * deploys)
+    kept.assert_kept(range(count), twice_most=2 * deploys * at_once(model))
     assert (kept.queued, kept.in_flight, kept.failed) == ([], [], [])
     assert all(kept.ended[number] for number in range(count))

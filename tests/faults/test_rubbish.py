@@ -65,6 +65,7 @@ EVIL = [
 ]
 
 
+@pytest.mark.fault(15, 16, 19)
 @in_every_model("fork", "inline", "threads", "children, prefetch")
 @pytest.mark.parametrize("bodies", [NOT_JSON, WRONG_SHAPE, EVIL], ids=["not JSON", "wrong shape", "evil names"])
 @pytest.mark.parametrize("queue", ["q", "a:b", "new\nline ü"], ids=repr)
@@ -88,6 +89,7 @@ def test_it_is_kept_in_the_failed_list_bytes_and_all_and_the_next_job_runs(
     assert app.workers() == []
 
 
+@pytest.mark.fault(19)
 def test_nothing_is_imported_or_run_by_a_payload(worker: Start, app: taskq.TaskQ, tmp_path: object) -> None:
     """Fault 19: the module with side effects would leave a file."""
     for body in EVIL:
@@ -97,6 +99,7 @@ def test_nothing_is_imported_or_run_by_a_payload(worker: Start, app: taskq.TaskQ
     assert not os.path.exists(witness)
 
 
+@pytest.mark.fault(17)
 def test_an_unknown_job_is_named_and_can_be_requeued_after_a_deploy(
     worker: Start, app: taskq.TaskQ, journal: Journal
 ) -> None:
@@ -112,6 +115,7 @@ def test_an_unknown_job_is_named_and_can_be_requeued_after_a_deploy(
     assert journal.counts("end")[5] == 1
 
 
+@pytest.mark.fault(17)
 def test_wrong_arguments_fail_naming_the_signature(worker: Start, app: taskq.TaskQ) -> None:
     app.broker.push("q", [b'{"class":"numbered","args":[]}', b'{"class":"numbered","args":[1,2,3,4]}'])
     assert worker("--burst").ended() == 0
@@ -120,6 +124,7 @@ def test_wrong_arguments_fail_naming_the_signature(worker: Start, app: taskq.Tas
     assert all("numbered(number: int" in failure.error for failure in failures)
 
 
+@pytest.mark.fault(17)
 def test_an_application_that_does_not_import_ends_the_worker_with_2(worker: Start) -> None:
     running = worker(app="tests.support.no_such_module")
     assert running.ended() == 2
@@ -127,6 +132,7 @@ def test_an_application_that_does_not_import_ends_the_worker_with_2(worker: Star
     assert "no_such_module" in running.log
 
 
+@pytest.mark.fault(18)
 def test_far_too_much_is_refused_when_it_is_enqueued(app: taskq.TaskQ) -> None:
     """Fault 18."""
     with pytest.raises(PayloadTooLarge, match=r"20,0\d\d,\d\d\d bytes; the limit is 1,048,576"):
@@ -134,6 +140,7 @@ def test_far_too_much_is_refused_when_it_is_enqueued(app: taskq.TaskQ) -> None:
     assert app.size("q") == 0
 
 
+@pytest.mark.fault(18)
 @in_every_model("fork", "inline", "threads", "children, prefetch")
 def test_a_huge_exception_text_is_cut_and_the_log_stays_small(
     model: list[str], worker: Start, app: taskq.TaskQ
@@ -147,6 +154,7 @@ def test_a_huge_exception_text_is_cut_and_the_log_stays_small(
     assert len(running.log) < 10_000
 
 
+@pytest.mark.fault(15)
 def test_a_failed_list_full_of_rubbish_is_listed(app: taskq.TaskQ) -> None:
     from taskq_redis.testing import RedisServer
 
@@ -157,6 +165,7 @@ def test_a_failed_list_full_of_rubbish_is_listed(app: taskq.TaskQ) -> None:
         assert all(not failure.requeueable for failure in listing.failures.list(0, 99))
 
 
+@pytest.mark.fault(15)
 def test_a_worker_that_met_rubbish_still_obeys(worker: Start, app: taskq.TaskQ) -> None:
     app.broker.push("q", [b"rubbish"])
     running = worker("-v")

@@ -32,6 +32,7 @@ def with_password(server: RedisServer, password: str = PASSWORD) -> str:
     return f"redis://:{password}@127.0.0.1:{server.port}"
 
 
+@pytest.mark.fault(22)
 @pytest.mark.parametrize(
     "model", [[], ["--inline"], ["--count", "2"], ["--spawn"]], ids=["fork", "inline", "supervised", "spawn"]
 )
@@ -61,6 +62,7 @@ def test_neither_is_in_a_log_a_title_or_a_process_list(
         assert PASSWORD not in app.broker.address
 
 
+@pytest.mark.fault(22)
 def test_a_wrong_password_ends_the_worker_with_2_and_is_not_shown(locked: RedisServer, worker: Start) -> None:
     running = worker(url=with_password(locked, "wrong-" + PASSWORD))
     assert running.ended() == 2
@@ -68,6 +70,7 @@ def test_a_wrong_password_ends_the_worker_with_2_and_is_not_shown(locked: RedisS
     assert "Traceback" not in running.log
 
 
+@pytest.mark.fault(22)
 def test_one_where_no_password_belongs_is_not_shown(worker: Start) -> None:
     running = worker(url=f"{PASSWORD}@127.0.0.1:1")
     assert running.ended() == 2
@@ -75,6 +78,7 @@ def test_one_where_no_password_belongs_is_not_shown(worker: Start) -> None:
     assert PASSWORD not in running.log
 
 
+@pytest.mark.fault(22)
 def test_no_message_and_no_traceback_of_ours_shows_it() -> None:
     import traceback
 

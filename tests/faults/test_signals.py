@@ -24,6 +24,7 @@ Start = Callable[..., RunningWorker]
 ASKING = [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT]
 
 
+@pytest.mark.fault(14)
 @pytest.mark.parametrize("number", ASKING, ids=lambda n: n.name)
 @in_every_model("fork", "inline", "threads", "async", "children, prefetch")
 def test_idle_it_ends_at_once_with_0(number: signal.Signals, model: list[str], worker: Start, app: taskq.TaskQ) -> None:
@@ -34,6 +35,7 @@ def test_idle_it_ends_at_once_with_0(number: signal.Signals, model: list[str], w
     assert app.workers() == []
 
 
+@pytest.mark.fault(14)
 @pytest.mark.parametrize("number", ASKING, ids=lambda n: n.name)
 @in_every_model("fork", "inline", "threads", "children, prefetch")
 def test_in_a_job_that_ends_in_time_it_is_finished_and_no_other_is_taken(
@@ -47,7 +49,7 @@ def test_in_a_job_that_ends_in_time_it_is_finished_and_no_other_is_taken(
     running = worker(*model, "-v", "--shutdown-timeout", "60")
     wait_until(lambda: len(journal.counts("start")) == len(in_hand))
     running.send(number)
-    running.line("Exiting") if model != ["--inline"] else None
+    running.line("Exiting") if "--inline" not in model else None
     open(gate, "w").close()
     assert running.ended() == 0
     kept = balance(app.broker, journal, ["q"])
@@ -57,6 +59,7 @@ def test_in_a_job_that_ends_in_time_it_is_finished_and_no_other_is_taken(
     assert app.workers() == []
 
 
+@pytest.mark.fault(14)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda n: n.name)
 @pytest.mark.parametrize("model", [[], ["--spawn"]], ids=["fork", "spawn"])
 @pytest.mark.parametrize(
@@ -90,6 +93,7 @@ def test_a_job_that_takes_longer_is_told_then_killed_and_failed(
     assert kept.ended[1] == (exception == "Resque::TermException")  # it could clean up
 
 
+@pytest.mark.fault(14, model="inline")
 def test_inline_a_job_that_takes_longer_is_interrupted_and_failed(
     worker: Start, app: taskq.TaskQ, journal: Journal
 ) -> None:
@@ -106,6 +110,7 @@ def test_inline_a_job_that_takes_longer_is_interrupted_and_failed(
     assert app.failures.list(0, 1)[0].exception == "Resque::TermException"
 
 
+@pytest.mark.fault(14)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda n: n.name)
 def test_a_second_one_hurries_and_is_announced_by_the_first(
     number: signal.Signals, worker: Start, app: taskq.TaskQ, journal: Journal
@@ -128,6 +133,7 @@ def test_a_second_one_hurries_and_is_announced_by_the_first(
     balance(app.broker, journal, ["q"]).assert_kept([1])
 
 
+@pytest.mark.fault(14)
 def test_quit_waits_as_long_as_it_takes_and_term_after_it_limits_that(
     worker: Start, app: taskq.TaskQ, journal: Journal
 ) -> None:
@@ -141,6 +147,7 @@ def test_quit_waits_as_long_as_it_takes_and_term_after_it_limits_that(
     balance(app.broker, journal, ["q"]).assert_kept([1])
 
 
+@pytest.mark.fault(14)
 @pytest.mark.parametrize("number", ASKING, ids=lambda n: n.name)
 def test_during_the_start_it_ends_in_order(number: signal.Signals, worker: Start, app: taskq.TaskQ) -> None:
     with RedisServer() as other:
@@ -151,6 +158,7 @@ def test_during_the_start_it_ends_in_order(number: signal.Signals, worker: Start
         assert running.ended() == 0
 
 
+@pytest.mark.fault(14)
 @pytest.mark.parametrize("job", ["cleans_up", "swallows", "ignores"])
 def test_term_child_hands_term_on(job: str, worker: Start, app: taskq.TaskQ, journal: Journal) -> None:
     app.enqueue_to("q", job, 1)
@@ -164,6 +172,7 @@ def test_term_child_hands_term_on(job: str, worker: Start, app: taskq.TaskQ, jou
     balance(app.broker, journal, ["q"]).assert_kept([1])
 
 
+@pytest.mark.fault(14)
 def test_graceful_term_is_quit(worker: Start, app: taskq.TaskQ, journal: Journal, tmp_path: object) -> None:
     gate = f"{tmp_path}/gate"
     fault_jobs.until.enqueue(1, gate)
@@ -176,6 +185,7 @@ def test_graceful_term_is_quit(worker: Start, app: taskq.TaskQ, journal: Journal
     assert balance(app.broker, journal, ["q"]).failed == []
 
 
+@pytest.mark.fault(14)
 def test_usr2_pauses_and_cont_goes_on(worker: Start, app: taskq.TaskQ, journal: Journal) -> None:
     running = worker("-vv")
     running.line("Waiting for")
@@ -192,6 +202,7 @@ def test_usr2_pauses_and_cont_goes_on(worker: Start, app: taskq.TaskQ, journal: 
     assert running.ended() == 0
 
 
+@pytest.mark.fault(29)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
 @pytest.mark.parametrize("count", ["1", "2"])
 def test_one_ctrl_c_at_a_group_counts_once_for_each(
@@ -211,6 +222,7 @@ def test_one_ctrl_c_at_a_group_counts_once_for_each(
     assert kept.failed == []
 
 
+@pytest.mark.fault(29)
 @pytest.mark.parametrize(
     "number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1], ids=lambda n: n.name
 )
@@ -231,6 +243,7 @@ def test_a_child_alone_is_not_touched_by_them(
     assert balance(app.broker, journal, ["q"]).failed == []
 
 
+@pytest.mark.fault(14)
 @pytest.mark.parametrize("model", [[], ["--jobs-per-fork", "9"]], ids=["fork", "children"])
 def test_a_job_that_is_killed_is_named_at_every_verbosity(
     model: list[str], worker: Start, app: taskq.TaskQ, journal: Journal
@@ -247,6 +260,7 @@ def test_a_job_that_is_killed_is_named_at_every_verbosity(
     assert running.ended() == 0
 
 
+@pytest.mark.fault(14)
 @pytest.mark.parametrize("model", [[], ["--inline"], ["--count", "2"]], ids=["fork", "inline", "supervised"])
 def test_hup_without_a_file_of_groups_is_heard_as_term(
     model: list[str], worker: Start, app: taskq.TaskQ, journal: Journal
@@ -261,6 +275,7 @@ def test_hup_without_a_file_of_groups_is_heard_as_term(
     assert app.workers() == []
 
 
+@pytest.mark.fault(14)
 def test_hup_stays_ignored_where_it_was_at_the_start(worker: Start, app: taskq.TaskQ, journal: Journal) -> None:
     former = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
@@ -275,6 +290,7 @@ def test_hup_stays_ignored_where_it_was_at_the_start(worker: Start, app: taskq.T
     assert running.ended() == 0
 
 
+@pytest.mark.fault(29)
 def test_hup_to_a_child_alone_fails_its_job(worker: Start, app: taskq.TaskQ, journal: Journal) -> None:
     fault_jobs.numbered.enqueue(1, 600)
     running = worker("-v")
@@ -294,6 +310,7 @@ def _name(pid: int) -> str:
         return ""
 
 
+@pytest.mark.fault(29)
 @pytest.mark.skipif(
     shutil.which("unshare") is None
     or subprocess.run(["unshare", "--pid", "--fork", "--mount-proc", "true"], capture_output=True).returncode != 0,

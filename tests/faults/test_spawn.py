@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-import random
 import re
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import taskq
-from tests.faults.conftest import push_numbers
 from tests.faults.test_child_endings import ENDINGS
 from tests.faults.test_standby import performed_by, standby
 from tests.support import fault_jobs
@@ -42,6 +39,7 @@ def test_each_job_has_an_interpreter_of_its_own_and_the_next_one_stands_by(
     balance(app.broker, journal, ["q"]).assert_kept([1, 2])
 
 
+@pytest.mark.fault(2, model="spawn")
 @pytest.mark.parametrize("how", ["sigkill", "sigsegv", "_exit 3", "sys.exit"])
 def test_a_child_that_ends_by_any_means_fails_its_job_and_no_other(
     how: str, worker: Start, app: taskq.TaskQ, journal: Journal
@@ -59,33 +57,7 @@ def test_a_child_that_ends_by_any_means_fails_its_job_and_no_other(
     assert kept.ended[2] == 1
 
 
-def test_kill_of_workers_and_children_at_random_moments(
-    worker: Start, app: taskq.TaskQ, journal: Journal, chance: random.Random
-) -> None:
-    """Fault 1."""
-    numbers = push_numbers(app, 40, seconds=0.01)
-    running = worker("--spawn")
-    kills = 0
-    while kills < 8 and app.size("q"):
-        running.started()
-        time.sleep(chance.uniform(0.0, 1.0))  # the random moment is what this test is about
-        children = running.children()
-        if children and chance.random() < 0.7:
-            _kill(chance.choice(children))
-        else:
-            running.kill()
-            running = worker("--spawn")
-        kills += 1
-    running.started()
-    running.kill()
-    assert worker("--spawn", "--burst").ended(seconds=90) == 0
-    kept = balance(app.broker, journal, ["q"])
-    kept.assert_kept(numbers)
-    assert (kept.queued, kept.in_flight) == ([], [])
-    assert len(kept.failed) <= kills + 1
-    assert all(kept.started[number] <= 1 for number in numbers)
-
-
+@pytest.mark.fault(28, model="spawn")
 def test_kill_of_the_parent_alone_takes_the_children_with_it(worker: Start, app: taskq.TaskQ, journal: Journal) -> None:
     """Fault 28: the one that performs and the one that stands by, within a second."""
     fault_jobs.numbered.enqueue(1, 600)
@@ -101,6 +73,7 @@ def test_kill_of_the_parent_alone_takes_the_children_with_it(worker: Start, app:
     assert kept.failed == [1]
 
 
+@pytest.mark.fault(14, model="spawn")
 @pytest.mark.parametrize("seconds", ["60", "0.2"])
 def test_term_gives_the_job_in_hand_its_time(
     seconds: str, worker: Start, app: taskq.TaskQ, journal: Journal, tmp_path: Path
@@ -120,6 +93,7 @@ def test_term_gives_the_job_in_hand_its_time(
     assert (kept.failed, kept.queued) == ([] if seconds == "60" else [1], [2])
 
 
+@pytest.mark.fault(14, model="spawn")
 def test_term_child_hands_term_on(worker: Start, app: taskq.TaskQ, journal: Journal) -> None:
     fault_jobs.cleans_up.enqueue(1)
     running = worker("--spawn", env={"TERM_CHILD": "1"})
@@ -130,6 +104,7 @@ def test_term_child_hands_term_on(worker: Start, app: taskq.TaskQ, journal: Jour
     balance(app.broker, journal, ["q"]).assert_kept([1])
 
 
+@pytest.mark.fault(29, model="spawn")
 def test_signals_to_the_one_that_stands_by_are_about_nothing(worker: Start, app: taskq.TaskQ, journal: Journal) -> None:
     """Fault 29: from its very first moment, when it is no more than an interpreter that starts."""
     running = worker("--spawn")
@@ -145,6 +120,7 @@ def test_signals_to_the_one_that_stands_by_are_about_nothing(worker: Start, app:
     assert app.failures.count() == 0
 
 
+@pytest.mark.fault(2, model="spawn")
 @pytest.mark.parametrize("stopped", [True, False], ids=["with its order in the pipe", "before it has one"])
 def test_the_death_of_one_that_stands_by_costs_no_job(
     stopped: bool, worker: Start, app: taskq.TaskQ, journal: Journal

@@ -71,6 +71,7 @@ def test_it_performs_the_next_job_and_another_takes_its_place(
     balance(app.broker, journal, ["q"]).assert_kept(range(3))
 
 
+@pytest.mark.fault(2)
 def test_one_that_was_killed_costs_no_job(worker: Start, app: taskq.TaskQ, journal: Journal) -> None:
     running = worker("--interval", "600", "--beat", "600")
     ready = standby(running)
@@ -83,6 +84,7 @@ def test_one_that_was_killed_costs_no_job(worker: Start, app: taskq.TaskQ, journ
     assert app.failures.count() == 0
 
 
+@pytest.mark.fault(2)
 def test_one_that_was_killed_before_it_answered_costs_no_job(
     worker: Start, app: taskq.TaskQ, broker: Broker, journal: Journal
 ) -> None:
@@ -99,6 +101,7 @@ def test_one_that_was_killed_before_it_answered_costs_no_job(
     assert app.failures.count() == 0
 
 
+@pytest.mark.fault(2)
 @pytest.mark.parametrize("length", [10, 500_000], ids=["a short one", "one longer than a pipe holds"])
 def test_one_that_was_killed_after_it_answered_fails_its_job(
     length: int, worker: Start, app: taskq.TaskQ, journal: Journal, tmp_path: Path
@@ -114,6 +117,7 @@ def test_one_that_was_killed_after_it_answered_fails_its_job(
     balance(app.broker, journal, ["q"]).assert_kept([1])
 
 
+@pytest.mark.fault(14)
 def test_a_worker_that_must_end_while_its_child_has_not_answered_gives_the_job_back(
     worker: Start, app: taskq.TaskQ, journal: Journal
 ) -> None:
@@ -149,6 +153,7 @@ def test_it_ends_with_its_worker(worker: Start) -> None:
     assert not is_alive(ready)
 
 
+@pytest.mark.fault(28)
 def test_it_does_not_outlive_a_worker_that_is_killed(worker: Start) -> None:
     running = worker()
     ready = standby(running)
@@ -157,6 +162,7 @@ def test_it_does_not_outlive_a_worker_that_is_killed(worker: Start) -> None:
     wait_until(lambda: not is_alive(ready))
 
 
+@pytest.mark.fault(29)
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGQUIT", "SIGUSR1", "SIGUSR2"])
 @pytest.mark.parametrize("term_child", [False, True])
 def test_a_signal_to_it_is_about_nothing(
@@ -170,6 +176,7 @@ def test_a_signal_to_it_is_about_nothing(
     wait_until(lambda: app.info()["processed"] == 1)
 
 
+@pytest.mark.fault(29)
 def test_usr1_to_the_worker_leaves_it_alone(worker: Start, app: taskq.TaskQ, journal: Journal) -> None:
     running = worker("-vv")
     ready = standby(running)

@@ -181,7 +181,7 @@ def test_it_sleeps_until_something_is_due_and_wakes_at_once_for_something_sooner
         turns += 1
         return promote(*args)
 
-    stage.broker.promote_due = counting  # type: ignore[method-assign]
+    stage.broker.promote_due = counting  # type: ignore[method-assign,assignment]
     thread = threading.Thread(target=scheduler.work)
     thread.start()
     try:
@@ -470,27 +470,31 @@ def test_a_file_that_is_wrong_by_now_changes_nothing(stage: Stage, monkeypatch: 
     assert stage.fired() == [("often", NOON + 300)]
 
 
+def is_stopping(orders: Orders) -> bool:
+    return orders.stopping
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
 def test_it_is_told_to_stop_by_a_signal_or_by_its_supervisor(number: int) -> None:
     ear = Ear()
     ear.said = [number]
     alone = Orders(ear)
     alone.listen()
-    assert alone.stopping
+    assert is_stopping(alone)
     hears, says = os.pipe()
     ear.said = [number]
     under = Orders(ear, supervisor=hears)
     under.listen()
-    assert not under.stopping  # from outside only the top process takes it
+    assert not is_stopping(under)  # from outside only the top process takes it
     os.write(says, bytes([signal.SIGUSR2]))
     under.listen()
-    assert not under.stopping
+    assert not is_stopping(under)
     os.write(says, bytes([number]))
     under.listen()
-    assert under.stopping
+    assert is_stopping(under)
     orphan = Orders(ear, supervisor=hears)
     os.close(says)
     orphan.listen()
-    assert orphan.stopping
+    assert is_stopping(orphan)
     os.close(hears)
     ear.close()

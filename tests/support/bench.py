@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import taskq
-from taskq import events, queue_lists
+from taskq import events, identity, queue_lists
 from taskq.broker import Broker
 from taskq.chain import Hooks
 from taskq.errors import BrokerRefused, BrokerUnavailable
@@ -22,7 +22,6 @@ from taskq.performing import Task, Tools, prepare
 from taskq.records import ProcessIdentity, Registration, Reservation, Tokens
 from taskq.registry import Registry
 from taskq.serializer import Serializer
-from taskq.worker import identity
 from taskq.worker.assembly import Process
 from taskq.worker.audience import Audience
 from taskq.worker.control import Control, Manners

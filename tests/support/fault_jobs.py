@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import gc
 import itertools
 import os
 import resource
@@ -48,9 +49,26 @@ async def blocks(number: int, seconds: float) -> None:
 
 
 @taskq.job(queue="q")
+def nothing() -> None:
+    """Do nothing, and note nothing."""
+
+
+@taskq.job(queue="q")
+def fails() -> None:
+    """Raise, and note nothing."""
+    raise ValueError("as it should")
+
+
+@taskq.job(queue="q")
 def tells_pid(number: int) -> None:
     """Note who performs it."""
     note(journal(), "pid", os.getpid())
+
+
+@taskq.job(queue="q")
+def tells_frozen(number: int) -> None:
+    """Note how many objects the collector leaves alone."""
+    note(journal(), "frozen", gc.get_freeze_count())
 
 
 @taskq.job(queue="q")
@@ -269,3 +287,13 @@ async def limited_async(number: int) -> None:
     except JobTimeout:
         note(journal(), "end", number)
         raise
+
+
+@taskq.job(queue="q")
+def steps(number: int, seconds: float) -> None:
+    """Start, work for so long in short steps of Python's own, end."""
+    note(journal(), "start", number)
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        time.sleep(0.01)
+    note(journal(), "end", number)

@@ -18,7 +18,6 @@ from typing import Any, Self
 from tests.support.workers import LONG, ROOT
 
 PROGRAMS = ROOT / "tests" / "interop" / "node"
-_MANIFEST = (PROGRAMS.parent / "package.json", PROGRAMS.parent / "package-lock.json")
 _INSTALL = 50.0  # seconds
 
 
@@ -28,16 +27,17 @@ def missing() -> str:
     return f"{' and '.join(absent)} not found on PATH: install Node.js 18 or later" if absent else ""
 
 
-def packages() -> Path:
-    """The folder in which the lock file's packages are installed; outside of the tree, and kept for the next run."""
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in _MANIFEST)).hexdigest()[:16]
+def packages(folder: Path = PROGRAMS.parent) -> Path:
+    """Where the packages of a folder's lock file are installed; outside of the tree, and kept for the next run."""
+    manifest = (folder / "package.json", folder / "package-lock.json")
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in manifest)).hexdigest()[:16]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     installed = cache / "taskq-tests" / f"node-{digest}"
     if not installed.exists():
         installed.parent.mkdir(parents=True, exist_ok=True)
         # Made beside it and put in place whole: another run may be doing the same.
         making = Path(tempfile.mkdtemp(prefix="making-", dir=installed.parent))
-        for path in _MANIFEST:
+        for path in manifest:
             shutil.copy(path, making)
         command = ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
         done = subprocess.run(command, cwd=making, capture_output=True, text=True, timeout=_INSTALL, check=False)

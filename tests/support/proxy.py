@@ -6,6 +6,7 @@ import contextlib
 import select
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
@@ -31,6 +32,7 @@ class Proxy:
         self._pass = threading.Event()
         self._pass.set()
         self._split = False
+        self._delay = 0.0
         self._refuse = False
         self._closing = False
         self._threads: list[threading.Thread] = []
@@ -86,6 +88,15 @@ class Proxy:
             self._split = False
 
     @contextlib.contextmanager
+    def delaying(self, seconds: float) -> Iterator[None]:
+        """While this lasts whatever passes is late by so much, in each direction."""
+        self._delay = seconds
+        try:
+            yield
+        finally:
+            self._delay = 0.0
+
+    @contextlib.contextmanager
     def refusing(self) -> Iterator[None]:
         """While this lasts every connection is cut, old and new."""
         self._refuse = True
@@ -129,6 +140,8 @@ class Proxy:
             while True:
                 ready, _, _ = select.select(pair, [], [])
                 self._pass.wait()
+                if self._delay:
+                    time.sleep(self._delay)
                 for source in ready:
                     data = source.recv(65536)
                     if not data:

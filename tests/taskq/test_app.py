@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import pytest
 
 import taskq
+from taskq.broker import Capability
 from taskq.errors import (
     BrokerUnavailable,
     ConfigurationError,
@@ -21,6 +23,7 @@ from taskq.errors import (
 )
 from taskq.hook import Accepted, Deferred, Enqueued, EnqueueRequest, Hook, Vetoed
 from taskq.jobs import job
+from taskq.parts import Parts
 from taskq.records import Payload, ProcessIdentity, Registration, Tokens
 from taskq.registry import Registry
 from tests.support.vectors import returned, vector
@@ -588,3 +591,39 @@ def test_the_representation_shows_no_more_than_where_it_is(app: taskq.TaskQ) -> 
     assert repr(taskq.TaskQ(broker="redis://:hunter2@localhost")) == "<TaskQ (not connected)>"
     _ = app.broker
     assert repr(app) == "<TaskQ memory (this process)>"
+
+
+class Copied(Hook):
+    name = "copied"
+    parts: object = None
+
+    def bound(self, parts: Parts) -> Self:
+        bound = copy.copy(self)
+        bound.parts = parts
+        return bound
+
+    def wrap_enqueue(self, request: EnqueueRequest, call_next: Callable[[EnqueueRequest], Enqueued]) -> Enqueued:
+        return call_next(request)
+
+
+def test_a_hook_is_bound_to_each_application_that_it_is_given_to() -> None:
+    hook = Copied()
+    apps = [taskq.TaskQ(broker="memory://", hooks=[hook]) for _ in range(2)]
+    assert [app.hooks.hooks[0].parts for app in apps] == apps
+    assert hook.parts is None
+
+
+class Needy(Copied):
+    name = "needy"
+    needs = frozenset({Capability.IN_TRANSACTION})
+    needs_handlers = ("patient",)
+
+
+def test_load_says_what_a_plugin_needs_and_has_not() -> None:
+    app = taskq.TaskQ(broker="memory://", hooks=[Needy()])
+    with pytest.raises(ConfigurationError) as caught:
+        app.load()
+    assert [problem.message for problem in caught.value.problems] == [
+        "the hook needy needs enqueueing in a transaction of the application's own, which the backend memory has not.",
+        'the hook needy needs the failure handler patient: failure_handlers = ["patient", "broker"].',
+    ]

@@ -382,10 +382,10 @@ class TestManyAtOnce:
         assert (found.execution, found.at_once) == ("threads", 3)
 
     def test_beside_another_model_in_one_place_is_refused_naming_both(self, folder: Path) -> None:
-        (problem,) = problems(folder, options={"execution": "inline", "threads": "8"})
-        assert problem.source == "--inline and --threads"
+        (problem,) = problems(folder, options={"execution": "spawn", "threads": "8"})
+        assert problem.source == "--spawn and --threads"
         assert problem.message == (
-            "--inline and --threads name two execution models. A worker has one: leave one of them out."
+            "--spawn and --threads name two execution models. A worker has one: leave one of them out."
         )
         (problem,) = problems(folder, {"TASKQ_THREADS": "2", "TASKQ_ASYNC": "2"})
         assert problem.source == "TASKQ_THREADS and TASKQ_ASYNC"

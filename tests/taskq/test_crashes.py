@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import taskq
-from taskq import crashes, envelope, on_crash
+from taskq import attempts, crashes, envelope, on_crash
 from taskq.failure_handler import Quarantine, Retry
 from taskq.on_crash import Requeue
 
@@ -73,7 +73,7 @@ class TestDecide:
         payload = envelope.decode(again)
         assert (payload.job, list(payload.args)) == ("Charge", args)
         assert crashes.count(payload) == crashed
-        assert crashes.uncounted(again) == body
+        assert attempts.uncounted(again) == body
 
 
 class TestUncounted:
@@ -87,9 +87,9 @@ class TestUncounted:
         ],
     )
     def test_leaves_the_very_bytes_of_what_has_no_count(self, body: bytes) -> None:
-        assert crashes.uncounted(body) == body
+        assert attempts.uncounted(body) == body
 
     def test_takes_the_count_out_wherever_it_stands(self) -> None:
         body = b'{"class":"A","taskq:crashes":2,"args":["taskq:crashes"],"id":{"a":1.50}}'
-        assert json.loads(crashes.uncounted(body)).keys() == {"class", "args", "id"}
-        assert crashes.uncounted(body) == b'{"class":"A","args":["taskq:crashes"],"id":{"a":1.50}}'
+        assert json.loads(attempts.uncounted(body)).keys() == {"class", "args", "id"}
+        assert attempts.uncounted(body) == b'{"class":"A","args":["taskq:crashes"],"id":{"a":1.50}}'

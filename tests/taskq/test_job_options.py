@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pytest
 
 from taskq.errors import ConfigurationError, JobDefinitionError, UnknownOption
-from taskq.hook import Hook
+from taskq.hook import OF_A_JOB, Hook
 from taskq.job_options import CallOptions, KnownOptions
 
 
@@ -113,3 +113,22 @@ def test_a_queue_is_text(queue: Any, error: type[Exception]) -> None:
 @pytest.mark.parametrize("queue", ["", "a b", "é", "a:b", "a,b", "*"])
 def test_any_text_is_a_queue(queue: str) -> None:
     assert CallOptions(queue=queue).queue == queue
+
+
+@dataclass
+class JobOnly:
+    pledge: str = field(default="", metadata=OF_A_JOB)
+
+
+class OfJobs(Hook):
+    name = "of_jobs"
+    options = JobOnly
+
+
+def test_check_refuses_in_a_call_what_only_a_job_can_say() -> None:
+    known = KnownOptions([OfJobs()])
+    known.check_definition({"pledge": "x"}, "@taskq.job of send")
+    with pytest.raises(
+        JobDefinitionError, match=r'options\(\.\.\.\) of send: the option "pledge" .*@taskq\.job\(pledge='
+    ):
+        known.check({"pledge": "x"}, "options(...) of send")

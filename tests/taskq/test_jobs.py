@@ -291,9 +291,9 @@ def test_options_of_hooks_are_checked_at_first_use_where_the_application_comes_l
 
 @pytest.fixture
 def no_application(monkeypatch: pytest.MonkeyPatch) -> None:
-    from taskq import current
+    from taskq import application
 
-    monkeypatch.setattr(current, "_process", current._Process())
+    monkeypatch.setattr(application, "_process", application._Process())
 
 
 def test_a_class_of_c_without_signature_can_be_made() -> None:

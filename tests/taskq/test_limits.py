@@ -15,7 +15,7 @@ import pytest
 from taskq import limits
 from taskq.errors import JobTimeout
 from taskq.limits import ByThread, by_alarm, on_loop
-from taskq.outcome import Done, Failed
+from taskq.outcome import Done, Failed, Postponed
 from taskq.performing import perform
 from tests.support.bench import task_of, tools_of
 
@@ -43,7 +43,9 @@ def spins(heard: list[str]) -> None:
 def outcome_of(job: Callable[..., Any], again: float = NEVER, timeout: float = SOON) -> Done | Failed:
     """Performed in this, the main thread."""
     tools = tools_of(job, timeout=timeout)
-    return perform(task_of(tools, job.__name__), tools, by_alarm(again))
+    outcome = perform(task_of(tools, job.__name__), tools, by_alarm(again))
+    assert not isinstance(outcome, Postponed)
+    return outcome
 
 
 class TestByAlarm:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taskq.failure_handler import Decision, Discard, Fail, Quarantine, Retry
-from taskq.outcome import Done, Failed, dump, load
+from taskq.outcome import Done, Failed, Postponed, dump, load
 from taskq.records import ErrorRecord
 
 any_text = st.text(st.characters(exclude_categories=()))  # lone surrogates too: an exception may say anything
@@ -19,28 +19,30 @@ decisions = st.one_of(
     st.builds(Fail, by_queue=st.booleans()),
     st.builds(Quarantine, any_text),
 )
-errors = st.builds(ErrorRecord, any_text, any_text, st.lists(any_text, max_size=3).map(tuple), any_text)
+some_texts = st.lists(any_text, max_size=3).map(tuple)
+errors = st.builds(ErrorRecord, any_text, any_text, some_texts, any_text, some_texts)
 seconds = st.floats(min_value=0, max_value=1e9)
-outcomes = st.builds(Done, seconds) | st.builds(Failed, errors, decisions, seconds)
+postponed = st.builds(Postponed, seconds, any_text, st.binary())
+outcomes = st.builds(Done, seconds) | st.builds(Failed, errors, decisions, seconds) | postponed
 
 ERROR = ErrorRecord("ValueError", "no", ("a.py:1:in 'f'",), "Traceback ...")
 
 
 class TestLoad:
     @given(outcomes)
-    def test_gives_what_dump_wrote(self, outcome: Done | Failed) -> None:
+    def test_gives_what_dump_wrote(self, outcome: Done | Failed | Postponed) -> None:
         assert load(dump(outcome)) == outcome
 
     @given(outcomes, st.data())
     def test_gives_nothing_where_the_writer_died_while_it_wrote(
-        self, outcome: Done | Failed, data: st.DataObject
+        self, outcome: Done | Failed | Postponed, data: st.DataObject
     ) -> None:
         line = dump(outcome)
         assert load(line[: data.draw(st.integers(0, len(line) - 1))]) is None
 
     @given(outcomes, st.binary())
     def test_takes_the_first_line_where_something_else_wrote_behind_it(
-        self, outcome: Done | Failed, behind: bytes
+        self, outcome: Done | Failed | Postponed, behind: bytes
     ) -> None:
         assert load(dump(outcome) + behind) == outcome
 

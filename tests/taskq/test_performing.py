@@ -15,7 +15,7 @@ from taskq.errors import DirtyExit, DontPerform, InvalidPayload, TermException, 
 from taskq.failure_handler import Decision, Discard, Fail, Failure, FailureHandler, Quarantine, Retry
 from taskq.hook import Hook, PerformContext
 from taskq.on_crash import Requeue
-from taskq.outcome import Crashed, Done, Failed
+from taskq.outcome import Crashed, Done, Failed, Postponed
 from taskq.performing import crashed, decide, describe, perform, perform_inline, prepare
 from taskq.records import Crash, Ended, ErrorRecord, Payload
 from taskq.registry import Registry
@@ -45,7 +45,9 @@ def fails(text: str = "no") -> None:
 
 def outcome_of(job: Any, *args: object, **tools: Any) -> Done | Failed:
     made = tools_of(job, **tools)
-    return perform(task_of(made, job.__name__, *args), made)
+    outcome = perform(task_of(made, job.__name__, *args), made)
+    assert not isinstance(outcome, Postponed)
+    return outcome
 
 
 def error_of(job: Any, *args: object, **tools: Any) -> ErrorRecord:

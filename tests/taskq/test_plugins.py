@@ -318,7 +318,7 @@ class TestOpenBroker:
         [
             ("number", "its entry point names an object of type int (bad:number), and no function."),
             ("raising", "it raised ValueError ("),
-            ("no_broker", "is no backend: dict has no check, claim_recovery, clear_failures, close, "),
+            ("no_broker", "is no backend: dict has no add_failure, add_sample, check, "),
             ("missing", 'needs the package no_such_module: pip install "bad-backend[speed]".'),
         ],
     )

@@ -113,6 +113,7 @@ class TestRead:
 VALUES: Mapping[str, str] = {
     "at_once": '7\nexecution = "threads"',
     "on_crash": '"requeue"',
+    "unknown": '"release"',
     "order": '"random"', "burst": "true", "verbose": "2", "execution": '"inline"', "dead_after": "99",
     "host": '"a"', "health_file": '"alive"', "retry": "false", "term_child": "true", "procline_prefix": '"a"',
     "run_at_exit_hooks": "true", "beat": "2",

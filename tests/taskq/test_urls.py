@@ -62,8 +62,8 @@ class TestBackendName:
     def test_a_scheme_mistyped_is_answered_with_the_url_that_was_meant(self) -> None:
         said = refusal("redsi://app:s3cret@db:6379/0", place="TASKQ_BROKER")
         assert said == (
-            "TASKQ_BROKER: no backend is installed for the scheme of redsi://app:***@db:6379/0. "
-            "Did you mean redis://app:***@db:6379/0? Installed: memory, redis, rediss, unix."
+            "TASKQ_BROKER: no backend is installed for the scheme of redsi://***@db:6379/0. "
+            "Did you mean redis://***@db:6379/0? Installed: memory, redis, rediss, unix."
         )
 
     def test_a_scheme_like_none_lists_what_is_installed(self) -> None:
@@ -94,17 +94,17 @@ class TestRedacted:
         ("url", "shown"),
         [
             ("redis://host:6379/0", "redis://host:6379/0"),
-            ("redis://:pw@host:6379/0", "redis://:***@host:6379/0"),
-            ("redis://user:pw@host/0?namespace=a", "redis://user:***@host/0?namespace=a"),
+            ("redis://:pw@host:6379/0", "redis://***@host:6379/0"),
+            ("redis://user:pw@host/0?namespace=a", "redis://***@host/0?namespace=a"),
             ("redis://pw@host", "redis://***@host"),
-            ("redis://user:p/w@host/0", "redis://user:***@host/0"),
-            ("redis://user:p?w#x@y@host", "redis://user:***@host"),
-            ("redis://:1234/56@host", "redis://:***@host"),
+            ("redis://user:p/w@host/0", "redis://***@host/0"),
+            ("redis://user:p?w#x@y@host", "redis://***@host"),
+            ("redis://:1234/56@host", "redis://***@host"),
             ("redis://host?password=pw&db=1", "redis://host?password=***&db=1"),
             ("redis://host?db=1;pass%77ord=pw", "redis://host?db=1;pass%77ord=***"),
             ("redis://host?AUTH_TOKEN=pw#secret=pw", "redis://host?AUTH_TOKEN=***#secret=***"),
-            ("user:pw@host:6379", "user:***@host:6379"),
-            ("user:pw@host://x", "user:***@host://x"),
+            ("user:pw@host:6379", "***@host:6379"),
+            ("user:pw@host://x", "***@host://x"),
             ("host:6379:3/ns", "host:6379:3/ns"),
             ("", ""),
         ],

@@ -40,7 +40,7 @@ def replays(*numbers: str) -> Callable[[Test], Test]:
 
 @dataclass(frozen=True)
 class Value:
-    """What lies under a key. `data` is a tuple (list), a frozenset (set), a dict (hash) or a text."""
+    """What lies under a key. `data` is a tuple (list), a frozenset (set), a dict (hash, or sorted set) or a text."""
 
     kind: str
     data: Any
@@ -83,6 +83,11 @@ def table(**items: str) -> Value:
     return Value("hash", items)
 
 
+def times(*seconds: int) -> Value:
+    """The sorted set of the times for which jobs wait."""
+    return Value("zset", {str(each): str(each) for each in seconds})
+
+
 @dataclass(frozen=True)
 class Recording:
     """A vector, its states as `State`s."""
@@ -100,9 +105,9 @@ class Recording:
 
     @property
     def states(self) -> dict[str, State]:
-        """Every state by its name; the last one as `after`."""
+        """Every state by its name; the first and the last one as `before` and `after`, where none is called so."""
         between = {each["at"]: _state(each["keys"]) for each in self.raw.get("states") or ()}
-        return {"before": self.before, **between, "after": self.after}
+        return {"before": self.before, "after": self.after, **between}
 
     @property
     def returned(self) -> dict[str, Any]:
@@ -128,7 +133,16 @@ def recording(number: str) -> Recording:
 
 
 def _state(keys: Mapping[str, Mapping[str, Any]]) -> State:
-    return {_key(name): Value(each["type"], _data(each["value"]), each.get("ttl")) for name, each in keys.items()}
+    return {
+        _key(name): Value(
+            each["type"],
+            {member: f"{float(score):.0f}" for member, score in each["value"]}
+            if each["type"] == "zset"
+            else _data(each["value"]),
+            each.get("ttl"),
+        )
+        for name, each in keys.items()
+    }
 
 
 def _key(name: str) -> str:
@@ -163,6 +177,8 @@ def load(client: redis.Redis, state: State) -> None:
                 client.sadd(key, *map(bytes_of, value.data))
             case "hash":
                 client.hset(key, mapping={bytes_of(field): bytes_of(text) for field, text in value.data.items()})
+            case "zset":
+                client.zadd(key, {bytes_of(member): float(score) for member, score in value.data.items()})
 
 
 def read(client: redis.Redis) -> State:
@@ -185,6 +201,9 @@ def _read(client: redis.Redis, kind: str, key: bytes | str) -> Any:
             return tuple(map(text_of, client.smembers(key)))
         case "hash":
             return {text_of(field): text_of(text) for field, text in client.hgetall(key).items()}
+        case "zset":
+            scored: list[tuple[bytes, float]] = client.zrange(key, 0, -1, withscores=True)
+            return {text_of(member): f"{score:.0f}" for member, score in scored}
     raise AssertionError(f"{key!r} is a {kind}")
 
 

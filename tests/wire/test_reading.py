@@ -69,6 +69,7 @@ def test_a_state_is_read_as_it_is_written(
         queues_are_read(app, place)
         workers_are_read(app, place)
         failures_are_read(app, place)
+        delayed_jobs_are_read(app, place)
         processed, failed = count(place.get("stat:processed", "0")), count(place.get("stat:failed", "0"))
         assert (app.broker.stats().processed, app.broker.stats().failed) == (processed, failed)
         paused = place.get("pause-all-workers", "").strip().lower() == "true"
@@ -152,3 +153,30 @@ def failures_are_read(app: TaskQ, place: Place) -> None:
         if named:
             assert failed.payload is not None
             assert (failed.payload.job, list(failed.payload.args)) == (payload["class"], payload.get("args", []))
+
+
+def delayed_jobs_are_read(app: TaskQ, place: Place) -> None:
+    lists = {
+        time: place.get(f"delayed:{time}", ()) for time in sorted(place.get("delayed_queue_schedule", ()), key=int)
+    }
+    broker = app.broker
+    assert broker.scheduled_time_count() == len(lists)
+    assert broker.scheduled_times(0, 99) == [(float(time), len(items)) for time, items in lists.items() if items]
+    assert broker.next_due() == next((float(time) for time, items in lists.items() if items), None)
+    wanted = [(float(time), one) for time, items in lists.items() for one in items]
+    found = broker.scheduled(0, 0, 99)
+    assert [(job.at, job.raw.decode()) for job in found] == wanted
+    for job in found:
+        item = parsed(job.raw.decode())
+        if not isinstance(item, dict) or "queue" not in item:
+            assert (job.queue, job.body) == ("", job.raw)
+            continue
+        assert job.queue == item.pop("queue")
+        assert json.loads(job.body) == item
+        assert list(json.loads(job.body)) == list(item)
+        if job.raw.endswith(b',"queue":"' + job.queue.encode() + b'"}'):  # as Ruby writes it
+            assert set(broker.scheduled_at(job.queue, job.body)) == {
+                float(name.removeprefix("delayed:")) for name in place.get(f"timestamps:{job.raw.decode()}", ())
+            }
+    kept = place.get("persistent_schedules", {})
+    assert broker.schedules() == {name: text.encode() for name, text in kept.items()}

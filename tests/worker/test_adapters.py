@@ -18,6 +18,7 @@ import sqlalchemy.pool
 
 from taskq.outcome import Done, Outcome
 from taskq.worker import adapters
+from taskq.worker.offspring import Offspring, Say
 from taskq_redis.testing import RedisServer
 from tests.support.bench import task_of
 from tests.worker.test_fork import Forking, lines, note
@@ -77,6 +78,18 @@ class TestSQLAlchemy:
         mine = self.uses(engine)
         assert isinstance(performed(job, standing_by=standing_by), Done)
         assert lines(notes) == ["True", "True"]
+        assert self.uses(engine) is mine
+
+    def test_a_worker_under_a_supervisor_has_one_of_its_own_too(self, engine: sqlalchemy.Engine, notes: Path) -> None:
+        def works(orders: int, say: Say) -> int:
+            note(notes, self.uses(engine).pid == os.getpid())
+            return 0
+
+        mine = self.uses(engine)
+        process = Offspring.forked(works)
+        os.waitpid(process.pid, 0)
+        process.close()
+        assert lines(notes) == ["True"]
         assert self.uses(engine) is mine
 
     def test_one_that_was_opened_before_the_adapter_listened_counts_as_the_workers(

@@ -42,7 +42,7 @@ class Watch:
     """A lookout whose clock, and the broker's, pass together."""
 
     def __init__(self, *written: object, handler: FailureHandler | None = None, on_crash: OnCrash = "fail") -> None:
-        from taskq.worker.identity import this_process
+        from taskq.identity import this_process
 
         self.clock = Clock()
         self.broker = CutBroker(clock=self.clock)
@@ -135,6 +135,14 @@ class TestSilence:
         assert watch.look() == []
         watch.passes(2.0)
         assert watch.look() == ["far:1:jobs"]
+
+    def test_says_nothing_to_one_who_is_the_first_of_his_process_to_be_answered_again(self) -> None:
+        watch = Watch()
+        stranger(watch.broker, "far:1:jobs", dead_after=25.0)
+        watch.look()
+        watch.outage.lost(BrokerUnavailable("memory", "gone"))
+        watch.passes(600.0)
+        assert watch.look() == []
 
     def test_of_its_own_is_no_business_of_the_one_who_looks(self) -> None:
         watch = Watch()

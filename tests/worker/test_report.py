@@ -130,6 +130,16 @@ class TestLines:
         told = [*the_recorded_life(tools), events.Warned("The disk is full.")]
         assert lines_of(QUIET, *told) == ["*** Starting worker vm:1:jobs", "*** The disk is full."]
 
+    def test_say_at_quiet_in_which_way_jobs_are_performed_but_for_the_usual_one(self) -> None:
+        asked = events.Chose("in a fresh interpreter each")
+        start = ["*** Starting worker vm:1:jobs"]
+        assert lines_of(QUIET, asked, events.Registered("vm:1:jobs")) == [
+            *start,
+            "*** Jobs are performed in a fresh interpreter each",
+        ]
+        usual = events.Chose("in a child of its own each", usual=True)
+        assert lines_of(VERBOSE, usual, events.Registered("vm:1:jobs")) == start
+
     def test_name_the_queues_looked_at_up_to_the_one_that_had_the_job(self, tools: Tools) -> None:
         found = events.Found(task(tools, "Ok", queue="low"), ("high", "low", "never"))
         texts = [CLOCK.sub("", line) for line in lines_of(VERY_VERBOSE, found)]

@@ -12,7 +12,7 @@ from taskq.hook import Settled
 from taskq.outcome import Crashed, Done, Failed, NotBegun
 from taskq.performing import Task, prepare
 from taskq.records import Crash, ErrorRecord
-from taskq.worker.settle import entry_for
+from taskq.recovering import entry_for
 from tests.support.bench import Bench, failed_jobs, held, payload, tools_of
 
 ERROR = ErrorRecord("ValueError", "no", ("a.py:1:in 'f'",))

@@ -46,7 +46,7 @@ class Lua:
         )
 
     def __call__(self, raw: bytes) -> list[bytes]:
-        answer: list[bytes] = self._client.eval(self._script, 0, raw)  # type: ignore[assignment]
+        answer: list[bytes] = self._client.eval(self._script, 0, raw)
         return answer
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from taskq.broker import Broker, Capability, Requeued
 from taskq.errors import BrokerUnavailable, NotRegistered, NotSupported
+from taskq.inspection import Finding, KeyInfo, KeyPage, KeyValue, Section
 from taskq.records import (
     Again,
     Paused,
@@ -38,6 +39,7 @@ from taskq.testing.contract.broker import (
     Failures,
     Forking,
     Keys,
+    Operating,
     Order,
     Paging,
     Pausing,
@@ -182,11 +184,15 @@ class WrongListing(MemoryBroker):
         return sorted((queue for queue in super().queues() if self.size(queue)), key=str.casefold)
 
 
-@breaks(Queues, "remove_takes_every_equal_one_and_no_other remove_leaves_what_is_in_hand")
+@breaks(
+    Queues,
+    """remove_takes_every_equal_one_and_no_other remove_leaves_what_is_in_hand
+    remove_takes_the_first_ones_where_not_all_are_meant""",
+)
 class WrongRemoval(MemoryBroker):
     """It removes what begins alike, also out of a worker's hand."""
 
-    def remove(self, queue: str, body: bytes) -> int:
+    def remove(self, queue: str, body: bytes, *, most: int | None = None) -> int:
         for seat in self._seats.values():
             seat.in_hand = None
         return sum(MemoryBroker.remove(self, queue, other) for other in {*self.peek(queue, 0, 9)})
@@ -666,7 +672,8 @@ class WrongVerdict(MemoryBroker):
     """requeue_failure_finds_one_that_moved requeue_failure_that_is_gone requeue_failure_twice_hears_already
     requeue_failure_side_by_side_pushes_once remove_failure_that_is_gone_answers_false
     remove_failure_never_takes_the_one_that_moved_there remove_failure_while_others_edit
-    requeue_failure_of_a_queues_list remove_failure_from_a_queues_list""",
+    requeue_failure_of_a_queues_list remove_failure_from_a_queues_list requeue_failures_answers_for_each
+    remove_failures_answers_for_each""",
 )
 class WrongPlace(MemoryBroker):
     """It goes by position, as Resque does."""
@@ -679,6 +686,15 @@ class WrongPlace(MemoryBroker):
     def remove_failure(self, failure: StoredFailure) -> bool:
         del self._failures[None][failure.position : failure.position + 1]
         return True
+
+
+@breaks(Failures, "add_failure_is_the_newest_of_its_list")
+class WrongUndo(MemoryBroker):
+    """What is put back is the oldest, and counts as one more that failed."""
+
+    def add_failure(self, entry: bytes, *, queue: str | None = None) -> None:
+        self._failures.setdefault(queue, []).insert(0, entry)
+        self._failed += 1
 
 
 @breaks(
@@ -787,7 +803,7 @@ class WrongThrone(MemoryBroker):
     Delaying,
     """promote_due_within_one_time_goes_on_where_it_ended promote_due_wakes_whoever_waits
     promote_into_another_queue promote_moves_one_now promote_takes_one_of_equal_ones
-    bury_takes_it_to_the_failed_list withdraw_takes_one_away clear_scheduled_removes_all""",
+    bury_takes_it_to_the_failed_list withdraw_takes_one_of_equal_ones clear_scheduled_removes_all""",
 )
 class WrongPorter(MemoryBroker):
     """It moves all of a time or none, tells nobody, and lets go of nothing that it was told by hand."""
@@ -801,7 +817,7 @@ class WrongPorter(MemoryBroker):
         return moved > 0
 
     def withdraw(self, job: ScheduledJob) -> bool:
-        return self.unschedule(job.queue, job.body, at=job.at) > 0
+        return self.unschedule(job.queue, job.body) > 0
 
     def bury(self, job: ScheduledJob, entry: bytes) -> bool:
         self._append_failure(None, entry)
@@ -1116,3 +1132,56 @@ class WrongTransaction(SQLiteBroker):
         if hasattr(connection, "commit"):
             connection.commit()
         self.push(queue, bodies, front=kwargs.get("front", False))
+
+
+# ---- what operators are shown
+
+
+@breaks(Operating, "samples_are_the_newest_of_their_series add_sample_keeps_the_newest")
+class WrongDiary(MemoryBroker):
+    """It keeps all that was sampled, the newest first, in one series."""
+
+    def add_sample(self, series: str, sample: bytes, *, keep: int) -> None:
+        self._samples.setdefault("", []).insert(0, sample)
+
+    def samples(self, series: str, count: int) -> Sequence[bytes]:
+        return self._samples.get("", [])[:count]
+
+
+@breaks(Operating, "server_tells_facts_as_text diagnose_finds_and_changes_nothing")
+class WrongPatient(MemoryBroker):
+    """It has figures that are none, and takes a job for a sample of its blood."""
+
+    def server(self) -> Sequence[Section]:
+        return [Section("", ())]
+
+    def diagnose(self) -> Sequence[Finding]:
+        self._queues.clear()
+        return [Finding("ok", "", "well")]
+
+
+@breaks(Operating, "keys_are_refused_where_there_are_none")
+class WrongLocksmith(MemoryBroker):
+    """It has keys, and does not say so."""
+
+    def keys(self, cursor: str = "", count: int = 50) -> KeyPage:
+        return KeyPage((), "")
+
+    def key(self, name: str, cursor: str = "", count: int = 50) -> KeyValue | None:
+        return None
+
+
+@breaks(
+    Operating,
+    """keys_are_all_found_page_by_page key_is_read_part_by_part key_of_nobody_is_none keys_refuse_what_is_no_cursor""",
+)
+class WrongRing(MemoryBroker):
+    """It says that it has keys, shows the first page of them for ever, and has whichever is asked for."""
+
+    capabilities = frozenset({Capability.INSPECT})
+
+    def keys(self, cursor: str = "", count: int = 50) -> KeyPage:
+        return KeyPage(tuple(KeyInfo(queue, "list", 1, None, None) for queue in self.queues()[:count]), "")
+
+    def key(self, name: str, cursor: str = "", count: int = 50) -> KeyValue | None:
+        return KeyValue(KeyInfo(name, "list", 0, None, None), (), "")

@@ -11,6 +11,7 @@ from taskq.testing.contract.broker.exclusivity import Exclusivity
 from taskq.testing.contract.broker.failures import Failures
 from taskq.testing.contract.broker.forking import Forking
 from taskq.testing.contract.broker.keys import Keys
+from taskq.testing.contract.broker.operating import Operating
 from taskq.testing.contract.broker.order import Order
 from taskq.testing.contract.broker.paging import Paging
 from taskq.testing.contract.broker.pausing import Pausing
@@ -33,6 +34,7 @@ __all__ = [
     "Failures",
     "Forking",
     "Keys",
+    "Operating",
     "Order",
     "Paging",
     "Pausing",
@@ -63,6 +65,7 @@ class BrokerContract(
     Delaying,
     Recurring,
     Keys,
+    Operating,
     Conservation,
     Forking,
     Capabilities,

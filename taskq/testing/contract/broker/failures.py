@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from taskq.broker import Broker, Requeued
+from taskq.broker import Broker, FailureRequeue, Requeued
 from taskq.records import StoredFailure
 from taskq.testing.contract.alongside import side_by_side
 from taskq.testing.contract.broker.holder import ONE, TWO, Holder
@@ -134,6 +134,46 @@ class Failures(OnABroker):
         assert answers == [10, 10, 20]
         left = [failure.entry for failure in broker.failures(0, 99)]
         assert left == entries[1::2] + [b'{"new":%d}' % number for number in range(20)]
+
+    def test_requeue_failures_answers_for_each(self, broker: Broker, holder: Holder) -> None:
+        """Of many at once, also where they were listed before others were removed: one that is gone stops none."""
+        entries = fill(broker, holder, 6)
+        seen = broker.failures(0, 6)
+        assert broker.remove_failure(seen[0])
+        assert broker.remove_failure(seen[2])
+        asked = [FailureRequeue(one, "again", b"%d" % place, _marked(one)) for place, one in enumerate(seen[1:], 1)]
+        broker.requeue_failure(seen[4], queue="again", body=b"before", replacement=_marked(seen[4]))
+        done, gone, already = Requeued.DONE, Requeued.GONE, Requeued.ALREADY
+        assert list(broker.requeue_failures(asked)) == [done, gone, done, already, done]
+        assert sorted(broker.peek("again", 0, 9)) == [b"1", b"3", b"5", b"before"]
+        left = [one.entry for one in broker.failures(0, 9)]
+        assert left == [_marked(StoredFailure(0, entries[place])) for place in (1, 3, 4, 5)]
+        assert list(broker.requeue_failures([])) == []
+
+    def test_remove_failures_answers_for_each(self, broker: Broker, holder: Holder) -> None:
+        """Of many at once, equal ones too, each is one entry; one that is gone stops none."""
+        entries = fill(broker, holder, 6)
+        broker.push("q", [ONE] * 2)
+        for _ in range(2):
+            assert holder.fail(holder.take("q"), b'{"same":1}')
+        seen = broker.failures(0, 8)
+        assert broker.remove_failure(seen[3])
+        wanted = [seen[place] for place in (5, 3, 1, 6)]
+        assert list(broker.remove_failures(wanted)) == [True, False, True, True]
+        left = [one.entry for one in broker.failures(0, 9)]
+        assert left == [entries[0], entries[2], entries[4], b'{"same":1}']
+        assert list(broker.remove_failures([])) == []
+
+    def test_add_failure_is_the_newest_of_its_list(self, broker: Broker, holder: Holder) -> None:
+        """One that was removed is put back, byte for byte, and nothing is counted for it."""
+        entries = fill(broker, holder, 2)
+        before = broker.stats()
+        broker.add_failure(entries[0])
+        broker.add_failure(b'{"of":"q"}', queue="q")
+        assert [one.entry for one in broker.failures(0, 9)] == [*entries, entries[0]]
+        assert [one.entry for one in broker.failures(0, 9, queue="q")] == [b'{"of":"q"}']
+        assert list(broker.failed_queues()) == ["q"]
+        assert broker.stats() == before
 
     def test_clear_failures_empties_one_list(self, broker: Broker, holder: Holder) -> None:
         """The common one or a queue's own; the answer is how many there were."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from taskq.broker import Broker
 from taskq.records import Paused
-from taskq.testing.contract.broker.holder import ONE, TWO, Holder
+from taskq.testing.contract.broker.holder import FOUR, ONE, THREE, TWO, Holder
 from taskq.testing.contract.broker.stage import OnABroker
 
 __all__ = ["Queues"]
@@ -57,6 +57,20 @@ class Queues(OnABroker):
         assert list(broker.peek("q", 0, 9)) == [TWO, b'{"class":"Job","args":[1] }']
         assert broker.remove("q", ONE) == 0
         assert broker.remove("none", ONE) == 0
+
+    def test_remove_takes_the_first_ones_where_not_all_are_meant(self, broker: Broker) -> None:
+        """`most` of those that are equal, from the front; the rest keeps its order, and pages and sizes stay right."""
+        broker.push("q", [ONE, TWO, ONE, THREE, ONE])
+        assert broker.remove("q", ONE, most=2) == 2
+        assert list(broker.peek("q", 0, 9)) == [TWO, THREE, ONE]
+        assert list(broker.peek("q", 1, 1)) == [THREE]
+        assert broker.remove("q", ONE, most=0) == 0
+        assert broker.remove("q", THREE, most=5) == 1
+        assert broker.size("q") == 2
+        broker.push("q", [FOUR])
+        broker.push("q", [THREE], front=True)
+        assert broker.size("q") == 4
+        assert list(broker.peek("q", 2, 9)) == [ONE, FOUR]
 
     def test_remove_leaves_what_is_in_hand(self, broker: Broker, holder: Holder) -> None:
         """Only jobs that wait are removed."""

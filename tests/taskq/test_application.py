@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import taskq
-from taskq import current
+from taskq import application
 from taskq.errors import ConfigurationError
 from taskq.hook import Hook
 from taskq.jobs import job
@@ -27,10 +27,10 @@ def fresh_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[N
     for name in ("TASKQ_BROKER", "REDIS_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(current, "_process", current._Process())
+    monkeypatch.setattr(application, "_process", application._Process())
     yield
-    if current._process.default is not None:
-        current._process.default.close()
+    if application._process.default is not None:
+        application._process.default.close()
 
 
 def in_thread(work: Callable[[], object]) -> object:
@@ -125,19 +125,19 @@ def test_using_may_be_nested_and_ends_with_an_exception() -> None:
             assert taskq.current_app() is inner is not outer
             raise RuntimeError
         assert taskq.current_app() is outer
-    assert current.application_in_force() is None
+    assert application.application_in_force() is None
 
 
 def test_using_makes_no_default_application() -> None:
     with taskq.using("memory://"):
         pass
-    assert current._process.default is None
+    assert application._process.default is None
 
 
 def test_a_mistyped_address_shows_where_it_is_used() -> None:
     with pytest.raises(ConfigurationError, match="Did you mean memory://"), taskq.using("memry://"):
         pass
-    assert current.application_in_force() is None
+    assert application.application_in_force() is None
 
 
 def test_threads_see_what_the_main_thread_uses() -> None:
@@ -145,7 +145,7 @@ def test_threads_see_what_the_main_thread_uses() -> None:
         assert in_thread(taskq.current_app) is app
         in_thread(lambda: send.enqueue("a"))
         assert app.size("default") == 1
-    assert in_thread(current.application_in_force) is None
+    assert in_thread(application.application_in_force) is None
 
 
 def test_what_a_thread_uses_is_its_own() -> None:
@@ -208,7 +208,7 @@ def test_it_may_be_left_in_another_context_than_it_was_entered_in() -> None:
     contextvars.copy_context().run(block.__enter__)
     assert taskq.current_app().config.broker == "memory://"
     block.__exit__(None, None, None)
-    assert current.application_in_force() is None
+    assert application.application_in_force() is None
 
 
 def test_the_verbs_of_the_module_ask_the_application_in_force() -> None:

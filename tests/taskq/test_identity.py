@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from taskq import identity
+from taskq.identity import ids, is_gone, this_process, watch
 from taskq.records import ProcessIdentity
-from taskq.worker import identity
-from taskq.worker.identity import ids, is_gone, this_process, watch
 from taskq.worker.waiting import readable
 
 ME = this_process()

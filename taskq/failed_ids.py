@@ -1,8 +1,8 @@
-"""Names for failed jobs that a person types: `12-8f3a1c`, the entry's place and a mark of its content.
+"""Names for failed jobs: `12-8f3a1c`, the entry's place and a mark of its content.
 
 A place alone shifts whenever somebody removes an older entry. The mark says whether what is found is what was seen; it
 is looked for near its place. A place alone is taken as it stands. In a queue's own list the queue comes first, and a
-colon: `emails:12-8f3a1c`.
+colon: `emails:12-8f3a1c`. Six digits are what a person types; a page that acts on a click gives more.
 """
 
 from __future__ import annotations
@@ -18,10 +18,9 @@ from taskq.broker import Broker
 from taskq.failed_entry import FailedJob
 from taskq.records import StoredFailure
 
-__all__ = ["FailedId", "Missing", "find", "id_of", "parse"]
+__all__ = ["FailedId", "Missing", "find", "id_of", "mark", "parse"]
 
-_FORM: Final = re.compile(r"(?:(?P<queue>.+):)?(?P<place>[0-9]{1,12})(?:-(?P<mark>[0-9a-f]{6}))?", re.DOTALL)
-_RETRIED: Final = b',"retried_at":'
+_FORM: Final = re.compile(r"(?:(?P<queue>.+):)?(?P<place>[0-9]{1,12})(?:-(?P<mark>[0-9a-f]{6,64}))?", re.DOTALL)
 
 # How far an entry is followed: entries before it may have been removed, and hardly any come in before it.
 _BEFORE: Final = 1000
@@ -44,18 +43,33 @@ class FailedId:
     place: int
     mark: str | None
 
+    def means(self, entry: bytes) -> bool:
+        """Whether this is the mark of an entry."""
+        return self.mark is not None and mark(entry, len(self.mark)) == self.mark
+
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """There is no such entry; `why` is a sentence."""
+    """There is no such entry; `why` is a sentence. `retried` says that it is there, but was retried since."""
 
     why: str
+    retried: bool = False
 
 
-def id_of(failed: FailedJob) -> str:
-    """The id of an entry as it was listed."""
+def id_of(failed: FailedJob, digits: int = 6) -> str:
+    """The id of an entry as it was listed.
+
+    Args:
+        failed: as it was listed.
+        digits: how many hex digits its mark has, 6 to 64; 32 cannot mean another entry.
+    """
     queue = "" if failed.queue is None else f"{failed.queue}:"
-    return f"{queue}{failed.position}-{_mark(failed.entry)}"
+    return f"{queue}{failed.position}-{mark(failed.entry, digits)}"
+
+
+def mark(entry: bytes, digits: int = 6) -> str:
+    """So many hex digits that tell an entry from others."""
+    return hashlib.sha256(entry).hexdigest()[:digits]
 
 
 def parse(text: str) -> FailedId | None:
@@ -69,7 +83,7 @@ def parse(text: str) -> FailedId | None:
 def find(broker: Broker, wanted: FailedId) -> FailedJob | Missing:
     """The entry that is meant. Reads a page of the list at most."""
     here = broker.failures(wanted.place, 1, queue=wanted.queue)
-    if here and (wanted.mark is None or _mark(here[0].entry) == wanted.mark):
+    if here and (wanted.mark is None or wanted.means(here[0].entry)):
         return failed_entry.decode(here[0])
     if wanted.mark is None:
         size = broker.failure_count(queue=wanted.queue)
@@ -77,25 +91,16 @@ def find(broker: Broker, wanted: FailedId) -> FailedJob | Missing:
         return Missing(f"There is no failed job {wanted.text}: {last}.")
     start = max(0, wanted.place - _BEFORE)
     near = broker.failures(start, wanted.place - start + _BEHIND, queue=wanted.queue)
-    found = _nearest(wanted, (stored for stored in near if _mark(stored.entry) == wanted.mark))
+    found = _nearest(wanted, (stored for stored in near if wanted.means(stored.entry)))
     if found is not None:
         return failed_entry.decode(found)
-    retried = _nearest(wanted, (stored for stored in near if _mark(_before_retry(stored.entry)) == wanted.mark))
+    retried = _nearest(wanted, (stored for stored in near if wanted.means(failed_entry.before_retry(stored.entry))))
     if retried is not None:
         failed = failed_entry.decode(retried)
-        return Missing(f"{wanted.text} was already retried at {failed.retried_at}; it is {id_of(failed)} now.")
+        why = f"{wanted.text} was already retried at {failed.retried_at}; it is {id_of(failed)} now."
+        return Missing(why, retried=True)
     return Missing(f"{wanted.text} is gone: somebody removed it.")
 
 
 def _nearest(wanted: FailedId, found: Iterable[StoredFailure]) -> StoredFailure | None:
     return min(found, key=lambda stored: abs(stored.position - wanted.place), default=None)
-
-
-def _mark(entry: bytes) -> str:
-    return hashlib.sha256(entry).hexdigest()[:6]
-
-
-def _before_retry(entry: bytes) -> bytes:
-    """An entry as it was before it was first marked as retried: that is its last key then (WIRE.md section 7)."""
-    head, marked, _ = entry.rpartition(_RETRIED)
-    return head + b"}" if marked else entry

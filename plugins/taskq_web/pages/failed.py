@@ -1,0 +1,158 @@
+"""The failed list: groups of equal errors above, the failures below, the newest first; a selection of them retried."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import unquote
+
+from werkzeug.wrappers import Response
+
+from taskq.failed_entry import FailedJob, before_retry
+from taskq.failed_filter import FailureFilter
+from taskq.failed_jobs import Tally
+from taskq.failed_search import Bounds
+from taskq.showing import ShownFailure
+from taskq_web.visit import Refused, Visit
+
+__all__ = ["WORDS", "Row", "filter_of", "remove", "retry", "row_of", "show", "told"]
+
+WORDS: Final = ("class", "exception", "queue", "text", "since", "until", "retried", "group", "list")
+"""The words of a filter, in a page's address as in the options of the commands."""
+
+_PAGE: Final = 20
+_GROUPS: Final = 12
+# Two looks a page; together they leave half of the 50 ms that a page may take.
+_BOUNDS: Final = Bounds(entries=10_000, seconds=0.012)
+_FRAMES: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A failure as a row shows it.
+
+    Attributes:
+        failed: the failure.
+        id: what its actions address it by: its content, near its place.
+        key: what the page knows it by, also once it was retried.
+        shown: its texts, without secrets.
+        frames: the first lines of its traceback.
+        more: how many further lines there are.
+    """
+
+    failed: FailedJob
+    id: str
+    key: str
+    shown: ShownFailure
+    frames: Sequence[str]
+    more: int
+
+
+def show(visit: Visit) -> Response:
+    """Groups and failures, as far as the filter means them."""
+    failures = visit.app.failures
+    problem = ""
+    try:
+        wanted = filter_of(visit)
+    except ValueError as wrong:
+        wanted, problem = FailureFilter(), str(wrong)
+    try:
+        cursor = visit.query.get("cursor")
+        page = failures.page(wanted, cursor, _PAGE, bounds=_BOUNDS)
+        groups = None
+        if wanted.group is None and (not cursor or "groups" in visit.query):
+            groups = failures.groups(wanted, visit.query.get("groups"), bounds=_BOUNDS)
+    except ValueError as wrong:
+        raise Refused(HTTPStatus.BAD_REQUEST, str(wrong), advice="Begin again from the newest: Failed.") from None
+    rows = [row_of(visit, failed) for failed in page.jobs]
+    return visit.render(
+        "failed.html",
+        rows=rows,
+        page=page,
+        groups=groups,
+        shown_groups=groups.groups[:_GROUPS] if groups is not None else (),
+        wanted=wanted,
+        words=words_of(visit),
+        lists=[one for one in failures.lists() if one.queue is not None or one.count],
+        problem=problem,
+        first=not cursor,
+    )
+
+
+def retry(visit: Visit) -> Response:
+    """Retry those that were ticked."""
+    picked = _ticked(visit)
+    return visit.back(told(visit.app.failures.requeue_each(picked.there), "Requeued", picked.missing), "/failed")
+
+
+def remove(visit: Visit) -> Response:
+    """Remove those that were ticked."""
+    picked = _ticked(visit)
+    return visit.back(told(visit.app.failures.remove_each(picked.there), "Removed", picked.missing), "/failed")
+
+
+def filter_of(visit: Visit) -> FailureFilter:
+    """The filter that the address says.
+
+    Raises:
+        ValueError: it cannot be, in a sentence.
+    """
+    return FailureFilter.of(words_of(visit), now=visit.clock)
+
+
+def words_of(visit: Visit) -> Mapping[str, str]:
+    """The words of the filter, as they were typed."""
+    return {word: visit.query.get(word) for word in WORDS if visit.query.get(word) or word == "list" in visit.query}
+
+
+def row_of(visit: Visit, failed: FailedJob) -> Row:
+    """A failure, ready to be shown."""
+    shown = visit.app.showing.failed(failed)
+    return Row(
+        failed=failed,
+        id=visit.app.failures.id_of(failed, digits=32),
+        key=hashlib.sha256(before_retry(failed.entry)).hexdigest()[:16],
+        shown=shown,
+        frames=shown.backtrace[:_FRAMES],
+        more=max(len(shown.backtrace) - _FRAMES, 0),
+    )
+
+
+def told(tally: Tally, verb: str, missing: int = 0) -> str:
+    """What became of several, in a sentence or two."""
+    parts = [f"{verb} {tally.done:,} {'failure' if tally.done == 1 else 'failures'}."]
+    gone = tally.gone + missing
+    if tally.already:
+        parts.append(f"{tally.already:,} had been retried already.")
+    if gone:
+        parts.append(f"{gone:,} {'was' if gone == 1 else 'were'} already gone.")
+    if tally.refused:
+        parts.append(f"{tally.refused:,} cannot be requeued: their pages say why.")
+    return " ".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ticked:
+    there: Sequence[FailedJob]
+    missing: int
+
+
+def _ticked(visit: Visit) -> _Ticked:
+    ids = [unquote(each, errors="surrogateescape") for each in visit.form.all("id")]
+    if not ids:
+        raise Refused(
+            HTTPStatus.BAD_REQUEST, "Nothing was ticked, and nothing was changed.",
+            advice="Tick the failures that are meant, or take all that match.",
+        )  # fmt: skip
+    there: list[FailedJob] = []
+    for each in dict.fromkeys(ids):
+        try:
+            found = visit.app.failures.find(each)
+        except ValueError:
+            continue
+        if isinstance(found, FailedJob):
+            there.append(found)
+    return _Ticked(there, len(set(ids)) - len(there))

@@ -1,0 +1,218 @@
+"""Cancelling a job: one that waits is taken away, one that runs is ended by its worker, with the word of who asked.
+
+Who asks leaves a word at the broker, in a key that expires, and rings: sets one more key, the same for all. A worker
+looks at that twice a second, once a job of its own is older than half a second; only where it rang since, and once for
+each job, it looks whether the word is about its own. So all that a busy worker pays is one small question at a time.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final
+
+from taskq import envelope
+from taskq.broker import Broker, Capability
+from taskq.errors import BrokerUnavailable, InvalidPayload, NotSupported
+from taskq.in_job import id_of
+from taskq.records import Cancelled, Reservation, ScheduledJob, WorkerInfo
+
+__all__ = ["AGE", "Cancelling", "Words", "who_asks"]
+
+AGE: Final = 0.5
+"""Seconds between two looks, and how old a job is at the first: shorter ones pay nothing for this."""
+
+_BELL: Final = "cancelled"
+_LIVES: Final = 3600.0  # seconds that a word holds, for a job that is on its way from one place to another
+_RINGS: Final = 5.0  # seconds for which a worker that does not know its jobs looks on after it rang
+_PAGE: Final = 1000
+_ROUNDS: Final = 3  # looks everywhere: a job may go from where we shall look to where we have looked
+
+
+def who_asks() -> str:
+    """This process, as a job's failure names who had it cancelled: `ada@web-1 (pid 4711)`."""
+    try:
+        import getpass
+
+        user = getpass.getuser()
+    except (KeyError, OSError, ImportError):  # no such user, in a container
+        user = f"uid {os.getuid()}" if hasattr(os, "getuid") else "somebody"
+    return f"{user}@{socket.gethostname()} (pid {os.getpid()})"
+
+
+class Cancelling:
+    """What `TaskQ.cancel` does."""
+
+    def __init__(self, broker: Broker, told: Callable[[str, bytes], None]) -> None:
+        """At this broker.
+
+        Args:
+            broker: where the jobs are.
+            told: told of each job that was taken away, with its queue and its bytes.
+        """
+        self._broker = broker
+        self._told = told
+
+    def by_id(self, job: str, queue: str | None, by: str) -> Cancelled:
+        """Cancel the job with this id, wherever it is; in this queue only, where one is said."""
+        word = _of_id(job)
+        self._leave(word, by)  # first: then it is found wherever it goes meanwhile, unless it ends within half a second
+        for _ in range(_ROUNDS):
+            for name, body in self._waiting(job, queue):
+                if self._broker.remove(name, body):
+                    self._taken_away(name, body, word, by)
+                    return "removed"
+            for delayed in self._delayed():
+                if queue in (None, delayed.queue) and _has_id(delayed.body, job) and self._broker.withdraw(delayed):
+                    self._taken_away(delayed.queue, delayed.body, word, by)
+                    return "removed"
+            if any(_has_id(held.body, job) for held in _in_hand(self._broker.workers())):
+                return "stopping"
+        self._broker.swap_key(word, by.encode(), None)
+        return "gone"
+
+    def by_bytes(self, queue: str, bodies: Sequence[bytes], by: str) -> Cancelled:
+        """Cancel a job without an id, which has any of these bytes; of several, one, whichever."""
+        for _ in range(_ROUNDS):
+            for body in bodies:
+                if self._broker.remove(queue, body, most=1) or self._withdrawn(queue, body):
+                    self._told(queue, body)
+                    return "removed"
+            for held in _in_hand(self._broker.workers()):
+                if held.queue == queue and held.body in bodies and held.fence:
+                    self._leave(_of_fence(held.fence), by)
+                    return "stopping"
+        return "gone"
+
+    def _withdrawn(self, queue: str, body: bytes) -> bool:
+        if Capability.DELAY not in self._broker.capabilities:
+            return False
+        times = self._broker.scheduled_at(queue, body)
+        return any(self._broker.withdraw(ScheduledJob(at, queue, body)) for at in times)
+
+    def of_worker(self, worker: str, by: str) -> Cancelled:
+        """Cancel what this worker performs now."""
+        found = self._broker.worker(worker)
+        if found is None or found.job is None or not found.job.fence:
+            return "gone"
+        self._leave(_of_fence(found.job.fence), by)
+        return "stopping"
+
+    def _leave(self, word: str, by: str) -> None:
+        if Capability.KEYS not in self._broker.capabilities:
+            advice = "A job that runs cannot be reached there; one that waits is removed by dequeue."
+            raise NotSupported(self._broker.name, Capability.KEYS.value, advice)
+        self._broker.put_key(word, by.encode(), _LIVES)
+        self._broker.put_key(_BELL, os.urandom(8).hex().encode(), 2 * _LIVES)
+
+    def _taken_away(self, queue: str, body: bytes, word: str, by: str) -> None:
+        self._broker.swap_key(word, by.encode(), None)
+        self._told(queue, body)
+
+    def _waiting(self, job: str, queue: str | None) -> Iterator[tuple[str, bytes]]:
+        for name in self._broker.queues() if queue is None else [queue]:
+            start = 0
+            while page := self._broker.peek(name, start, _PAGE):
+                yield from ((name, body) for body in page if _has_id(body, job))
+                start += len(page)
+
+    def _delayed(self) -> Iterator[ScheduledJob]:
+        if Capability.DELAY not in self._broker.capabilities:
+            return
+        since, skip = 0.0, 0
+        while page := self._broker.scheduled(since, skip, _PAGE):
+            yield from page
+            last = page[-1].at
+            skip = sum(each.at == last for each in page) + (skip if last == since else 0)
+            since = last
+
+
+class Words:
+    """What a worker hears of them: it asks for the jobs that it has in hand. Any thread, one at a time."""
+
+    def __init__(self, broker: Broker, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """Nothing was heard yet.
+
+        Args:
+            broker: where the words are left.
+            clock: monotonic seconds.
+        """
+        self._broker = broker
+        self._clock = clock
+        self._heard = Capability.KEYS in broker.capabilities
+        self._bell: bytes | None = None
+        self._asked: frozenset[str] = frozenset()
+        self._rang_at = float("-inf")
+
+    def about(self, jobs: Sequence[Reservation]) -> Mapping[str, str]:
+        """Of which of these jobs, by their fences, somebody asked for the end, and who.
+
+        A broker that is away says nothing; it is asked again in half a second.
+        """
+        if not self._heard or not jobs:
+            return {}
+        try:
+            rang = self._rings()
+            asked, self._asked = self._asked, frozenset(job.fence for job in jobs)
+            return {
+                job.fence: by
+                for job in jobs
+                if (rang or job.fence not in asked) and (by := self._word(job)) is not None
+            }
+        except BrokerUnavailable:
+            self._asked = frozenset()
+            return {}
+
+    def rang(self) -> bool:
+        """Whether somebody asked for the end of some job within the last seconds, this worker's or another's."""
+        if not self._heard:
+            return False
+        try:
+            if self._rings():
+                self._rang_at = self._clock()
+        except BrokerUnavailable:
+            return False
+        return self._clock() - self._rang_at < _RINGS
+
+    def _rings(self) -> bool:
+        bell, self._bell = self._bell, self._broker.get_key(_BELL)
+        return self._bell is not None and self._bell != bell
+
+    def _word(self, job: Reservation) -> str | None:
+        found = self._broker.get_key(_of_fence(job.fence))
+        own = _id_in(job.body) if found is None else None
+        if own is not None:
+            found = self._broker.get_key(_of_id(own))
+            if found is not None:
+                self._broker.swap_key(_of_id(own), found, None)  # heard: a requeue of it is another matter
+        return None if found is None else found.decode(errors="replace")
+
+
+def _of_fence(fence: str) -> str:
+    return f"cancel:{fence}"
+
+
+def _of_id(job: str) -> str:
+    return f"cancel:id:{job}"
+
+
+def _in_hand(workers: Sequence[WorkerInfo]) -> Iterator[Reservation]:
+    for info in workers:
+        if info.job is not None:
+            yield info.job
+        yield from info.ahead
+
+
+def _has_id(body: bytes, job: str) -> bool:
+    return job.encode(errors="surrogatepass") in body and _id_in(body) == job
+
+
+def _id_in(body: bytes) -> str | None:
+    if b'"taskq:id"' not in body:
+        return None
+    try:
+        return id_of(envelope.decode(body))
+    except InvalidPayload:
+        return None

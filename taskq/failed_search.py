@@ -1,0 +1,304 @@
+"""Going through the failed lists, newest first, a bounded slice at a time, with cursors to go on by.
+
+A cursor names the entry that was looked at last: its place, and a mark of its content by which it is found again where
+others removed entries meanwhile. Several lists are one behind another: the common one, then queue by queue.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote, unquote
+
+from taskq import failed_entry
+from taskq.broker import Broker
+from taskq.failed_entry import FailedJob
+from taskq.failed_filter import FailureFilter
+from taskq.failed_ids import mark
+from taskq.records import StoredFailure
+
+__all__ = ["Bounds", "FailedList", "FailurePage", "Slice", "cursor_at", "lists_of", "look_through", "page"]
+
+_CHUNK: Final = 250  # entries read at once: a megabyte or less, nearly always
+_MARK: Final = 12  # hex digits of a cursor's mark
+_NEAR: Final = 1000  # entries before its place in which the one that a cursor names is looked for
+_STALE: Final = 500  # entries in a row that are too old, after which no younger one is expected
+_DISORDER: Final = 3600.0  # seconds by which entries may lie out of order: clocks and zones of many hosts
+_FORM: Final = re.compile(r"([on])(\d{1,12})(?:-([0-9a-f]{12}))?(?:@(.*))?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class FailedList:
+    """A failed list: of a queue, or the common one, whose `queue` is None; and how many entries it has."""
+
+    queue: str | None
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How far a search goes before it gives what it has: so many entries, or so many seconds, whichever is first."""
+
+    entries: int = 10_000
+    seconds: float = 0.03
+
+
+@dataclass(frozen=True, slots=True)
+class FailurePage:
+    """A page of failed jobs.
+
+    Attributes:
+        jobs: the newest first.
+        searched: how many entries were looked at for them.
+        left: how many older ones were not looked at.
+        total: how many entries there are, meant or not.
+        older: the cursor of what is older; empty where there is nothing.
+        newer: the cursor of what is newer; empty where there is nothing.
+    """
+
+    jobs: tuple[FailedJob, ...]
+    searched: int
+    left: int
+    total: int
+    older: str
+    newer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """What a bounded look through the lists passed.
+
+    Attributes:
+        searched: how many entries.
+        left: how many older ones were not looked at.
+        total: how many there are.
+        older: the cursor of what is older; empty where there is nothing, or nothing that could be meant.
+    """
+
+    searched: int
+    left: int
+    total: int
+    older: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Spot:
+    """Between two entries: those of list number `list` from `position` on are newer, the others older."""
+
+    list: int
+    position: int
+
+
+def lists_of(broker: Broker, place: str | None = None) -> Sequence[FailedList]:
+    """The failed lists, the common one first, or only that one which `place` names (see `FailureFilter`)."""
+    queues: Sequence[str | None]
+    queues = (None, *broker.failed_queues()) if place is None else (place or None,)
+    return [FailedList(queue, broker.failure_count(queue=queue)) for queue in queues]
+
+
+def page(
+    broker: Broker, wanted: FailureFilter, cursor: str, count: int, bounds: Bounds, shown: Callable[[bytes], str]
+) -> FailurePage:
+    """A page of those that are meant; see `Failures.page`."""
+    lists = lists_of(broker, wanted.place)
+    towards_newer = cursor.startswith("n")
+    spot = _spot(broker, lists, cursor) if cursor else _start(broker, lists, wanted)
+    walk = _Walk(broker, lists, wanted, bounds, _CHUNK if wanted.says_anything else min(count, _CHUNK))
+    found: list[StoredFailure] = []
+    for stored in walk.newer(spot) if towards_newer else walk.older(spot):
+        if wanted.matches(stored.entry, shown) if wanted.says_anything else True:
+            found.append(stored)
+            if len(found) >= count:
+                break
+    if towards_newer:
+        found.reverse()
+    low, high = (walk.first, walk.last) if towards_newer else (walk.last, walk.first)
+    total = sum(one.count for one in lists)
+    left = _left(lists, low) if low is not None else _left_at(lists, spot)
+    return FailurePage(
+        jobs=tuple(map(failed_entry.decode, found)),
+        searched=walk.searched,
+        left=0 if walk.stale else left,
+        total=total,
+        older=_cursor("o", low) if low is not None and left and not walk.stale else "",
+        newer=_cursor("n", high) if high is not None and total - _left(lists, high) > 1 else "",
+    )
+
+
+def look_through(
+    broker: Broker, wanted: FailureFilter, cursor: str, bounds: Bounds, visit: Callable[[StoredFailure], None]
+) -> Slice:
+    """Show `visit` a slice of the entries, meant or not, the newest first.
+
+    Args:
+        broker: where they are.
+        wanted: in which lists, and from when.
+        cursor: where to go on; empty to begin.
+        bounds: how far to go.
+        visit: sees each of them.
+    """
+    lists = lists_of(broker, wanted.place)
+    spot = _spot(broker, lists, cursor) if cursor else _start(broker, lists, wanted)
+    walk = _Walk(broker, lists, wanted, bounds, _CHUNK)
+    for stored in walk.older(spot):
+        visit(stored)
+    left = _left(lists, walk.last) if walk.last is not None else _left_at(lists, spot)
+    older = _cursor("o", walk.last) if walk.last is not None and left and not walk.stale else ""
+    return Slice(walk.searched, left if older else 0, sum(one.count for one in lists), older)
+
+
+def cursor_at(broker: Broker, when: float, wanted: FailureFilter) -> str:
+    """The cursor of what failed before a moment; see `Failures.cursor_at`."""
+    lists = lists_of(broker, wanted.place)
+    number = next((number for number, one in enumerate(lists) if one.count), 0)
+    return _named("o", _before(broker, lists[number], when), "", lists[number].queue)
+
+
+class _Walk:
+    """One way through the lists, until the bounds are reached."""
+
+    def __init__(
+        self, broker: Broker, lists: Sequence[FailedList], wanted: FailureFilter, bounds: Bounds, chunk: int
+    ) -> None:
+        self._broker = broker
+        self._lists = lists
+        self._since = wanted.since
+        self._bounds = bounds
+        self._chunk = max(chunk, 1)
+        self._ends = time.monotonic() + bounds.seconds
+        self._too_old = 0
+        self.searched = 0
+        self.first: StoredFailure | None = None
+        self.last: StoredFailure | None = None
+        self.stale = False
+
+    def older(self, spot: _Spot) -> Iterator[StoredFailure]:
+        for number in range(spot.list, len(self._lists)):
+            one = self._lists[number]
+            stop = spot.position if number == spot.list else one.count
+            while stop > 0:
+                start = max(stop - self._size(), 0)
+                entries = self._broker.failures(start, stop - start, queue=one.queue)
+                for stored in reversed(entries):
+                    self._pass(stored)
+                    yield stored
+                    if self._is_stale(stored):
+                        return
+                if self._is_over:
+                    return
+                stop = start
+
+    def newer(self, spot: _Spot) -> Iterator[StoredFailure]:
+        for number in range(spot.list, -1, -1):
+            one = self._lists[number]
+            start = spot.position if number == spot.list else 0
+            while start < one.count:
+                entries = self._broker.failures(start, min(self._size(), one.count - start), queue=one.queue)
+                for stored in entries:
+                    self._pass(stored)
+                    yield stored
+                if self._is_over or not entries:
+                    return
+                start += len(entries)
+
+    def _size(self) -> int:
+        return max(min(self._chunk, self._bounds.entries - self.searched), 1)
+
+    def _pass(self, stored: StoredFailure) -> None:
+        self.searched += 1
+        self.first = self.first or stored
+        self.last = stored
+
+    @property
+    def _is_over(self) -> bool:
+        return self.searched >= self._bounds.entries or time.monotonic() >= self._ends
+
+    def _is_stale(self, stored: StoredFailure) -> bool:
+        """Whether so many in a row were too old that none which is young enough is to be expected."""
+        if self._since is None:
+            return False
+        at = failed_entry.glance(stored.entry).at
+        self._too_old = self._too_old + 1 if at is not None and at < self._since - _DISORDER else 0
+        self.stale = self._too_old >= _STALE
+        return self.stale
+
+
+# ---- where to begin
+
+
+def _start(broker: Broker, lists: Sequence[FailedList], wanted: FailureFilter) -> _Spot:
+    """The newest end; where only what is older than a moment is meant, there."""
+    if wanted.until is None or len(lists) > 1 or not lists[0].count:
+        return _Spot(0, lists[0].count)
+    return _Spot(0, _before(broker, lists[0], wanted.until + _DISORDER))
+
+
+def _before(broker: Broker, one: FailedList, when: float) -> int:
+    """How many entries of a list failed before a moment, taking them to lie in order. Reads some twenty of them."""
+    low, high = 0, one.count
+    while low < high:
+        middle = (low + high) // 2
+        at = _time_near(broker, one, middle)
+        if at is not None and at >= when:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def _time_near(broker: Broker, one: FailedList, position: int) -> float | None:
+    entries = broker.failures(position, 5, queue=one.queue)
+    return next((at for stored in entries if (at := failed_entry.glance(stored.entry).at) is not None), None)
+
+
+def _spot(broker: Broker, lists: Sequence[FailedList], cursor: str) -> _Spot:
+    """Where a cursor leads. Raises ValueError where it is none."""
+    form = _FORM.fullmatch(cursor)
+    if form is None:
+        raise ValueError(f'"{cursor[:60]}" is no cursor of a failed list.')
+    towards, position, wanted = form[1], int(form[2]), form[3]
+    queue = None if form[4] is None else unquote(form[4])
+    number = next((number for number, one in enumerate(lists) if one.queue == queue), None)
+    if number is None:  # its list is gone, and with it all that was in it
+        return _Spot(len(lists) - 1, 0) if towards == "o" else _Spot(0, lists[0].count)
+    count = lists[number].count
+    if wanted is not None:
+        seen = _found_again(broker, lists[number], position, wanted)
+        if seen is not None:
+            return _Spot(number, seen if towards == "o" else seen + 1)
+    return _Spot(number, min(position, count))
+
+
+def _found_again(broker: Broker, one: FailedList, position: int, wanted: str) -> int | None:
+    for start, count in ((position, 1), (max(position - _NEAR, 0), min(position, _NEAR) + 50)):
+        near = broker.failures(start, count, queue=one.queue)
+        same = [stored.position for stored in near if _marked(stored.entry) == wanted]
+        if same:
+            return min(same, key=lambda place: abs(place - position))
+    return None
+
+
+def _marked(entry: bytes) -> str:
+    # Retried since, it is still the one that was seen.
+    return mark(failed_entry.before_retry(entry), _MARK)
+
+
+def _cursor(towards: str, stored: StoredFailure) -> str:
+    return _named(towards, stored.position, f"-{_marked(stored.entry)}", stored.queue)
+
+
+def _named(towards: str, position: int, wanted: str, queue: str | None) -> str:
+    return f"{towards}{position}{wanted}" + ("" if queue is None else f"@{quote(queue, safe='')}")
+
+
+def _left(lists: Sequence[FailedList], low: StoredFailure) -> int:
+    """How many entries are older than this one."""
+    number = next(number for number, one in enumerate(lists) if one.queue == low.queue)
+    return _left_at(lists, _Spot(number, low.position))
+
+
+def _left_at(lists: Sequence[FailedList], spot: _Spot) -> int:
+    return spot.position + sum(one.count for one in lists[spot.list + 1 :])

@@ -1,0 +1,125 @@
+"""Which names mean a secret, and values shown without what lies under such a name.
+
+What is hidden is hidden by the name that it bears: a key of an object at any depth, or a job's parameter. This module
+knows neither jobs nor where something is shown; `taskq.showing` puts both together.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Final, TypeAlias, cast
+
+__all__ = ["DEFAULT", "Hide", "Masks", "hidden", "strings"]
+
+DEFAULT: Final = (
+    "password", "passwd", "pwd", "passphrase", "secret", "token", "api_key", "access_key", "private_key",
+    "secret_key", "authorization", "credential", "cookie", "session_id", "otp", "card_number", "cvv", "cvc",
+)  # fmt: skip
+"""The names under which a value is never shown, unless the configuration takes one out."""
+
+Hide: TypeAlias = Callable[[str, object], object]
+"""What to show in place of a value that this rule hides."""
+
+_SUFFIX_LEAST: Final = 5  # letters of a rule that also hides `accesstoken`; shorter ones end too many other words
+_KEPT: Final = 4096  # keys whose rule is remembered
+_CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_BETWEEN: Final = re.compile(r"[\W_]+")
+_CREDENTIALS: Final = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]*://)([^\s/@:\"'<>]*):([^\s/@\"'<>]+)@")
+
+
+def hidden(rule: str, value: object) -> str:
+    """What stands for a hidden value: `[secret: password]`, the rule being the name; `[secret]` where there is none."""
+    return f"[secret: {rule}]" if rule else "[secret]"
+
+
+class Masks:
+    """The names that mean a secret.
+
+    A name is found in a key however that is spelled: `api_key` in `apiKey`, `X-Api-Key`, `stripe_api_keys`.
+
+    Args:
+        names: names beside the default ones; `!name` says that this one, or a key of exactly this name, is shown.
+    """
+
+    __slots__ = ("_known", "_rules", "_shown")
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        names = tuple(names)
+        self._shown: Final = frozenset(_words(name[1:]) for name in names if name.startswith("!"))
+        wanted = (*DEFAULT, *(name for name in names if not name.startswith("!")))
+        self._rules: Final = {words: name for name in wanted if (words := _words(name)) and words not in self._shown}
+        self._known: dict[str, str] = {}
+
+    def rule(self, key: str) -> str:
+        """The name that hides what lies under this key; empty where it is shown."""
+        found = self._known.get(key)
+        if found is None:
+            if len(self._known) >= _KEPT:  # keys are a stranger's: there may be any number of them
+                self._known.clear()
+            found = self._known[key] = self._find(key)
+        return found
+
+    def _find(self, key: str) -> str:
+        words = _words(key[:200])
+        if words in self._shown:
+            return ""
+        for rule, name in self._rules.items():
+            size = len(rule)
+            if any(words[place : place + size] == rule for place in range(len(words) - size + 1)):
+                return name
+            joined = "".join(rule)
+            if len(joined) >= _SUFFIX_LEAST and any(word.endswith(joined) for word in words):
+                return name
+        return ""
+
+    def shown(self, value: object, hide: Hide = hidden) -> object:
+        """The value with all that a rule hides replaced, at any depth. None and what is empty are nothing to hide.
+
+        Args:
+            value: what JSON or another serializer made: lists and dicts of anything.
+            hide: what to show instead.
+        """
+        kind = type(value)
+        if kind is dict:
+            return {key: self._under(key, item, hide) for key, item in cast("dict[object, object]", value).items()}
+        if kind is list or kind is tuple:
+            return [self.shown(item, hide) for item in cast("Sequence[object]", value)]
+        if kind is str and "://" in cast("str", value):
+            return _CREDENTIALS.sub(partial(_without_password, hide), cast("str", value))
+        return value
+
+    def named(self, name: str, value: object, hide: Hide = hidden) -> object:
+        """The value as it may be shown under this name."""
+        return self._under(name, value, hide)
+
+    def _under(self, key: object, value: object, hide: Hide) -> object:
+        rule = self.rule(key) if isinstance(key, str) else ""
+        if rule and value is not None and value != "" and value != [] and value != {}:
+            return hide(rule, value)
+        return self.shown(value, hide)
+
+
+def _without_password(hide: Hide, found: re.Match[str]) -> str:
+    return f"{found[1]}{found[2]}:{hide('password in a URL', found[3])}@"
+
+
+def _words(key: str) -> tuple[str, ...]:
+    """A key's words, in lower case, in the singular: `apiKeys` and `API-KEY` are both `api`, `key`."""
+    spaced = _BETWEEN.sub(" ", _CAMEL.sub(" ", key)).casefold().split()
+    return tuple(word.removesuffix("s") if len(word) > 3 else word for word in spaced)
+
+
+def strings(value: object) -> Iterable[str]:
+    """Every text and number within a value, as text."""
+    if isinstance(value, Mapping):
+        for item in value.values():
+            yield from strings(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from strings(item)
+    elif isinstance(value, str):
+        yield value
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        yield str(value)

@@ -1,0 +1,341 @@
+"""What people may see of a job: its arguments without what is secret, and how they edit them all the same.
+
+Pages, JSON and commands show payloads, records and entries by way of this module alone. Nothing is imported or
+performed to show a job: what is not known here is shown by its names. Nothing here raises, whatever the bytes are, but
+for an edit that cannot be.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from taskq import envelope
+from taskq.definition import JobDefinition
+from taskq.errors import InvalidPayload
+from taskq.failed_entry import FailedJob
+from taskq.masks import Hide, Masks, hidden, strings
+from taskq.members import join, members
+from taskq.records import Payload, Reservation
+from taskq.registry import Registry
+from taskq.serializer import Serializer
+from taskq.signature import HIDDEN, KEYWORDS
+
+if TYPE_CHECKING:  # a producer performs nothing: it should not pay for the import
+    from taskq.performing import Tools
+
+__all__ = ["DecodedJob", "Editable", "Showing", "ShownFailure"]
+
+_UNREADABLE: Final = ("[not decoded]",)
+_LEAST: Final = 4  # characters of a secret that is taken out of a text
+_PLACEHOLDER: Final = re.compile(r"\[secret \d+(?:: [^\]]*)?\]")
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedJob:
+    """A payload, as far as it can be read here.
+
+    Attributes:
+        body: its bytes.
+        payload: what they say, arguments decoded if a serializer that is accepted can; None where they are no payload.
+        shown: the arguments as they may be shown to people: secret ones as `[secret]`.
+        problem: why it cannot be read, in one sentence; empty where it can.
+    """
+
+    body: bytes
+    payload: Payload | None
+    shown: tuple[object, ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownFailure:
+    """A failed job as it may be shown.
+
+    Attributes:
+        args: its arguments.
+        error: what the exception said, without what the arguments hide.
+        backtrace: the frames, likewise.
+        payload: the payload as JSON of several lines; empty where the entry has none.
+    """
+
+    args: tuple[object, ...]
+    error: str
+    backtrace: tuple[str, ...]
+    payload: str
+
+
+@dataclass(frozen=True, slots=True)
+class Editable:
+    """A job's arguments as a person edits them.
+
+    Attributes:
+        text: the arguments as JSON; what is secret is a placeholder, `[secret 1: password]`, that stands for it
+            wherever it is put.
+        problem: why they cannot be edited here; empty where they can.
+        hidden: what each placeholder stands for.
+    """
+
+    text: str
+    problem: str = ""
+    hidden: Mapping[str, object] = field(default_factory=dict, repr=False)
+
+
+class Showing:
+    """Shows jobs to people, by the masks of an application and the `secret=` of its jobs.
+
+    Args:
+        registry: the jobs that are known here.
+        serializers: gives those whose payloads are read; asked when it is first needed.
+        masks: the names that mean a secret.
+
+    Attributes:
+        masks: those names.
+    """
+
+    __slots__ = ("_made", "_registry", "_serializers", "masks")
+
+    def __init__(self, registry: Registry, serializers: Callable[[], Mapping[str, Serializer]], masks: Masks) -> None:
+        self._registry: Final = registry
+        self._serializers: Final = serializers
+        self.masks: Final = masks
+        self._made: Tools | None = None
+
+    # ---- payloads
+
+    def read(self, body: bytes) -> DecodedJob:
+        """What a payload's bytes say, as far as it can be read here. Never fails, whatever they are."""
+        return self._read(body, hidden)
+
+    def line(self, body: bytes, *, most: int = 200) -> str:
+        """A payload's arguments on one line of JSON, the end cut off where they are long.
+
+        Args:
+            body: the payload's bytes.
+            most: how many characters.
+        """
+        job = self.read(body)
+        text = _json(list(job.shown)) if job.payload is not None else job.problem
+        return text if len(text) <= most else f"{text[: most - 4]} ..."
+
+    def pretty(self, body: bytes) -> str:
+        """A payload as JSON of several lines; what is no payload as far as it can be read."""
+        job = self.read(body)
+        if job.payload is None:
+            return self.value(body)
+        extra = cast("dict[str, object]", self.masks.shown(dict(job.payload.extra)))
+        return _json({"class": job.payload.job, "args": list(job.shown), **extra}, indent=2)
+
+    def value(self, data: bytes) -> str:
+        """Any bytes out of the store as text: JSON with what is secret taken out, else as they are."""
+        try:
+            value = envelope.parse(data)
+        except InvalidPayload:
+            text = data.decode(errors="backslashreplace")
+            return cast("str", self.masks.shown(text))
+        if not isinstance(value, (dict, list)):
+            return cast("str", self.masks.shown(data.decode()))
+        return _json(self._payloads_shown(value), indent=2)
+
+    def _payloads_shown(self, value: object) -> object:
+        """A value with every payload in it shown as one, the rest by the names alone."""
+        if isinstance(value, dict):
+            if isinstance(value.get("class"), str) and isinstance(value.get("args"), list):
+                job = self.read(json.dumps(value).encode())
+                if job.payload is not None:
+                    extra = cast("dict[str, object]", self.masks.shown(dict(job.payload.extra)))
+                    return {"class": job.payload.job, "args": list(job.shown), **extra}
+            rule = self.masks.rule
+            return {
+                key: self.masks.named(key, item) if rule(key) else self._payloads_shown(item)
+                for key, item in value.items()
+            }
+        if isinstance(value, list):
+            return [self._payloads_shown(item) for item in value]
+        return self.masks.shown(value)
+
+    # ---- failures
+
+    def failed(self, failed: FailedJob) -> ShownFailure:
+        """A failed job as it may be shown: what its arguments hide is hidden in its error and its backtrace too."""
+        if failed.body is None:
+            error = cast("str", self.masks.shown(failed.error))
+            return ShownFailure((), error, failed.backtrace, "")
+        found: list[str] = []
+
+        def hide(rule: str, value: object) -> object:
+            found.extend(text for text in strings(value) if len(text) >= _LEAST)
+            return hidden(rule, value)
+
+        args = self._read(failed.body, hide).shown
+        secrets = sorted(set(found), key=len, reverse=True)
+
+        def without(text: str) -> str:
+            for secret in secrets:
+                text = text.replace(secret, HIDDEN)
+            return cast("str", self.masks.shown(text))
+
+        backtrace = tuple(without(line) for line in failed.backtrace)
+        return ShownFailure(args, without(failed.error), backtrace, self.pretty(failed.body))
+
+    # ---- editing
+
+    def editable(self, body: bytes) -> Editable:
+        """A payload's arguments for editing."""
+        taken = {*_PLACEHOLDER.findall(body.decode(errors="replace"))}
+        kept: dict[str, object] = {}
+
+        def hide(rule: str, value: object) -> object:
+            number = len(kept) + 1
+            name = f": {rule}" if rule else ""
+            while f"[secret {number}{name}]" in taken or f"[secret {number}{name}]" in kept:
+                number += 1
+            kept[f"[secret {number}{name}]"] = value
+            return f"[secret {number}{name}]"
+
+        job = self._read(body, hide)
+        if job.payload is None or job.problem:
+            return Editable("", f"These arguments cannot be edited. {job.problem}")
+        try:
+            text = json.dumps(list(job.shown), ensure_ascii=False, allow_nan=False, indent=2)
+        except (TypeError, ValueError):
+            return Editable("", "These arguments are of types that JSON cannot carry; they cannot be edited as text.")
+        return Editable(text, "", kept)
+
+    def edited(self, body: bytes, text: str) -> bytes:
+        """The payload with other arguments, all else in it as it is.
+
+        Args:
+            body: the payload's bytes.
+            text: the arguments as `editable` gave them, edited.
+
+        Raises:
+            InvalidPayload: the text is no list in JSON, or the payload cannot be edited.
+            WrongCall: they do not fit the job's signature, where it is known here.
+            UnserializableArgument: the serializer that the payload uses does not carry one of them.
+        """
+        before = self.editable(body)
+        if before.problem:
+            raise InvalidPayload(before.problem)
+        try:
+            args = envelope.parse(text.strip().encode("utf-8", "surrogatepass"))
+        except InvalidPayload as wrong:
+            said = str(wrong).removeprefix("The payload ").partition(" A payload looks like")[0]
+            raise InvalidPayload(f'The arguments cannot be read: the text {said} They look like [1,"two"].') from None
+        if not isinstance(args, list):
+            raise InvalidPayload('The arguments are a list in JSON: [1,"two"], also where there is one or none.')
+        revealed = cast("list[object]", _revealed(args, before.hidden))
+        unknown = next((found for each in strings(revealed) if (found := _PLACEHOLDER.search(each))), None)
+        if unknown is not None and unknown[0] not in body.decode(errors="replace"):
+            raise InvalidPayload(
+                f"{unknown[0]} stands for no argument of this job. Leave the placeholders as they are, or write values."
+            )
+        payload = envelope.decode(body)
+        definition = self._registry.find(payload.job)
+        if definition is not None:
+            _check_call(definition, tuple(revealed))
+        return _with_args(body, self._encoded(payload, definition, tuple(revealed)))
+
+    def _encoded(self, payload: Payload, definition: JobDefinition | None, args: tuple[object, ...]) -> str:
+        tag = envelope.tag(list(payload.args))
+        if tag is None:
+            return envelope.dump(list(args))
+        names = definition.signature.names(args) if definition is not None else ()
+        return self._serializers()[tag].dumps(payload.job, names, args)
+
+    # ---- what the methods above are made of
+
+    def _read(self, body: bytes, hide: Hide) -> DecodedJob:
+        from taskq.performing import prepare
+
+        task = prepare(Reservation("", "", body, "", 0.0), self._tools())
+        unreadable = task.problem if isinstance(task.problem, InvalidPayload) else None
+        if task.payload is None:
+            return DecodedJob(body, None, (), str(unreadable or ""))
+        if unreadable is not None:
+            return DecodedJob(body, task.payload, _UNREADABLE, str(unreadable))
+        shown = self._args(task.payload.args, task.definition, hide)
+        return DecodedJob(body, task.payload, shown)
+
+    def _tools(self) -> Tools:
+        if self._made is None:
+            from taskq.chain import Hooks
+            from taskq.performing import Tools
+
+            # Hooks and failure handlers have no part in reading: one that does not load must not hide a queue.
+            self._made = Tools(
+                registry=self._registry, serializers=self._serializers(), hooks=Hooks(), handlers=(), now=time.time
+            )
+        return self._made
+
+    def _args(self, args: tuple[object, ...], definition: JobDefinition | None, hide: Hide) -> tuple[object, ...]:
+        if definition is None:
+            return tuple(self.masks.shown(value, hide) for value in args)
+        base = definition.shown(args) if definition.secret else args
+        names = definition.signature.names(args)
+        return tuple(self._arg(name, value, mark, hide) for name, value, mark in zip(names, args, base, strict=True))
+
+    def _arg(self, name: str, value: object, mark: object, hide: Hide) -> object:
+        """An argument as it may be shown; `mark` is what the job's own `secret=` makes of it."""
+        if mark is HIDDEN:
+            return hide("", value)
+        if name == KEYWORDS:
+            said = cast("dict[str, dict[str, object]]", value)[KEYWORDS]
+            marks = cast("dict[str, dict[str, object]]", mark)[KEYWORDS]
+            return {KEYWORDS: {key: self._arg(key, item, marks[key], hide) for key, item in said.items()}}
+        return self.masks.named(name.partition("[")[0], value, hide)
+
+
+def _check_call(definition: JobDefinition, args: tuple[object, ...]) -> None:
+    last = args[-1] if args else None
+    said = last.get(KEYWORDS) if isinstance(last, dict) and len(last) == 1 else None
+    if isinstance(said, dict):
+        definition.signature.bind(args[:-1], said)
+    else:
+        definition.signature.bind(args, {})
+
+
+def _with_args(body: bytes, args: str) -> bytes:
+    """A payload's bytes with this text for its arguments; where it has none, they come behind its class."""
+    parts = members(body)
+    texts = [f'"args":{args}' if part.key == "args" else part.text for part in parts]
+    if not any(part.key == "args" for part in parts):
+        texts.insert(1 + next(place for place, part in enumerate(parts) if part.key == "class"), f'"args":{args}')
+    return join(texts)
+
+
+def _revealed(value: object, kept: Mapping[str, object]) -> object:
+    """The value with every placeholder as what it stands for; within a longer text as text."""
+    if not kept:
+        return value
+    if isinstance(value, dict):
+        return {key: _revealed(item, kept) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_revealed(item, kept) for item in value]
+    if isinstance(value, str):
+        if value in kept:
+            return kept[value]
+        for placeholder, item in kept.items():
+            if placeholder in value:
+                value = value.replace(placeholder, str(item))
+    return value
+
+
+def _json(value: object, *, indent: int | None = None) -> str:
+    """JSON for people: what it cannot carry is shown by its `repr`."""
+    separators = None if indent else (", ", ": ")
+
+    def shown(other: Any) -> str:
+        try:
+            return repr(other)
+        except Exception:  # whatever a stranger's repr raises
+            return f"<{type(other).__name__}>"
+
+    try:
+        return json.dumps(value, ensure_ascii=False, indent=indent, separators=separators, default=shown)
+    except (TypeError, ValueError, RecursionError):
+        return "[cannot be shown as JSON]"

@@ -1,0 +1,88 @@
+"""Whatever a stranger wrote is text, on every page, and nothing of it runs, breaks a page or hides another's."""
+
+from __future__ import annotations
+
+import json
+from html import unescape
+
+import pytest
+
+from taskq import TaskQ
+from taskq_web.parameters import address
+from taskq_web.routes import ROUTES
+from taskq_web.shown import visible
+from tests.web.conftest import Browser, Working
+from tests.web.reading import Page
+
+MARKUP = (
+    """"><img src=x onerror=alert(1)> ' onmouseover='alert(2)' x=' </title></textarea></pre></template><svg onload=a>"""
+    "<script>alert(3)</script> {{ 7 * 7 }}{% for x in y %} <!-- &lt;b&gt; &amp;#x27;"
+)
+UNSEEN = "../../a/b?c=d&e=f#g%2e%00+\x00\x1b[31m\x7f\u202egnp.exe\u2066 é😀\u0301"
+HOSTILE = [MARKUP, UNSEEN, "javascript:alert(1)", " ", "x" * 3000]
+UNDECODABLE = "\udcff\udcfe<b>"
+
+
+@pytest.fixture(params=[*HOSTILE, UNDECODABLE], ids=lambda text: ascii(text)[:24])
+def hostile(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def told(app: TaskQ, hostile: str) -> dict[str, str]:
+    """An application where every name, argument and message is that text, and addresses that name it."""
+    text = hostile.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    body = json.dumps({"class": text, "args": [text, {text: [text]}], text: text}, ensure_ascii=False).encode()
+    app.broker.push(hostile, [body] * 5)
+    app.broker.push("rubbish", [b"\xff\xfe<b>", hostile.encode("utf-8", "surrogateescape"), b"{}", b""])
+    worker = Working(app, f"{hostile}:1:{hostile}")
+    worker.fail(hostile, kind=text, message=text)
+    worker.fail(hostile, kind=text, message=text, by_queue=True)
+    worker.take(hostile)
+    app.pause(hostile)
+    [failed, *_] = app.failures.list()
+    return {"id": app.failures.id_of(failed, digits=32), "name": hostile, "worker": worker.id, "key": hostile}
+
+
+@pytest.mark.parametrize("path", sorted({route.path for route in ROUTES if route.method == "GET"}))
+def test_it_is_text(path: str, browser: Browser, told: dict[str, str], hostile: str) -> None:
+    named = {**told, "id": told["worker"] if path == "/worker" else told["id"], "do": "retry"}
+    for parameters in (named, {**named, "text": hostile, "class": hostile, "queue": hostile, "job": hostile}):
+        answer = browser.get(address("", path, parameters))
+        assert answer.status_code in {200, 400, 404, 422, 501}, answer.text
+        if not answer.content_type.startswith("text/html"):
+            continue
+        page = Page(answer.text)
+        assert page.problems == []
+        assert "\x00" not in answer.text
+        assert " 49{%" not in page.words
+
+
+@pytest.mark.parametrize(
+    "name", ["name", "id", "cursor", "text", "class", "since", "group", "key", "start", "job", "list"]
+)
+@pytest.mark.parametrize("path", sorted({route.path for route in ROUTES if route.method == "GET"}))
+def test_a_parameter_is_text(path: str, name: str, browser: Browser, app: TaskQ) -> None:
+    app.enqueue("send_email", "a@example.com")
+    for hostile in (*HOSTILE, UNDECODABLE):
+        answer = browser.get(address("", path, {name: hostile}))
+        assert answer.status_code < 500 or answer.status_code == 501, answer.text
+        if answer.content_type.startswith("text/html"):
+            assert Page(answer.text).problems == []
+
+
+def test_every_name_leads_to_its_own_page(browser: Browser, app: TaskQ, told: dict[str, str], hostile: str) -> None:
+    shown = visible(hostile)
+    listed = Page(browser.page("/queues"))
+    links = [each["href"] for each in listed.all("a") if each.get("href", "").startswith("/queue?")]
+    pages = [unescape(browser.page(link)) for link in links]
+    assert any(f"<h1><bdi>{shown}</bdi>" in page for page in pages)
+    [worker] = [each["href"] for each in Page(browser.page("/workers")).all("a") if "/worker?" in each.get("href", "")]
+    assert f"<h1><bdi>{shown}:1:{shown}</bdi>" in unescape(browser.page(worker))
+
+
+def test_a_queue_of_that_name_is_steered(browser: Browser, app: TaskQ, told: dict[str, str], hostile: str) -> None:
+    browser.act(address("", "/queue/unpause", {"name": hostile}))
+    assert app.broker.paused().queues == frozenset()
+    browser.act(address("", "/queue/pause", {"name": hostile}))
+    assert app.broker.paused().queues == {hostile}
