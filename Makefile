@@ -7,7 +7,7 @@ PEERS := .bench-venv
 DEMO_STAMP := $(VENV)/.demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types layers check torture soak bench bench-peers docs clean
+.PHONY: help install demo test lint types layers check browser screenshots torture soak bench bench-peers docs clean
 
 help:  ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -52,6 +52,14 @@ torture: $(STAMP)  ## the long form of the faults, in one table; ONLY="threads a
 
 soak: $(STAMP)  ## 1,000,000 jobs, 10,000 failures, 1,000 restarts a model: nothing grows; ONLY="threads" for some
 	TASKQ_SOAK=1 $(BIN)/python -m pytest tests/faults/test_soak.py -v -s -k "$(or $(ONLY),test)"
+
+browser: $(STAMP)  ## the dashboard in a real browser (chromium on PATH): every action, no JavaScript, a phone, axe
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[browser]"
+	TASKQ_BROWSER=1 $(BIN)/python -m pytest tests/browser -v
+
+screenshots: $(STAMP)  ## the pictures of the dashboard in the docs, taken anew
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[browser]"
+	PYTHONPATH=. $(BIN)/python docs/make_screenshots.py
 
 bench: $(STAMP)  ## beside the least that does the same, rq and huey, as ratios; ROWS="inline fork" for some
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[bench]"

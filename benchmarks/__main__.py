@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from benchmarks.dashboard import dashboard
 from benchmarks.delayed import delayed
 from benchmarks.drain import ahead, fork, inline
 from benchmarks.enqueue import enqueue
@@ -26,6 +27,7 @@ print_table(
         "failed": failed,
         "delayed": delayed,
         "scheduler": scheduler,
+        "dashboard": dashboard,
         "sqlite": sqlite,
     },
     program="benchmarks",

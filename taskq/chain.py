@@ -94,6 +94,10 @@ class Hooks:
             inner,
         )
 
+    def wraps_perform(self) -> bool:
+        """Whether any hook wraps the performing of plain jobs."""
+        return bool(self._defining("wrap_perform"))
+
     def listens(self, moment: Moment) -> bool:
         """Whether any hook is told this moment: where none is, the caller need not make what it would be told."""
         return bool(self._told[moment])

@@ -158,7 +158,7 @@ class UnknownOption(JobDefinitionError):
         self.known = tuple(sorted(known))
         self.where = where
         super().__init__(
-            f'{where}: unknown option "{option}".{_meant(option, self.known)} Known: {_listed(self.known)}.{advice}'
+            f'{where}: unknown option "{option}".{_meant(option, self.known)} Known: {_listed(self.known, 50)}.{advice}'
         )
 
 
@@ -350,15 +350,18 @@ class TermException(BaseException):
 
     Attributes:
         alone: whether somebody asked for the end of this one job (USR1); else its worker ends.
+        named: its class's name in the failed list.
     """
 
     alone: bool = False
+    named: str = "Resque::TermException"
 
 
 class JobCancelled(TermException):
     """Raised in a job whose end somebody asked for, where its process cannot be killed: others are performed in it."""
 
     alone = True
+    named = "taskq.errors.JobCancelled"
 
 
 class JobTimeout(BaseException):

@@ -2,13 +2,15 @@
 
 Parts tell; `worker.report` makes Resque's log lines and process titles of them. Whoever observes (metrics, tracing)
 hears the same ones. No part logs, sets a title or looks at a clock for a log's sake.
+
+Those that every job has are named tuples, made in half the time of a frozen dataclass.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from taskq.errors import ConfigurationError
 from taskq.hook import Settled
@@ -75,8 +77,7 @@ class Registered:
     again: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """A job was reserved. `looked_at` are the queues up to the one that had it."""
 
     task: Task
@@ -117,16 +118,14 @@ class ChildEnding:
     why: Ended = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Performed:
+class Performed(NamedTuple):
     """A job came to an end, and is not settled yet."""
 
     task: Task
     outcome: Outcome
 
 
-@dataclass(frozen=True, slots=True)
-class SettledJob:
+class SettledJob(NamedTuple):
     """The broker was told, and answered."""
 
     task: Task

@@ -275,9 +275,7 @@ class Failures:
             tell: is told how far it is.
             stop: says whether to stop.
         """
-        if not again and wanted.retried is None:
-            wanted = dataclasses.replace(wanted, retried=False)
-        return self._act(wanted, lambda tally, found: self._requeued(tally, found, again=True), tell, stop)
+        return self._act(wanted, lambda tally, found: self._requeued(tally, found, again=again), tell, stop)
 
     def _requeued(self, tally: Tally, found: Sequence[FailedJob], *, again: bool) -> Tally:
         able: list[FailureRequeue] = []

@@ -135,8 +135,7 @@ class PerformContext:
     shown_args: tuple[object, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(NamedTuple):  # made for every job, as `Accepted`
     """How a job ended, told after the broker was.
 
     Attributes:

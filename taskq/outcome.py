@@ -9,7 +9,7 @@ import base64
 import dataclasses
 import json
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from taskq.failure_handler import Decision, Discard, Fail, Quarantine, Retry
 from taskq.records import Crash, ErrorRecord
@@ -17,8 +17,7 @@ from taskq.records import Crash, ErrorRecord
 __all__ = ["Crashed", "Done", "Failed", "NotBegun", "Outcome", "Postponed", "dump", "load"]
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(NamedTuple):  # made for every job, in half the time of a frozen dataclass
     """It returned. `seconds` is how long it took."""
 
     seconds: float

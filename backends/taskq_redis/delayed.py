@@ -92,8 +92,10 @@ class DelayedJobs(Calls):
         )
         if no_list:
             self._warn_of_wrong_type(no_list, "jobs cannot wait in it, and its time is passed over")
-        if no_queue and not moved and not stuck:
-            self._read(b"LLEN", (no_queue, "list"))  # raises: what is due cannot go there
+        if no_queue:
+            self._warn_of_wrong_type(no_queue, "what is due for this queue stays where it is")
+            if more and not moved and not stuck:
+                self._read(b"LLEN", (no_queue, "list"))  # raises: so much stays that nothing behind it can move
         jobs = tuple(self._job(float(when), raw) for when, raw in zip(stuck[::2], stuck[1::2], strict=True))
         return Promoted(moved, from_bytes(holder), jobs, bool(more))
 

@@ -9,35 +9,25 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import threading
 import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import redis
 
 from taskq.errors import BrokerError, BrokerInTrouble
 from taskq_redis.errors import Place, Sent, error_code, refused_by_server, translated
 from taskq_redis.scripts import Script
+from taskq_redis.wire import Connection, Wire, socket_of, wire
 
-__all__ = ["Connect", "Connection", "Links", "own_connection_ids", "pack", "pack_script", "socket_of"]
+__all__ = ["SKIP", "Connect", "Links", "own_connection_ids", "pack", "pack_script"]
 
 _IDLE = 1.0  # seconds a kept connection may be old before it is looked at: one look costs 3 us, a call 90
 _SIZES = 4096  # lengths of words remembered at most
 _KEPT = 32  # idle connections at most; one a thread is what there is
-
-
-class Connection(Protocol):
-    """What we use of redis-py's `Connection`, which has no types of its own."""
-
-    def connect(self) -> None: ...
-    def disconnect(self) -> None: ...
-    def can_read(self, timeout: float = 0) -> bool: ...
-    def send_packed_command(self, command: Sequence[bytes], check_health: bool = True) -> None: ...
-    def read_response(self) -> Any: ...
 
 
 Connect = Callable[..., Connection]
@@ -67,7 +57,8 @@ def pack(*words: bytes) -> bytes:
 
 
 _CLIENT_ID = pack(b"CLIENT", b"ID")
-_SKIP = pack(b"CLIENT", b"REPLY", b"SKIP")
+SKIP = pack(b"CLIENT", b"REPLY", b"SKIP")
+"""Ahead of a command: it is not answered."""
 
 
 def pack_script(script: Script, keys: Sequence[bytes], args: Sequence[bytes]) -> bytes:
@@ -81,17 +72,12 @@ def _with_text(script: Script, packed: bytes) -> bytes:
     return b"%b\r\n$4\r\nEVAL\r\n$%d\r\n%b\r\n%b" % (count, len(script.text), script.text, behind)
 
 
-def socket_of(connection: Connection) -> socket.socket:
-    """The socket beneath an open connection, to wait on it beside other things; redis-py has no public name for it."""
-    sock: socket.socket = connection._sock  # type: ignore[attr-defined]  # noqa: SLF001
-    return sock
-
-
 class _Link:
-    __slots__ = ("__weakref__", "connection", "id", "new", "used")
+    __slots__ = ("__weakref__", "connection", "id", "new", "used", "wire")
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+        self.wire = wire(connection)
         self.id: int | None = None  # what Redis calls it; asked for only where a worker needs it
         self.new = True
         self.used = time.monotonic()
@@ -99,7 +85,7 @@ class _Link:
     def stale(self) -> bool:
         """Whether the other end is gone, or it holds an answer that nobody waits for."""
         try:
-            return bool(self.connection.can_read(0))
+            return self.wire.stale()
         except (redis.RedisError, OSError):
             return True
 
@@ -111,12 +97,12 @@ class Links:
         self._connect = connect
         self._place = place
         self._idle: deque[_Link] = deque()
-        self._open_ones: weakref.WeakSet[_Link] = weakref.WeakSet()
+        self._open_ones: set[weakref.ref[_Link]] = set()
         self._identified = False
         self._known: set[bytes] = set()  # the scripts that are told without an answer, and that Redis knows
         self._skips: bool | None = None
         self._closed = False
-        _everywhere.add(self)
+        _everywhere.add(weakref.ref(self, _everywhere.discard))
 
     # ---- asking
 
@@ -134,12 +120,11 @@ class Links:
         """
         while True:
             link = self._take()
-            connection = link.connection
             sent: Sent = "no"
             try:
-                connection.send_packed_command((packed,), check_health=False)
+                link.wire.send(packed)
                 sent = "unknown"
-                answer = connection.read_response()
+                answer = link.wire.read()
             except redis.ResponseError:
                 self._give(link)
                 raise
@@ -147,7 +132,7 @@ class Links:
                 self._dead(link, error, sent, repeatable=repeatable)
                 continue
             except BaseException:
-                connection.disconnect()  # there may be an answer on the way that is not the next one's
+                link.connection.disconnect()  # there may be an answer on the way that is not the next one's
                 raise
             self._give(link)
             return answer
@@ -159,25 +144,24 @@ class Links:
         """
         while True:
             link = self._take()
-            connection = link.connection
             sent: Sent = "no"
             try:
-                connection.send_packed_command((packed,), check_health=False)
+                link.wire.send(packed)
                 sent = "unknown"
-                got = [self._answer(connection) for _ in range(answers)]
+                got = [self._answer(link.wire) for _ in range(answers)]
             except (redis.RedisError, OSError) as error:
                 self._dead(link, error, sent, repeatable=repeatable)
                 continue
             except BaseException:
-                connection.disconnect()
+                link.connection.disconnect()
                 raise
             self._give(link)
             return got
 
     @staticmethod
-    def _answer(connection: Connection) -> Any:
+    def _answer(wire: Wire) -> Any:
         try:
-            return connection.read_response()
+            return wire.read()
         except redis.ResponseError as error:
             return error
 
@@ -207,11 +191,14 @@ class Links:
     def tell(self, script: Script, packed: bytes) -> None:
         """Call a script without waiting for its answer. It may be lost, and nobody hears how it went.
 
-        Redis is told not to answer: of a process that dies with an answer unread Redis may not see what it sent last.
+        Args:
+            script: the script.
+            packed: the call, as `pack_script` makes it, behind a `SKIP`: of a process that dies with an answer unread
+                Redis may not see what it sent last.
         """
         if script.sha not in self._known:
             with contextlib.suppress(BrokerError):
-                self.run(script, packed)  # whether Redis knows the script is something that only an answer tells
+                self.run(script, packed.removeprefix(SKIP))  # only an answer tells whether Redis knows the script
                 if self._takes_skip():
                     self._known.add(script.sha)
             return
@@ -220,7 +207,7 @@ class Links:
         except BrokerError:
             return
         try:
-            link.connection.send_packed_command((_SKIP + packed,), check_health=False)
+            link.wire.send(packed)
         except BaseException as error:
             link.connection.disconnect()
             if not isinstance(error, redis.RedisError | OSError):
@@ -232,17 +219,16 @@ class Links:
         """Whether CLIENT REPLY SKIP does here what it says: behind a proxy, or by an ACL, it may not."""
         if self._skips is None:
             link = self._take()
-            connection = link.connection
             try:
-                connection.send_packed_command((_SKIP + pack(b"PING") + pack(b"ECHO", b"skipped"),), check_health=False)
-                answers = [self._answer(connection)]
+                link.wire.send(SKIP + pack(b"PING") + pack(b"ECHO", b"skipped"))
+                answers = [self._answer(link.wire)]
                 while answers[-1] != b"skipped":
-                    answers.append(self._answer(connection))
+                    answers.append(self._answer(link.wire))
             except (redis.RedisError, OSError) as error:
-                connection.disconnect()
+                link.connection.disconnect()
                 raise translated(error, self._place, "unknown") from None
             except BaseException:
-                connection.disconnect()
+                link.connection.disconnect()
                 raise
             self._give(link)
             self._skips = len(answers) == 1
@@ -281,7 +267,9 @@ class Links:
                 link = self._idle.pop()
             except IndexError:
                 return self._open()
-            if time.monotonic() - link.used < _IDLE or not link.stale():
+            now = time.monotonic()
+            idle, link.used = now - link.used, now
+            if idle < _IDLE or not link.stale():
                 return link
             link.connection.disconnect()
 
@@ -290,14 +278,14 @@ class Links:
         if self._identified:
             with contextlib.suppress(redis.ResponseError, ValueError):
                 try:
-                    link.connection.send_packed_command((_CLIENT_ID,), check_health=False)
-                    link.id = int(link.connection.read_response())
+                    link.wire.send(_CLIENT_ID)
+                    link.id = int(link.wire.read())
                 except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
                     link.connection.disconnect()
                     raise translated(error, self._place, "no") from None
         with _guard:
-            _opened.add(link)
-            self._open_ones.add(link)
+            _opened.add(weakref.ref(link, _opened.discard))
+            self._open_ones.add(weakref.ref(link, self._open_ones.discard))
         return link
 
     def open(self, **options: Any) -> Connection:
@@ -311,7 +299,6 @@ class Links:
 
     def _give(self, link: _Link) -> None:
         link.new = False
-        link.used = time.monotonic()
         if self._closed or len(self._idle) >= _KEPT:
             link.connection.disconnect()
         else:
@@ -350,18 +337,19 @@ class Links:
             self.drop()
             self._give(self._take())
         with _guard:
-            return sorted(link.id for link in self._open_ones if link.id is not None)
+            return sorted(_ids(self._open_ones))
 
     def forked(self) -> None:
         """In a forked child: begin with no connection."""
         _inherited.append(self._idle)
         self._idle = deque()
-        self._open_ones = weakref.WeakSet()
+        self._open_ones = set()
         self._identified = False
 
 
-_everywhere: weakref.WeakSet[Links] = weakref.WeakSet()
-_opened: weakref.WeakSet[_Link] = weakref.WeakSet()
+# Sets of references and no `WeakSet`, for each child walks them: that would be half of what it does before its job.
+_everywhere: set[weakref.ref[Links]] = set()
+_opened: set[weakref.ref[_Link]] = set()
 _guard = threading.Lock()
 _inherited: list[deque[_Link]] = []
 
@@ -369,7 +357,11 @@ _inherited: list[deque[_Link]] = []
 def own_connection_ids() -> set[int]:
     """What Redis calls this process's connections."""
     with _guard:
-        return {link.id for link in _opened if link.id is not None}
+        return _ids(_opened)
+
+
+def _ids(links: set[weakref.ref[_Link]]) -> set[int]:
+    return {link.id for ref in tuple(links) if (link := ref()) is not None and link.id is not None}
 
 
 def _forked() -> None:
@@ -380,11 +372,12 @@ def _forked() -> None:
     """
     global _guard
     _guard = threading.Lock()  # a thread that is not here may have held it
-    for link in list(_opened):
-        with contextlib.suppress(OSError, AttributeError):  # not open any more
-            socket_of(link.connection).close()  # `shutdown` would end it for the parent too
-    for links in list(_everywhere):
-        links.forked()
+    for link in [ref() for ref in tuple(_opened)]:
+        with contextlib.suppress(OSError, AttributeError):  # not open any more, or not there
+            socket_of(link.connection).close()  # type: ignore[union-attr]  # `shutdown` would end the parent's too
+    for links in [ref() for ref in tuple(_everywhere)]:
+        if links is not None:
+            links.forked()
     _opened.clear()
 
 

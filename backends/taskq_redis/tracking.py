@@ -6,7 +6,8 @@ import socket
 import ssl
 from typing import Any
 
-from taskq_redis.link import Connection, Links, pack, socket_of
+from taskq_redis.link import Links, pack
+from taskq_redis.wire import Connection, socket_of
 
 __all__ = ["Lost", "Refused", "Tracker"]
 

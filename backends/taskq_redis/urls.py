@@ -21,7 +21,8 @@ from redis.sentinel import SentinelConnectionPool
 from taskq.errors import ConfigurationError, Problem, nearest
 from taskq.urls import redacted
 from taskq_redis.errors import Place
-from taskq_redis.link import Connect, Connection
+from taskq_redis.link import Connect
+from taskq_redis.wire import Connection
 
 __all__ = ["NAMESPACE", "Address", "parse"]
 

@@ -36,7 +36,7 @@ class Asset:
 def _all() -> dict[str, Asset]:
     found = {}
     for name, kind in _KINDS.items():
-        body = (files("taskq_web") / "static" / name).read_bytes()
+        body = _without_margins((files("taskq_web") / "static" / name).read_bytes())
         stem, _, ending = name.rpartition(".")
         found[name] = Asset(f"/static/{stem}.{hashlib.sha256(body).hexdigest()[:12]}.{ending}", kind, body)
     return found
@@ -50,3 +50,9 @@ def path_of(name: str) -> str:
 def find(path: str) -> Asset | None:
     """The file that is served there; None where none is."""
     return next((asset for asset in _all().values() if asset.path == path), None)
+
+
+def _without_margins(body: bytes) -> bytes:
+    """The file without indentation and lines of comment: a browser needs neither, and they are a seventh of it."""
+    lines = (line.strip() for line in body.splitlines())
+    return b"\n".join(line for line in lines if line and not line.startswith(b"//"))

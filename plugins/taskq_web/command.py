@@ -16,7 +16,7 @@ from taskq.cli.output import say
 from taskq.cli.session import common, examples, the_session
 from taskq_web.access import Access, BasicAuth, accounts, everybody, is_loopback, this_machine
 
-__all__ = ["web"]
+__all__ = ["port_of", "web"]
 
 
 @click.command(epilog=examples("taskq web", "taskq web --demo", "TASKQ_WEB_AUTH=ops:secret taskq web --host 0.0.0.0"))
@@ -72,7 +72,7 @@ def web(
         ending.callback(server.close)
         # Asked to end, it ends as by Ctrl-C: what it started (the worker of the demonstration) ends with it.
         signal.signal(signal.SIGTERM, _end)
-        say(f"The dashboard is at {_shown(host, _port_of(server), prefix)} (Ctrl-C ends it).")
+        say(f"The dashboard is at {_shown(host, port_of(server), prefix)} (Ctrl-C ends it).")
         server.run()
 
 
@@ -106,7 +106,7 @@ def _shown(host: str, port: int, prefix: str) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}{prefix.rstrip('/')}/"
 
 
-def _port_of(server: object) -> int:
+def port_of(server: object) -> int:
     """The port that it listens on. A name that means several addresses has a socket for each."""
     several: Sequence[tuple[str, int]] = getattr(server, "effective_listen", ())
     return several[0][1] if several else int(getattr(server, "effective_port", 0))

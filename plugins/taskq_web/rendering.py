@@ -26,6 +26,8 @@ def _environment() -> Environment:
     )
     environment.filters.update(
         args=shown.args,
+        change=shown.change,
+        coarse=shown.coarse,
         count=shown.count,
         duration=shown.duration,
         exact=shown.exact,
@@ -38,7 +40,7 @@ def _environment() -> Environment:
         size=shown.size,
         visible=shown.visible,
     )
-    environment.globals.update(asset=assets.path_of, since=shown.ago, Role=Role)
+    environment.globals.update(asset=assets.path_of, in_words=shown.ago, Role=Role)
     return environment
 
 

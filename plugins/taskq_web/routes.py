@@ -14,7 +14,7 @@ from typing import Final, Literal, TypeAlias
 from werkzeug.wrappers import Response
 
 from taskq_web.access import Role
-from taskq_web.pages import failed, failure, overview, queues, sweep, workers, working
+from taskq_web.pages import enqueue, failed, failure, overview, queues, stats, sweep, workers, working
 from taskq_web.visit import Visit
 
 __all__ = ["PATHS", "ROUTES", "Handler", "Method", "Route"]
@@ -64,6 +64,16 @@ ROUTES: Final[Sequence[Route]] = (
     Route("POST", "/queue/job/remove", queues.remove_job, Role.ALL),
     Route("GET", "/workers", workers.show),
     Route("GET", "/worker", workers.one),
+    Route("GET", "/workers/prune", workers.dead),
+    Route("POST", "/workers/prune", workers.prune, Role.ALL),
+    Route("GET", "/stats", stats.show),
+    Route("GET", "/stats/keys", stats.keys),
+    Route("GET", "/stats/key", stats.key),
+    Route("GET", "/stats.txt", stats.as_text),
+    Route("GET", "/stats.json", stats.as_json),
+    Route("GET", "/metrics", stats.as_metrics),
+    Route("GET", "/enqueue", enqueue.show, Role.ALL),
+    Route("POST", "/enqueue", enqueue.enqueue, Role.ALL),
 )
 
 PATHS: Final[Mapping[str, Mapping[Method, Route]]] = {

@@ -79,11 +79,23 @@ def duration(seconds: float) -> str:
     return f"{whole} s"
 
 
+def coarse(seconds: float) -> str:
+    """A span of time in its largest unit alone, for what is looked at again and again: `3 min`, `5 h`."""
+    number, unit, *_ = duration(float(int(seconds))).split(" ")
+    return f"{number} {unit}"
+
+
+def change(number: float) -> str:
+    """By how much something grew: `+12`, `0`, and with a minus."""
+    whole = rate(abs(number))
+    return whole if whole == "0" else f"+{whole}" if number > 0 else f"\u2212{whole}"
+
+
 def ago(seconds: float) -> str:
-    """How long ago, to the second at best: `now`, `12 s ago`, `in 3 min`."""
+    """How long ago, in one unit: `now`, `12 s ago`, `in 3 min`. The exact time stands beside it."""
     if abs(seconds) < 1:
         return "now"
-    whole = duration(float(int(abs(seconds))))
+    whole = coarse(abs(seconds))
     return f"{whole} ago" if seconds > 0 else f"in {whole}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -39,6 +39,7 @@ _TABS: Final = (
     ("/failed", "Failed", "f"),
     ("/queues", "Queues", "q"),
     ("/workers", "Workers", "r"),
+    ("/stats", "Stats", "t"),
 )
 
 UNDER: Final = {
@@ -46,7 +47,10 @@ UNDER: Final = {
     "/failure": "/failed",
     "/failure/edit": "/failed",
     "/queue": "/queues",
+    "/stats/key": "/stats",
+    "/stats/keys": "/stats",
     "/worker": "/workers",
+    "/workers/prune": "/workers",
 }
 """Which tab a page belongs to, where it is none itself."""
 
@@ -145,7 +149,7 @@ class Visit:
 
     def _frame(self) -> Mapping[str, object]:
         """What stands around every page. A broker that is away hides no page that says so."""
-        around: dict[str, object] = {"failed_count": 0, "place": "", "version": _version(), "tabs": _TABS}
+        around: dict[str, object] = {"failed_count": 0, "place": "", "version": _version(), "tabs": _tabs(self)}
         with suppress(TaskqError):
             around |= {"failed_count": self.app.failures.count(), "place": self._place()}
         return around
@@ -197,6 +201,11 @@ class Visit:
             answer.set_data(body)
         answer.headers["X-Taskq-Now"] = f"{self.clock:.3f}"
         return answer
+
+
+def _tabs(visit: Visit) -> Sequence[tuple[str, str, str]]:
+    """The tabs that this visitor has: Resque's, in their order."""
+    return [*_TABS, ("/enqueue", "Enqueue", "e")] if visit.may(Role.ALL) else _TABS
 
 
 @cache

@@ -82,7 +82,7 @@ def _show(app: TaskQ, config: Config) -> None:
 
     _heading("What failed is kept, with the reason", "taskq failed list")
     failed = app.failures.list()
-    show_list(failed, always=True)
+    show_list(app, failed, always=True)
 
     AWAY.clear()
     repaired = next(each for each in failed if each.exception == "ConnectionError")

@@ -1,10 +1,10 @@
-"""`taskq failed`: what failed and why, trying it again, and throwing it away."""
+"""`taskq failed`: what failed and why, which of it is the same problem, trying it again, and throwing it away."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -12,51 +12,49 @@ import click
 from taskq.app import TaskQ
 from taskq.broker import Requeued
 from taskq.cli.asking import confirm, yes_option
-from taskq.cli.endings import DONE, NOTHING_MATCHED, SOME_FAILED, USAGE, Stop
+from taskq.cli.endings import DONE, INTERRUPTED, NOTHING_MATCHED, SOME_FAILED, USAGE, Stop
 from taskq.cli.groups import ListedGroup
-from taskq.cli.output import Column, count_of, hint, json_option, say, show, show_facts, show_json
+from taskq.cli.output import (
+    Column,
+    count_of,
+    duration,
+    hint,
+    json_option,
+    on_terminal,
+    say,
+    show,
+    show_facts,
+    show_json,
+)
 from taskq.cli.output import as_json as json_text
+from taskq.cli.progress import Long
 from taskq.cli.session import common, examples, the_session
-from taskq.errors import InvalidPayload
+from taskq.errors import EnqueueError, InvalidPayload
 from taskq.failed_entry import FailedJob
+from taskq.failed_filter import FailureFilter
+from taskq.failed_groups import FailureGroup, Groups
 from taskq.failed_ids import Missing, find, id_of, parse
+from taskq.failed_jobs import Tally
+from taskq.failed_search import Bounds
 
 __all__ = ["failed", "show_list"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _SEARCHED = 10_000  # entries that a filtered list reads: a second or two
-
-
-@dataclass(frozen=True, slots=True)
-class _Filter:
-    """Which failed jobs are meant. What is None does not matter."""
-
-    job: str | None
-    queue: str | None
-    exception: str | None
-
-    @property
-    def says_anything(self) -> bool:
-        return self != _Filter(None, None, None)
-
-    def matches(self, failed: FailedJob) -> bool:
-        if self.job is not None and (failed.payload is None or failed.payload.job != self.job):
-            return False
-        if self.queue is not None and failed.job_queue != self.queue:
-            return False
-        # `ValueError` means Ruby's `My::ValueError` and Python's `shop.errors.ValueError` too.
-        name = failed.exception
-        return self.exception is None or self.exception in {
-            name,
-            name.rpartition(".")[2],
-            name.rpartition("::")[2],
-        }
+_GROUPED = 100_000  # entries that are put into groups
+_SLICE = Bounds(entries=5_000, seconds=0.5)  # between two looks at whether to stop
 
 
 def _filtered(command: F) -> F:
-    """Give a command the options that say which failed jobs are meant."""
+    """Give a command the options that say which failed jobs are meant: the words of the page."""
     for option in (
+        click.option("--list", "place", metavar="QUEUE", help="Only those in the failed list of this queue's own."),
+        click.option("--group", metavar="KEY", help="Only those of this group of equal errors: taskq failed groups."),
+        click.option("--retried", type=click.Choice(["yes", "no"]), help="Only those that were requeued, or were not."),
+        click.option("--until", metavar="WHEN", help="Only those that failed before: 2h, 2026-11-23, ..."),
+        click.option("--since", metavar="WHEN", help="Only those that failed since: 30min, 2h, 3d, 2026-11-23 18:00."),
+        click.option("--text", metavar="TEXT", help="Only those with this in their error or arguments."),
         click.option("--exception", metavar="NAME", help="Only those that this exception ended."),
         click.option("--queue", "-q", metavar="QUEUE", help="Only those of this queue."),
         click.option("--class", "job", metavar="JOB", help="Only those of this job."),
@@ -65,13 +63,28 @@ def _filtered(command: F) -> F:
     return command
 
 
+def _wanted(said: dict[str, str | None]) -> FailureFilter:
+    """The filter that the options say; what a moment is told by this machine's clock would need no broker."""
+    import time
+
+    words = {word: value for word, value in said.items() if value is not None}
+    if "job" in words:
+        words["class"] = words.pop("job")
+    if "place" in words:
+        words["list"] = words.pop("place")
+    try:
+        return FailureFilter.of(words, now=time.time())
+    except ValueError as wrong:
+        raise Stop(USAGE, str(wrong)) from None
+
+
 @click.group(
     cls=ListedGroup,
-    epilog=examples("taskq failed", "taskq failed show 12-8f3a1c", "taskq failed requeue --all --class Emailer"),
+    epilog=examples("taskq failed", "taskq failed groups", "taskq failed requeue --all --class Emailer"),
 )
 @common
 def failed() -> None:
-    """List failed jobs, show one, requeue and remove them. Without a command: list.
+    """List failed jobs, group them, show one, requeue, edit and remove them. Without a command: list.
 
     A failed job is named by its place and a mark of its content, 12-8f3a1c, as the list shows it; its place alone, 12,
     means whatever is there now.
@@ -80,7 +93,7 @@ def failed() -> None:
 
 @failed.command("list", epilog=examples("taskq failed list", "taskq failed --class Emailer --exception SMTPException"))
 @_filtered
-@click.option("--start", type=click.IntRange(min=0), default=0, show_default=True, help="How many to pass over.")
+@click.option("--cursor", default="", metavar="CURSOR", help="Go on from there, as an earlier list said.")
 @click.option("--limit", "-n", type=click.IntRange(min=1), default=20, show_default=True, help="How many at most.")
 @click.option(
     "--search",
@@ -91,28 +104,96 @@ def failed() -> None:
 )
 @common
 @json_option
-def list_(
-    job: str | None, queue: str | None, exception: str | None, start: int, limit: int, search: int, as_json: bool
-) -> int:
+def list_(cursor: str, limit: int, search: int, as_json: bool, **said: str | None) -> int:
     """List failed jobs, the newest first.
 
-    In a pipe: id, when, queue, job, error, "retried" or nothing, with tabs between.
+    In a pipe: id, when, queue, job, error, "retried" or nothing, with tabs between. With --json a last object has the
+    cursor of what is older, where there is any.
     """
     app = the_session().connected()
-    wanted = _Filter(job, queue, exception)
-    total = app.failures.count()
-    if wanted.says_anything:
-        searched = islice(app.failures.each(), search)
-        found = [*islice(filter(wanted.matches, searched), start, start + limit)]
-    else:
-        found = [*app.failures.list(start, limit)]
+    wanted = _wanted(said)
+    try:
+        page = app.failures.page(wanted, cursor, limit, bounds=Bounds(search, float("inf")))
+    except ValueError as wrong:
+        raise Stop(USAGE, str(wrong)) from None
     if as_json:
-        for each in found:
+        for each in page.jobs:
             show_json("failed/1", _described(app, each))
-    elif found:
-        show_list(found)
-    _say_what_else_there_is(wanted, start, found, total, search)
-    return NOTHING_MATCHED if wanted.says_anything and not found else DONE
+        if page.older:
+            show_json(
+                "failed_page/1",
+                {"older": page.older, "searched": page.searched, "left": page.left, "total": page.total},
+            )
+    elif page.jobs:
+        show_list(app, page.jobs)
+    further = "".join(f" --{word} {_quoted(value)}" for word, value in wanted.words().items())
+    if wanted.says_anything:
+        if page.left and len(page.jobs) < limit:
+            click.echo(
+                f"Only {page.searched:,} of {page.total:,} were looked through; on: taskq failed list{further} "
+                f"--cursor {page.older}",
+                err=True,
+            )
+        if not page.jobs:
+            click.echo(f"None of {count_of(page.searched, 'failed job')} is like that.", err=True)
+    elif not page.total:
+        hint("There are no failed jobs.")
+    if page.older and page.jobs and len(page.jobs) == limit:
+        hint(f"{len(page.jobs)} of {page.total:,}. Older ones: taskq failed list{further} --cursor {page.older}")
+    if page.jobs:
+        first = id_of(page.jobs[0])
+        hint(f"Why one failed: taskq failed show {first}   Again: taskq failed requeue {first}")
+    return NOTHING_MATCHED if wanted.says_anything and not page.jobs else DONE
+
+
+@failed.command(epilog=examples("taskq failed groups", "taskq failed groups --since 2h --json"))
+@_filtered
+@click.option(
+    "--search", type=click.IntRange(min=1), default=_GROUPED, show_default=True, help="How many to look through."
+)
+@common
+@json_option
+def groups(search: int, as_json: bool, **said: str | None) -> int:
+    """Show failed jobs in groups of the same problem: job, exception, and a message without its numbers and names.
+
+    In a pipe: count, key, job, exception, message, with tabs between.
+    """
+    app = the_session().connected()
+    wanted = _wanted(said)
+    found: Groups | None = None
+    with Long("Grouping") as work:
+        while found is None or (found.older and found.searched < search and not work.stopped):
+            left = search - (found.searched if found is not None else 0)
+            bounds = Bounds(min(_SLICE.entries, left), _SLICE.seconds)
+            found = app.failures.groups(wanted, found.older if found is not None else "", bounds=bounds, into=found)
+            work.tell(found.searched, min(search, found.total))
+    now = app.broker.now()
+    if as_json:
+        for group in found.groups:
+            show_json("failed_group/1", _described_group(group))
+    elif found.groups:
+        columns = [
+            Column("count", right=True),
+            Column("group"),
+            Column("job", style="name"),
+            Column("exception", cut=True, style="bad"),
+            Column("message", cut=True),
+            *((Column("first", right=True), Column("last", right=True)) if on_terminal() else ()),
+        ]
+        show(columns, [_group_row(group, now) for group in found.groups])
+    if found.left:
+        click.echo(f"Only the newest {found.searched:,} of {found.total:,} were looked through: --search", err=True)
+    if found.others:
+        click.echo(f"{found.others:,} more are of further groups, each of few.", err=True)
+    if found.groups:
+        hint(f"Those of one: taskq failed list --group {found.groups[0].key}   Again: taskq failed requeue --group ...")
+    elif wanted.says_anything:
+        click.echo(f"None of {count_of(found.searched, 'failed job')} is like that.", err=True)
+    else:
+        hint("There are no failed jobs.")
+    if work.stopped:
+        return INTERRUPTED
+    return NOTHING_MATCHED if wanted.says_anything and not found.groups else DONE
 
 
 @failed.command("show", epilog=examples("taskq failed show 12-8f3a1c", "taskq failed show 12 --json"))
@@ -143,38 +224,67 @@ def show_(ids: Sequence[str], as_json: bool) -> int:
 @click.option("--again", is_flag=True, help="Also those that were retried before.")
 @_filtered
 @common
-def requeue(
-    ids: Sequence[str], all_: bool, again: bool, job: str | None, queue: str | None, exception: str | None
-) -> int:
+@json_option
+def requeue(ids: Sequence[str], all_: bool, again: bool, as_json: bool, **said: str | None) -> int:
     """Put failed jobs into their queues again. Their entries stay, marked as retried.
 
     Nothing of them is imported: what is moved are the bytes that failed. One that was retried before is left out.
+    Ctrl-C stops it between two jobs.
     """
-    wanted = _Filter(job, queue, exception)
+    wanted = _wanted(said)
     _one_way(ids, all_, wanted, "requeue")
     app = the_session().connected()
-    named, missing = _find(app, ids)
-    meant = named if ids else _all_that_match(app, wanted, newest_first=False)
-    done = refused = retried = 0
-    for each in meant:
-        if each.retried_at is not None and not again:
-            retried += 1
-            if ids:
-                click.echo(f"{id_of(each)} was already retried at {each.retried_at}; once more: --again", err=True)
-            continue
-        why_not = _requeue(app, each)
-        if why_not:
-            refused += 1
-            click.echo(f"{id_of(each)}: {why_not}", err=True)
-        else:
-            done += 1
-    if not done + refused + retried + missing:
-        raise Stop(NOTHING_MATCHED, _nothing(app, wanted))
-    left = f" {count_of(retried, 'job')} had been retried before; once more: --again" if retried and not ids else ""
-    if done or left:
-        say(f"Requeued {count_of(done, 'failed job')}.{left}")
-    # To find nothing left to do with --all is no failure; not to do what was asked for by its id is one.
-    return _code(done + (0 if ids else retried), missing, refused + (retried if ids else 0))
+    if ids:
+        return _requeue_named(app, ids, again=again, as_json=as_json)
+    with Long("Requeueing") as work:
+        tally = app.failures.requeue_matching(wanted, again=again, tell=work.told, stop=work.stop)
+    if as_json:
+        _show_tally("requeue", tally)
+    if not tally.matched:
+        raise Stop(INTERRUPTED if tally.stopped else NOTHING_MATCHED, _nothing(app, wanted))
+    before = f" {count_of(tally.already, 'job')} had been retried before; once more: --again" if tally.already else ""
+    if not as_json and (tally.done or before):
+        say(f"Requeued {count_of(tally.done, 'failed job')}.{before}")
+    if tally.refused:
+        click.echo(f"{count_of(tally.refused, 'failed job')} cannot be requeued; why: taskq failed show ID", err=True)
+    return _ended(tally)
+
+
+@failed.command(
+    epilog=examples("taskq failed edit 12-8f3a1c", """taskq failed edit 12-8f3a1c --args '["a@example.com"]'""")
+)
+@click.argument("failed_id", metavar="ID")
+@click.option("--args", "text", metavar="JSON", help="The arguments, a list; - reads them from standard input.")
+@click.option("--queue", "-q", metavar="QUEUE", help="Where it goes instead of the queue that it came from.")
+@common
+def edit(failed_id: str, text: str | None, queue: str | None) -> int:
+    """Edit a failed job's arguments, and requeue it.
+
+    They open in $EDITOR as JSON. What is secret stands there as [secret 1: password] and stays as it is. The entry
+    stays too, marked as retried, with the arguments that failed.
+    """
+    app = the_session().connected()
+    found, _ = _find(app, [failed_id])
+    if not found:
+        return NOTHING_MATCHED
+    (one,) = found
+    before = app.failures.editable(one)
+    if before.problem:
+        raise Stop(SOME_FAILED, before.problem)
+    if text is None:
+        text = _edited(before.text)
+    elif text == "-":
+        text = sys.stdin.read()
+    try:
+        done = app.failures.requeue_edited(one, text, queue=queue)
+    except (InvalidPayload, EnqueueError) as wrong:
+        # What was typed is not lost with it.
+        raise Stop(USAGE, str(wrong), *_kept(text)) from None
+    if done is not Requeued.DONE:
+        click.echo(f"{id_of(one)}: {_too_late(done)}", err=True)
+        return NOTHING_MATCHED
+    say(f"Requeued 1 failed job to {queue or one.job_queue}, edited.")
+    return DONE
 
 
 @failed.command(epilog=examples("taskq failed remove 12-8f3a1c", "taskq failed remove --all --queue emails --yes"))
@@ -183,49 +293,142 @@ def requeue(
 @_filtered
 @yes_option
 @common
-def remove(ids: Sequence[str], all_: bool, job: str | None, queue: str | None, exception: str | None, yes: bool) -> int:
-    """Remove failed jobs for good."""
-    wanted = _Filter(job, queue, exception)
+@json_option
+def remove(ids: Sequence[str], all_: bool, yes: bool, as_json: bool, **said: str | None) -> int:
+    """Remove failed jobs for good. Ctrl-C stops it between two jobs."""
+    wanted = _wanted(said)
     _one_way(ids, all_, wanted, "remove")
     app = the_session().connected()
     if ids:
-        found, missing = _find(app, ids)  # all before the first is removed, for each shifts those behind it
-        done = sum(app.failures.remove(each) for each in found)
-        if done:
-            say(f"Removed {count_of(done, 'failed job')}.")
-        return _code(done, missing + len(found) - done)
-    meant = sum(1 for _ in _all_that_match(app, wanted, newest_first=True))
-    if not meant:
-        raise Stop(NOTHING_MATCHED, _nothing(app, wanted))
-    confirm(f"Remove {count_of(meant, 'failed job')}", yes=yes)
-    # The newest first: what is removed then shifts nothing that is still to be read.
-    done = sum(app.failures.remove(each) for each in _all_that_match(app, wanted, newest_first=True))
-    say(f"Removed {count_of(done, 'failed job')}.")
-    return DONE
+        found, missing = _find(app, ids)
+        tally = app.failures.remove_each(found)
+        if as_json:
+            _show_tally("remove", tally)
+        elif tally.done:
+            say(f"Removed {count_of(tally.done, 'failed job')}.")
+        return _code(tally.done, missing + tally.gone)
+    return _remove_matching(app, wanted, yes=yes, as_json=as_json)
 
 
-@failed.command(epilog=examples("taskq failed clear", "taskq failed clear --queue emails --yes"))
+@failed.command(
+    epilog=examples("taskq failed clear", "taskq failed clear --retried", "taskq failed clear -q emails -y")
+)
 @click.option("--queue", "-q", metavar="QUEUE", help="Only those of this queue.")
+@click.option("--retried", is_flag=True, help="Only those that were requeued.")
 @yes_option
 @common
-def clear(queue: str | None, yes: bool) -> int:
+@json_option
+def clear(queue: str | None, retried: bool, yes: bool, as_json: bool) -> int:
     """Remove all failed jobs for good. It asks first."""
     app = the_session().connected()
-    there = app.failures.count(queue=queue)
+    if queue is not None or retried:
+        return _remove_matching(
+            app, FailureFilter(queue=queue, retried=True if retried else None), yes=yes, as_json=as_json
+        )
+    there = app.failures.count()
     if not there:
-        say("There are no failed jobs." if queue is None else f"There are no failed jobs of queue {queue}.")
-        return DONE if queue is None else NOTHING_MATCHED
-    of = "" if queue is None else f" of queue {queue}"
-    confirm(f"Remove {count_of(there, 'failed job')}{of}", yes=yes)
-    say(f"Removed {count_of(app.failures.clear(queue=queue), 'failed job')}.")
+        say("There are no failed jobs.")
+        return DONE
+    confirm(f"Remove {count_of(there, 'failed job')}", yes=yes)
+    gone = app.failures.clear()
+    if as_json:
+        _show_tally("remove", Tally(gone, gone, gone, gone))
+    else:
+        say(f"Removed {count_of(gone, 'failed job')}.")
     return DONE
+
+
+# ---- acting on many
+
+
+def _requeue_named(app: TaskQ, ids: Sequence[str], *, again: bool, as_json: bool) -> int:
+    named, missing = _find(app, ids)
+    done = refused = retried = 0
+    for each in named:
+        if each.retried_at is not None and not again:
+            retried += 1
+            click.echo(f"{id_of(each)} was already retried at {each.retried_at}; once more: --again", err=True)
+            continue
+        why_not = _requeue(app, each)
+        if why_not:
+            refused += 1
+            click.echo(f"{id_of(each)}: {why_not}", err=True)
+        else:
+            done += 1
+    if as_json:
+        count = len(named)
+        _show_tally("requeue", Tally(count, count, count, done=done, already=retried, refused=refused))
+    elif done:
+        say(f"Requeued {count_of(done, 'failed job')}.")
+    return _code(done, missing, refused + retried)
+
+
+def _remove_matching(app: TaskQ, wanted: FailureFilter, *, yes: bool, as_json: bool) -> int:
+    with Long("Counting") as work:
+        meant = app.failures.count_matching(wanted, tell=work.told, stop=work.stop)
+    if meant.stopped:
+        return INTERRUPTED
+    if not meant.matched:
+        raise Stop(NOTHING_MATCHED, _nothing(app, wanted))
+    confirm(f"Remove {count_of(meant.matched, 'failed job')}", yes=yes)
+    with Long("Removing") as work:
+        tally = app.failures.remove_matching(wanted, tell=work.told, stop=work.stop)
+    if as_json:
+        _show_tally("remove", tally)
+    else:
+        say(f"Removed {count_of(tally.done, 'failed job')}.")
+    return INTERRUPTED if tally.stopped else DONE
+
+
+def _show_tally(act: str, tally: Tally) -> None:
+    show_json(
+        f"failed_{act}/1",
+        {
+            "total": tally.total,
+            "searched": tally.searched,
+            "matched": tally.matched,
+            "done": tally.done,
+            "already": tally.already,
+            "gone": tally.gone,
+            "refused": tally.refused,
+            "stopped": tally.stopped,
+        },
+    )
+
+
+def _ended(tally: Tally) -> int:
+    if tally.stopped:
+        click.echo(f"Stopped after {tally.searched:,} of {tally.total:,}.", err=True)
+        return INTERRUPTED
+    # To find nothing left to do with --all is no failure; what cannot be done is one.
+    return SOME_FAILED if tally.refused else DONE
+
+
+def _edited(text: str) -> str:
+    if not on_terminal():
+        raise Stop(USAGE, "There is no terminal to edit on. Say the arguments: --args JSON, or --args - to read them.")
+    changed = click.edit(text, extension=".json")
+    if changed is None:
+        raise Stop(SOME_FAILED, "Nothing was changed, so nothing was requeued.")
+    return changed
+
+
+def _kept(text: str) -> Sequence[str]:
+    """Where a text is that was typed for nothing; empty where it was given by the command line."""
+    if not on_terminal():
+        return ()
+    import tempfile
+
+    with tempfile.NamedTemporaryFile("w", prefix="taskq-args-", suffix=".json", delete=False, encoding="utf-8") as file:
+        file.write(text)
+    return (f"What you wrote is in {Path(file.name)}: taskq failed edit ID --args - < {file.name}",)
 
 
 # ---- finding them
 
 
-def _one_way(ids: Sequence[str], all_: bool, wanted: _Filter, verb: str) -> None:
-    several = all_ or wanted.says_anything
+def _one_way(ids: Sequence[str], all_: bool, wanted: FailureFilter, verb: str) -> None:
+    several = all_ or wanted.says_anything or wanted.place is not None
     if bool(ids) == several:
         what = "Name failed jobs or say which are meant, not both." if ids else "Which ones?"
         raise Stop(USAGE, f"{what} As in: taskq failed {verb} 12-8f3a1c, or --all, or --class Emailer")
@@ -252,25 +455,25 @@ def _find(app: TaskQ, ids: Sequence[str]) -> tuple[Sequence[FailedJob], int]:
     return [*found.values()], missing
 
 
-def _all_that_match(app: TaskQ, wanted: _Filter, *, newest_first: bool) -> Iterator[FailedJob]:
-    return filter(wanted.matches, app.failures.each(newest_first=newest_first))
-
-
 def _requeue(app: TaskQ, failed: FailedJob) -> str:
     """Requeue one. Why it cannot be; empty where it was."""
     try:
         done = app.failures.requeue(failed)
     except InvalidPayload as wrong:
         return str(wrong)
-    if done is Requeued.DONE:
-        return ""
-    return "somebody else has just requeued it." if done is Requeued.ALREADY else "somebody has just removed it."
+    return "" if done is Requeued.DONE else _too_late(done)
+
+
+def _too_late(answer: Requeued) -> str:
+    if answer is Requeued.ALREADY:
+        return "somebody else has just requeued it."
+    return "somebody has just removed it."
 
 
 # ---- showing them
 
 
-def show_list(found: Sequence[FailedJob], *, always: bool = False) -> None:
+def show_list(app: TaskQ, found: Sequence[FailedJob], *, always: bool = False) -> None:
     """Failed jobs as a table, a line each; see `output.show`."""
     columns = [
         Column("id"),
@@ -280,16 +483,16 @@ def show_list(found: Sequence[FailedJob], *, always: bool = False) -> None:
         Column("error", cut=True, style="bad"),
         Column("", style="dim"),
     ]
-    show(columns, [_row(each) for each in found], always=always)
+    show(columns, [_row(app, each) for each in found], always=always)
 
 
-def _row(failed: FailedJob) -> tuple[str, ...]:
+def _row(app: TaskQ, failed: FailedJob) -> tuple[str, ...]:
     return (
         id_of(failed),
         failed.failed_at or "?",
         failed.job_queue or "?",
         failed.payload.job if failed.payload is not None else "[unreadable]",
-        _first_line(f"{failed.exception}: {failed.error}" if failed.exception else failed.why_not),
+        _first_line(f"{failed.exception}: {_error(app, failed)}" if failed.exception else failed.why_not),
         "retried" if failed.retried_at is not None else "quarantined" if failed.quarantined else "",
     )
 
@@ -299,26 +502,32 @@ def _first_line(text: str) -> str:
     return f"{first} ..." if more else first
 
 
+def _error(app: TaskQ, failed: FailedJob) -> str:
+    return app.showing.failed(failed).error
+
+
 def _show(app: TaskQ, failed: FailedJob) -> None:
+    shown = app.showing.failed(failed)
     facts = [
         ("id", id_of(failed)),
         ("failed at", failed.failed_at),
         ("queue", failed.job_queue),
         ("worker", failed.worker),
         ("job", failed.payload.job if failed.payload is not None else ""),
-        ("arguments", json_text(_arguments(app, failed)) if failed.payload is not None else ""),
+        ("arguments", json_text(shown.args) if failed.payload is not None else ""),
         ("exception", failed.exception),
-        ("error", failed.error.replace("\n", " / ")),
+        ("error", shown.error.replace("\n", " / ")),
         ("quarantined", failed.quarantined and f"{failed.quarantined}; performed as it is, it may do so again"),
         ("retried at", failed.retried_at or ""),
         ("no requeue", failed.why_not),
-        ("bytes", repr(failed.entry[:2000])[2:-1] if failed.payload is None else ""),
-        *(("at" if number == 0 else "", line) for number, line in enumerate(failed.backtrace)),
+        ("bytes", app.showing.value(failed.entry[:2000]) if failed.payload is None else ""),
+        *(("at" if number == 0 else "", line) for number, line in enumerate(shown.backtrace)),
     ]
     show_facts((name, value) for name, value in facts if value)
 
 
 def _described(app: TaskQ, failed: FailedJob) -> dict[str, object]:
+    shown = app.showing.failed(failed)
     return {
         "id": id_of(failed),
         "position": failed.position,
@@ -326,10 +535,10 @@ def _described(app: TaskQ, failed: FailedJob) -> dict[str, object]:
         "failed_at": failed.failed_at,
         "queue": failed.job_queue,
         "job": failed.payload.job if failed.payload is not None else None,
-        "args": _arguments(app, failed) if failed.payload is not None else None,
+        "args": shown.args if failed.payload is not None else None,
         "exception": failed.exception,
-        "error": failed.error,
-        "backtrace": failed.backtrace,
+        "error": shown.error,
+        "backtrace": shown.backtrace,
         "worker": failed.worker,
         "quarantined": failed.quarantined or None,
         "retried_at": failed.retried_at,
@@ -338,28 +547,33 @@ def _described(app: TaskQ, failed: FailedJob) -> dict[str, object]:
     }
 
 
-def _arguments(app: TaskQ, failed: FailedJob) -> Sequence[object]:
-    """The arguments as they may be shown."""
-    return app.read(failed.body).shown if failed.body is not None else ()
+def _group_row(group: FailureGroup, now: float) -> tuple[str, ...]:
+    ages = tuple("?" if at is None else duration(now - at) for at in (group.first, group.last))
+    row = (f"{group.count:,}" if on_terminal() else str(group.count), group.key, group.job or "[unreadable]")
+    return (*row, group.exception, group.message, *(ages if on_terminal() else ()))
 
 
-def _say_what_else_there_is(wanted: _Filter, start: int, found: Sequence[FailedJob], total: int, search: int) -> None:
-    if wanted.says_anything:
-        if total > search:
-            click.echo(f"Only the newest {search:,} of {total:,} were looked through; more: --search {total}", err=True)
-        if not found:
-            click.echo(f"None of {count_of(total, 'failed job')} is like that.", err=True)
-    elif not total:
-        hint("There are no failed jobs.")
-    elif not found:
-        hint(f"There are only {count_of(total, 'failed job')}.")
-    elif start + len(found) < total:
-        hint(f"{len(found)} of {total:,}. Older ones: taskq failed list --start {start + len(found)}")
-    if found:
-        hint(f"Why one failed: taskq failed show {id_of(found[0])}   Again: taskq failed requeue {id_of(found[0])}")
+def _described_group(group: FailureGroup) -> dict[str, object]:
+    return {
+        "key": group.key,
+        "job": group.job or None,
+        "exception": group.exception,
+        "message": group.message,
+        "count": group.count,
+        "retried": group.retried,
+        "first": group.first,
+        "last": group.last,
+        "example": id_of(group.example),
+    }
 
 
-def _nothing(app: TaskQ, wanted: _Filter) -> str:
+def _quoted(value: str) -> str:
+    import shlex
+
+    return shlex.quote(value)
+
+
+def _nothing(app: TaskQ, wanted: FailureFilter) -> str:
     total = app.failures.count()
     if wanted.says_anything and total:
         return f"None of {count_of(total, 'failed job')} is like that."

@@ -30,7 +30,7 @@ from taskq.worker.hand import Hand
 from taskq.worker.line import Line
 from taskq.worker.lookout import Lookout
 from taskq.worker.loop import Worker, work
-from taskq.worker.moments import moments
+from taskq.worker.moments import Moments
 from taskq.worker.outage import Outage
 from taskq.worker.seat import Seat
 from taskq.worker.settle import Settling
@@ -127,7 +127,7 @@ class ChildKilled(Here):
 def _perform_until_killed(app: TaskQ, task: Task, *, at_end: bool) -> None:
     if at_end and task.definition is not None and task.problem is None:
         try:
-            app.tools.call(task.definition, task.context())
+            app.tools.call(task)
         except Exception:  # noqa: S110  # it was killed before anybody heard of it
             pass
 
@@ -184,7 +184,7 @@ def run_worker(
         dead_after=_A_DAY,
         patience=1.0,
     )
-    told = moments(app.hooks, lambda: seat.id)
+    told = Moments(app.hooks, lambda: seat.id)
     hand = Hand(seat)
     work(
         Worker(
@@ -214,7 +214,7 @@ def doomed() -> ProcessIdentity:
 
 def recover(app: TaskQ, broker: Broker, process: ProcessIdentity, tell: events.Tell) -> None:
     """Have another worker look out for the dead, as one of the same machine would that this process died on."""
-    told = moments(app.hooks, lambda: "")
+    told = Moments(app.hooks, lambda: "")
 
     def tell_all(event: events.Event) -> None:
         told(event)

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 from taskq import events
 from taskq.chain import Hooks
-from taskq.worker.moments import moments
+from taskq.worker.moments import Moments
+from taskq.worker.report import Report
 
 __all__ = ["Audience"]
 
@@ -15,7 +16,7 @@ class Audience:
     """Told of an event, it tells everybody: what concerns all workers of this process. For those of one, see `of`."""
 
     def __init__(
-        self, report: events.Tell, hooks: Hooks, observers: Sequence[events.Tell], registered: Callable[[], None]
+        self, report: Report, hooks: Hooks, observers: Sequence[events.Tell], registered: Callable[[], None]
     ) -> None:
         """Nobody works yet.
 
@@ -29,14 +30,14 @@ class Audience:
         self._hooks = hooks
         self._observers = tuple(observers)
         self._registered = registered
-        self._moments: list[events.Tell] = []
+        self._moments: list[Moments] = []
         self._child_tells: Callable[[events.Event], bool] = lambda _: False
 
     def __call__(self, event: events.Event) -> None:
         """Tell it."""
         if self._child_tells(event):
             return
-        for listener in (self._report, *self._moments, *self._observers):
+        for listener in self._listeners(type(event), self._moments, self._observers):
             listener(event)
 
     def leave_to_child(self, tells: Callable[[events.Event], bool], hear: events.Tell) -> None:
@@ -46,14 +47,24 @@ class Audience:
 
     def of(self, worker: Callable[[], str]) -> events.Tell:
         """Who is told what one worker does, given what says its id."""
-        its_moments = moments(self._hooks, worker)
+        its_moments, observers = Moments(self._hooks, worker), self._observers
         self._moments.append(its_moments)
-        listeners = (self._report, its_moments, *self._observers)
+        # A job has three events, and most listeners mean none of them: who is told is looked up once a kind.
+        listeners: dict[type, tuple[events.Tell, ...]] = {}
 
         def tell(event: events.Event) -> None:
-            for listener in listeners:
+            kind = type(event)
+            if kind not in listeners:
+                listeners[kind] = self._listeners(kind, [its_moments], observers)
+            for listener in listeners[kind]:
                 listener(event)
-            if isinstance(event, events.Registered):
+            if kind is events.Registered:
                 self._registered()
 
         return tell
+
+    def _listeners(
+        self, kind: type, moments: Sequence[Moments], observers: Sequence[events.Tell]
+    ) -> tuple[events.Tell, ...]:
+        hearing = [self._report.hears(kind), *(each.hears(kind) for each in moments)]
+        return (*filter(None, hearing), *observers)

@@ -29,6 +29,17 @@ __all__ = ["Inline"]
 
 _AGAIN: Final = 0.02  # seconds to the next try to interrupt a job, where taskq's own code stood in its place
 
+_forks = 0  # that led here; `os.getpid` asks the system, which is too dear for each job
+
+
+def _forked() -> None:
+    global _forks
+    _forks += 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
+
 
 class Inline:
     """The execution model `inline`.
@@ -54,7 +65,7 @@ class Inline:
         self._heart = Heart(seat, beside=self._look_after_job)
         hand.watch = self._heart.nudge
         self._busy = False
-        self._pid = os.getpid()
+        self._forks = _forks
         # Whether the job in hand was interrupted, and whether somebody had hurried by then; None where it was not yet.
         self._interrupted: bool | None = None
 
@@ -80,7 +91,7 @@ class Inline:
             self._busy = False
             self._ear.at_once = None
         self._ear.retake()  # what the job did about signals was for itself
-        if os.getpid() != self._pid:
+        if _forks != self._forks:
             os._exit(1)  # the job forked, and its copy came back too: there must not be two of this worker
         return outcome
 

@@ -72,6 +72,7 @@ class Report:
         # Resque's first line is the worker's id, which is known only once it is registered; None from then on.
         self._later: list[tuple[Callable[[str], None], str]] | None = []
         self._titled = ""
+        self._titled_for: tuple[str, float, str] | None = None  # queue, time and name in the title, where it tells them
         self._lookers: dict[type, Callable[..., None]] = {
             events.Registered: self._registered,
             events.Chose: self._chose,
@@ -99,10 +100,21 @@ class Report:
 
     def __call__(self, event: events.Event) -> None:
         """Tell it."""
-        looker = self._lookers.get(type(event))
-        if looker is not None:
+        tell = self.hears(type(event))
+        if tell is not None:
+            tell(event)
+
+    def hears(self, kind: type) -> events.Tell | None:
+        """What is to be told events of this kind, for who tells many of them; None where they mean nothing here."""
+        looker = self._lookers.get(kind)
+        if looker is None:
+            return None
+
+        def tell(event: events.Event) -> None:
             with self._lock:
                 looker(event)
+
+        return tell
 
     def entitle(self, task: Task | None) -> None:
         """Set the title of a process that performs this task, or with None of one that stands by. Say nothing."""
@@ -140,18 +152,21 @@ class Report:
     def _found(self, event: events.Found) -> None:
         self._in_hand += 1
         task = event.task
-        whose = self._whose(task)
-        queue = task.reservation.queue
         if self._verbosity >= VERY_VERBOSE:
+            queue = task.reservation.queue
             for name in event.looked_at[: event.looked_at.index(queue) + 1 if queue in event.looked_at else None]:
                 self._very(f"Checking {name}")
-            self._very(f"{whose}Found job on {queue}")
+            self._very(f"{self._whose(task)}Found job on {queue}")
         if self._at_once > 1:
             self._title_of_many()
         elif self._set_title is not None or self._verbosity >= VERY_VERBOSE:
-            self._title(_processing(task))
+            held = task.reservation
+            shown = (held.queue, held.run_at, task.name)
+            if shown != self._titled_for or self._verbosity >= VERY_VERBOSE:  # else not even the text is made
+                self._title(_processing(task))
+                self._titled_for = shown
         if self._verbosity >= VERBOSE:
-            self._say(f"{whose}got: {_job(task)}")
+            self._say(f"{self._whose(task)}got: {_job(task)}")
 
     def _empty(self, event: events.Empty) -> None:
         if self._verbosity >= VERY_VERBOSE:
@@ -205,6 +220,8 @@ class Report:
 
     def _settled(self, event: events.SettledJob) -> None:
         settled = event.settled
+        if settled.outcome == "done":
+            return
         whose = self._whose(event.task)
         if settled.outcome == "refused":
             self._always(
@@ -315,6 +332,7 @@ class Report:
             self._title(f"Processing {self._in_hand} of {self._at_once} at once")
 
     def _title(self, text: str) -> None:
+        self._titled_for = None
         if text != self._titled:  # jobs of one kind within a second have one title, which takes 5 us to set
             self._titled = text
             if self._set_title is not None:

@@ -133,10 +133,8 @@ class Settling:
     def _say_done(self, settled: bool) -> None:
         """All but the last were noted as done when the one behind them began."""
         done, self._done = self._done, []
-        for task, outcome in done[:-1]:
-            self._say(task, "done", seconds=outcome.seconds)
-        for task, outcome in done[-1:]:
-            self._say(task, "done" if settled else "refused", seconds=outcome.seconds)
+        for place, (task, outcome) in enumerate(done, 1):
+            self._say(task, "done" if settled or place < len(done) else "refused", seconds=outcome.seconds)
 
     def _say(
         self,

@@ -131,8 +131,8 @@ class Ear:
 
     def retake(self) -> None:
         """Take back the signals that somebody else in this process took: an event loop leaves none of ours behind."""
-        for number, handler in self._handlers.items():
-            if _handler_of(number) is not handler:
+        if [*map(_handler_of, self._handlers)] != [*self._handlers.values()]:  # nearly never, and at each job
+            for number, handler in self._handlers.items():
                 signal.signal(number, handler)
 
     def retake_bell(self) -> None:

@@ -43,6 +43,8 @@ _LONGEST: Final = 60.0  # seconds to the next look, where nothing is due
 class Asked(JobCancelled):
     """USR1 asked for the end of the job in hand."""
 
+    named = "Resque::TermException"
+
     def __init__(self) -> None:
         """Say so."""
         super().__init__("USR1 asked for it")

@@ -23,6 +23,7 @@ from waitress.server import create_server
 from taskq import TaskQ
 from taskq.testing import stores
 from taskq_web import Access, Dashboard, everybody
+from taskq_web.command import port_of
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -119,7 +120,7 @@ def served(tmp_path: Path) -> Iterator[Callable[..., Site]]:
                 thread.join(10)
 
             ending.callback(end)
-            return Site(app, f"http://127.0.0.1:{server.effective_port}", tmp_path)
+            return Site(app, f"http://127.0.0.1:{port_of(server)}", tmp_path)
 
         yield serve
 
@@ -142,7 +143,7 @@ class Window:
         return self.page
 
     def said(self) -> str:
-        return self.page.locator("p.said").inner_text()
+        return str(self.page.locator("p.said").inner_text())
 
 
 @pytest.fixture

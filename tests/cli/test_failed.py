@@ -34,8 +34,14 @@ def test_list_has_the_newest_first(shop: Shop, failing: Failing) -> None:
 def test_list_by_pages(shop: Shop, failing: Failing) -> None:
     for number in range(5):
         failing.fail(f"Job{number}")
-    assert [found[0] for found in ids(shop, "--limit", "2", "--start", "1")] == ["3", "2"]
-    assert ids(shop, "--start", "9") == []
+    first = [json.loads(line) for line in shop.run("failed", "--limit", "2", "--json").stdout.splitlines()]
+    assert [found["position"] for found in first[:2]] == [4, 3]
+    assert first[2].pop("schema") == "taskq.failed_page/1"
+    cursor = first[2].pop("older")
+    assert first[2] == {"searched": 2, "left": 3, "total": 5}
+    shop.app.failures.remove(shop.app.failures.list(newest_first=False)[0])
+    assert [found[0] for found in ids(shop, "--limit", "9", "--cursor", cursor)] == ["1", "0"]
+    assert shop.run("failed", "--cursor", "none").exit_code == 2
 
 
 def test_list_of_none_is_empty_and_no_error(shop: Shop) -> None:
@@ -52,7 +58,11 @@ def test_list_of_none_is_empty_and_no_error(shop: Shop) -> None:
         (["--exception", "shop.errors.Boom"], ["0"]),
         (["--class", "Emailer", "--exception", "Boom"], ["0"]),
         (["--class", "Emailer", "--limit", "1"], ["3"]),
-        (["--class", "Emailer", "--start", "1"], ["0"]),
+        (["--text", "NO"], ["3", "2", "1", "0"]),
+        (["--class", "Emailer", "--since", "1h"], ["3", "0"]),
+        (["--until", "1h"], []),
+        (["--retried", "no", "--limit", "1"], ["3"]),
+        (["--retried", "yes"], []),
     ],
 )
 def test_list_of_those_that_are_meant(shop: Shop, failing: Failing, options: list[str], found: list[str]) -> None:
@@ -76,7 +86,9 @@ def test_a_search_is_bounded_and_says_so(shop: Shop, failing: Failing) -> None:
         failing.fail("New")
     result = shop.run("failed", "--class", "Old", "--search", "3")
     assert result.exit_code == 3
-    assert "Only the newest 3 of 4 were looked through; more: --search 4" in result.stderr
+    [told, _] = result.stderr.splitlines()
+    assert told.startswith("Only 3 of 4 were looked through; on: taskq failed list --class Old --cursor ")
+    assert ids(shop, "--class", "Old", "--cursor", told.rpartition(" ")[2])[0][0] == "0"
     assert shop.run("failed", "--class", "Old", "--search", "4").exit_code == 0
 
 
@@ -130,7 +142,7 @@ def test_what_somebody_else_pushed_into_the_list_is_listed(redis_server: RedisSe
         assert run("failed", "show", str(place), *at).exit_code == 0
     result = run("failed", "requeue", "--all", *at)
     assert result.exit_code == 1
-    assert len(result.stderr.splitlines()) == 4
+    assert result.stderr == "4 failed jobs cannot be requeued; why: taskq failed show ID\n"
 
 
 # ---- show
@@ -272,9 +284,11 @@ def test_what_cannot_be_requeued_says_why_and_stops_no_other(shop: Shop, failing
     failing.fail("Emailer")
     result = shop.run("failed", "requeue", "--all")
     assert result.exit_code == 1
-    assert "This failed job cannot be requeued." in result.stderr
+    assert "1 failed job cannot be requeued" in result.stderr
     assert result.stdout == "Requeued 1 failed job.\n"
-    assert shop.run("failed", "requeue", "0").exit_code == 1
+    by_id = shop.run("failed", "requeue", "0")
+    assert by_id.exit_code == 1
+    assert "This failed job cannot be requeued." in by_id.stderr
 
 
 @pytest.mark.parametrize("verb", ["requeue", "remove"])
@@ -283,6 +297,62 @@ def test_either_ids_or_those_that_are_meant(shop: Shop, verb: str, said: list[st
     result = shop.run("failed", verb, *said)
     assert result.exit_code == 2
     assert "--all" in result.stderr
+
+
+def test_requeue_as_json_says_what_came_of_it(shop: Shop, failing: Failing) -> None:
+    failing.fail("Emailer")
+    failing.fail("Emailer")
+    shop.run("failed", "requeue", "0")
+    said = json.loads(shop.run("failed", "requeue", "--all", "--json").stdout)
+    assert said["schema"] == "taskq.failed_requeue/1"
+    assert (said["matched"], said["done"], said["already"], said["stopped"]) == (2, 1, 1, False)
+
+
+# ---- groups
+
+
+def test_groups_of_the_same_problem(shop: Shop, failing: Failing) -> None:
+    for number in range(4):
+        failing.fail("Charge", error=f"order {number} of 'shop {number}' is gone")
+    failing.fail("Emailer")
+    charge, emailer = (line.split("\t") for line in shop.run("failed", "groups").stdout.splitlines())
+    assert (charge[0], *charge[2:]) == ("4", "Charge", "ValueError", "order <n> of <text> is gone")
+    assert emailer[0] == "1"
+    assert len(ids(shop, "--group", charge[1])) == 4
+    said = json.loads(shop.run("failed", "groups", "--class", "Emailer", "--json").stdout)
+    assert (said["schema"], said["count"], said["example"][:2]) == ("taskq.failed_group/1", 1, "4-")
+    assert shop.run("failed", "groups", "--class", "Nope").exit_code == 3
+    assert shop.run("failed", "requeue", "--group", charge[1]).stdout == "Requeued 4 failed jobs.\n"
+
+
+# ---- edit
+
+
+def test_edit_requeues_with_other_arguments_and_what_is_hidden_as_it_was(shop: Shop, failing: Failing) -> None:
+    failing.fail("Emailer", '["ada",{"api_token":"hunter2","n":1}]')
+    [seen] = ids(shop)
+    args = '["bob",{"api_token":"[secret 1: token]","n":2}]'
+    result = shop.run("failed", "edit", seen, "--args", args)
+    assert (result.exit_code, result.stdout) == (0, "Requeued 1 failed job to emails, edited.\n")
+    assert requeued(shop) == [b'{"class":"Emailer","args":["bob",{"api_token":"hunter2","n":2}]}']
+    assert "hunter2" not in shop.run("failed", "show", "0").output
+    assert shop.run("failed", "edit", seen, "--args", args).exit_code == 3
+
+
+@pytest.mark.parametrize(("args", "said"), [("[1", "cannot be read"), ("{}", "list in JSON"), ("[NaN]", "NaN")])
+def test_edit_with_what_are_no_arguments(shop: Shop, failing: Failing, args: str, said: str) -> None:
+    failing.fail()
+    result = shop.run("failed", "edit", "0", "--args", args)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert requeued(shop) == []
+
+
+def test_edit_without_a_terminal_says_how(shop: Shop, failing: Failing) -> None:
+    failing.fail()
+    result = shop.run("failed", "edit", "0")
+    assert result.exit_code == 2
+    assert "--args" in result.stderr
 
 
 # ---- remove and clear
@@ -330,6 +400,14 @@ def test_clear_of_one_queue(shop: Shop, failing: Failing) -> None:
     assert shop.run("failed", "clear", "--queue", "low", "--yes").exit_code == 0
     assert [failed.job_queue for failed in shop.app.failures.each()] == ["emails"]
     assert shop.run("failed", "clear", "--queue", "low", "--yes").exit_code == 3
+
+
+def test_clear_of_what_was_retried(shop: Shop, failing: Failing) -> None:
+    failing.fail("Emailer")
+    failing.fail("Report")
+    shop.run("failed", "requeue", "0")
+    assert shop.run("failed", "clear", "--retried", "--yes").stdout == "Removed 1 failed job.\n"
+    assert [failed.payload.job for failed in shop.app.failures.each() if failed.payload] == ["Report"]
 
 
 # ---- a failed list for each queue

@@ -19,8 +19,13 @@ PAGE = DOCS / "reference" / "hooks.md"
 
 def told_of(heading: str) -> list[tuple[str, str]]:
     """The moments of a table, each with the process it says."""
-    headings = [line[3:] for line in prose(PAGE).splitlines() if line.startswith("## ")]
-    rows = [table for table in tables(PAGE) if table[0][0] == "moment"][headings.index(heading)]
+    under: list[str] = []  # the heading that each of them stands under
+    for line in prose(PAGE).splitlines():
+        if line.startswith("## "):
+            last = line[3:]
+        elif line.startswith("| moment "):
+            under.append(last)
+    rows = [table for table in tables(PAGE) if table[0][0] == "moment"][under.index(heading)]
     return [
         (f"{coded(row[0])[0]}{' ends' if row[0].endswith('ends') else ''}", row[2] if "process" in rows[0] else "")
         for row in rows[1:]

@@ -116,7 +116,7 @@ class TestConfiguration:
 _EXAMPLES = {
     "app": "shop.jobs", "queues": "a,b", "burst": "1", "dead_after": "99", "retry": "0", "debug": "1",
     "accept": "msgpack", "inline": "1", "term_child": "0", "graceful_term": "", "run_at_exit_hooks": "x",
-    "beat": "2", "verbose": "", "order": "random", "on_crash": "requeue",
+    "beat": "2", "verbose": "", "order": "random", "on_crash": "requeue", "unknown": "release",
 }  # fmt: skip
 
 

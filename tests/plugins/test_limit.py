@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import pytest
@@ -50,10 +50,9 @@ def calls(shop: str, n: int = 0) -> None:
 
 
 @pytest.fixture(autouse=True)
-def nothing_done() -> Iterator[None]:
+def nothing_done() -> None:
     DID.clear()
     WITHIN.clear()
-    return
 
 
 def held(number: int, job: str = "job") -> PerformContext:
@@ -126,7 +125,7 @@ class TestAtOnce:
             raise Killed
 
         dead.leases.let_go = lambda key: None  # type: ignore[method-assign]
-        broker.swap_key, swap = lambda *a, **k: False, broker.swap_key  # type: ignore[method-assign,assignment]
+        broker.swap_key, swap = lambda *a, **k: False, broker.swap_key  # type: ignore[method-assign]
         with pytest.raises(Killed):
             dead.wrap_perform(context(limit, 1), die)
         broker.swap_key = swap  # type: ignore[method-assign]
@@ -138,7 +137,7 @@ class TestAtOnce:
 
     def test_inline_takes_no_place(self) -> None:
         with taskq.using(taskq.TaskQ(broker="memory://", hooks=["limit"], registry=REGISTRY, inline=True)):
-            WITHIN.append(lambda: WITHIN.clear() or alone.enqueue(2))
+            WITHIN.extend([WITHIN.clear, lambda: alone.enqueue(2)])
             alone.enqueue(1)
         assert DID == [1, 2]
 

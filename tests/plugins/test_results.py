@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import pytest
@@ -53,9 +53,8 @@ def plain(value: int) -> int:
 
 
 @pytest.fixture(autouse=True)
-def nothing_within() -> Iterator[None]:
+def nothing_within() -> None:
     WITHIN.clear()
-    return
 
 
 def application(backend: str, **settings: Any) -> Any:

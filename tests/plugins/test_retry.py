@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -139,7 +139,7 @@ class TestDecide:
         assert decided(Retry(attempts=1)) is None
 
     def test_says_whether_each_failure_is_recorded(self) -> None:
-        answers = [decided(Retry(record=record)) for record in ("last", "each")]  # type: ignore[arg-type]
+        answers = [decided(Retry(record=record)) for record in ("last", "each")]
         assert [answer.recorded for answer in answers if isinstance(answer, Again)] == [False, True]
 
     @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ class TestGivingUp:
 
 class TestRuby:
     @pytest.mark.parametrize("case", [
-        returned for returned in vector(53)["returns"] if returned["call"].startswith("Shop::Mail")
+        returned for returned in vector("53")["returns"] if returned["call"].startswith("Shop::Mail")
     ], ids=lambda case: case["call"])  # fmt: skip
     def test_the_key_is_resque_retrys(self, case: dict[str, Any]) -> None:
         shown = case["call"].removeprefix("Shop::Mail ").replace("=>", ":").replace("nil", "null")
@@ -250,10 +250,9 @@ def fetch(how: str) -> None:
 
 
 @pytest.fixture(autouse=True)
-def nothing_tried() -> Iterator[None]:
+def nothing_tried() -> None:
     TRIED.clear()
     LOST.clear()
-    return
 
 
 def application(backend: str) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -59,9 +59,8 @@ def plain(number: int) -> None: ...
 
 
 @pytest.fixture(autouse=True)
-def nothing_done() -> Iterator[None]:
+def nothing_done() -> None:
     DID.clear()
-    return
 
 
 def application(backend: str, **settings: Any) -> Any:
@@ -244,7 +243,7 @@ class TestSettled:
         broker = MemoryBroker()
         hook = bound_to(broker)
         for until in ("started", "done"):
-            lock = Lock.new("job", until, until, 10.0)  # type: ignore[arg-type]
+            lock = Lock.new("job", until, until, 10.0)
             body = envelope.encode("job", "[]", {EXTRA: lock.extra})
             lock.take(broker, 0.0)
             held = Reservation("w", "q", body, "0123456789abcdef:0001", 0.0)

@@ -30,7 +30,7 @@ from taskq.worker.inline import Inline
 from taskq.worker.line import Line
 from taskq.worker.lookout import Lookout
 from taskq.worker.loop import Worker
-from taskq.worker.moments import moments
+from taskq.worker.moments import Moments
 from taskq.worker.outage import Outage
 from taskq.worker.report import Report
 from taskq.worker.seat import Seat
@@ -187,7 +187,7 @@ class Bench:
         self.out = io.StringIO()
         self.titles: list[str] = []
         self.report = Report(verbosity, out=self.out, set_title=self.titles.append, place="The broker")
-        its_moments = moments(self.tools.hooks, lambda: self.seat.id)
+        its_moments = Moments(self.tools.hooks, lambda: self.seat.id)
 
         def tell_all(event: events.Event) -> None:
             for listener in (self.report, its_moments, self.told, tell):

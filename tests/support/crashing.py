@@ -3,7 +3,7 @@
 With `TASKQ_TEST_CRASH_ONCE` it is the first of its children to get there, and no other: the file that this names says
 that it happened.
 
-Whatever way a command takes, it leaves by a method of redis-py's connection that sends packed bytes.
+Whatever way a command takes, it leaves by the method of a plain wire that sends packed bytes, or by redis-py's own.
 """
 
 from __future__ import annotations
@@ -15,26 +15,29 @@ from typing import Any
 
 import redis.connection
 
+from taskq_redis import wire
 from tests.support.fault_jobs import *  # noqa: F403
 
 _when, _, _at = os.environ["TASKQ_TEST_CRASH"].partition(" ")
 _once = os.environ.get("TASKQ_TEST_CRASH_ONCE")
 _sent = 0
 _process = os.getpid()
-_send: Callable[..., None] = redis.connection.AbstractConnection.send_packed_command
 
 
-def _send_and_die(self: Any, *args: Any, **kwargs: Any) -> None:
-    global _sent
-    if (os.getpid() != _process) != bool(_once):
-        _send(self, *args, **kwargs)
-        return
-    _sent += 1
-    if _when == "before" and _sent == int(_at):
-        _die()
-    _send(self, *args, **kwargs)
-    if _when == "after" and _sent == int(_at):
-        _die()
+def _dying(send: Callable[..., None]) -> Callable[..., None]:
+    def send_and_die(*args: Any, **kwargs: Any) -> None:
+        global _sent
+        if (os.getpid() != _process) != bool(_once):
+            send(*args, **kwargs)
+            return
+        _sent += 1
+        if _when == "before" and _sent == int(_at):
+            _die()
+        send(*args, **kwargs)
+        if _when == "after" and _sent == int(_at):
+            _die()
+
+    return send_and_die
 
 
 def _die() -> None:
@@ -46,4 +49,6 @@ def _die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-redis.connection.AbstractConnection.send_packed_command = _send_and_die  # type: ignore[method-assign]
+wire.Plain.send = _dying(wire.Plain.send)  # type: ignore[method-assign]
+_Theirs = redis.connection.AbstractConnection
+_Theirs.send_packed_command = _dying(_Theirs.send_packed_command)  # type: ignore[method-assign]

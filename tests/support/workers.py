@@ -103,6 +103,17 @@ class RunningWorker:
         """The processes it forked that are there now."""
         return children_of(self.pid)
 
+    def at_work(self) -> int:
+        """Wait until all of them but one stand by. The one that performs."""
+        found: list[int] = []
+
+        def is_alone() -> bool:
+            found[:] = [child for child in self.children() if not _stands_by(child)]
+            return len(found) == 1
+
+        wait_until(is_alone, "one is at work")
+        return found[0]
+
     def ended(self, *, seconds: float = LONG) -> int:
         """Wait for its end. Its exit status, negative for a signal."""
         status = self.process.wait(seconds)
@@ -138,6 +149,13 @@ def children_of(pid: int) -> list[int]:
     except OSError:
         return []
     return [int(child) for child in text.split()]
+
+
+def _stands_by(pid: int) -> bool:
+    try:
+        return b"Standing by" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 def is_alive(pid: int) -> bool:

@@ -77,12 +77,13 @@ class TestLoad:
         assert problem.distributions == ()
         assert problem.message == (
             'no hook "tracng" is installed (namespace taskq.hooks). Did you mean tracing? '
-            "Installed: acme, logging, tracing."
+            "Installed: acme, limit, logging, results, retry, tracing, unique."
         )
 
     def test_a_name_that_nothing_comes_near_is_answered_with_what_to_do(self) -> None:
         assert failure(plugins.HOOKS, "zzz").message == (
-            'no hook "zzz" is installed (namespace taskq.hooks). Installed: logging. '
+            'no hook "zzz" is installed (namespace taskq.hooks). Installed: limit, logging, results, '
+            "retry, unique. "
             "Install the package that has it, or take the name out."
         )
 
@@ -370,7 +371,7 @@ class TestOverride:
         mine = Mine()
         with plugins.override(plugins.HOOKS, "logging", mine):
             assert plugins.create_all(plugins.HOOKS, ["logging"]) == [mine]
-            assert plugins.names(plugins.HOOKS) == ["logging"]
+            assert plugins.names(plugins.HOOKS) == ["limit", "logging", "results", "retry", "unique"]
         [installed] = plugins.create_all(plugins.HOOKS, ["logging"])
         assert installed is not mine
 
@@ -427,7 +428,8 @@ class TestOverride:
 
     def test_the_catalogue_has_it(self) -> None:
         with plugins.override(plugins.HOOKS, "logging", Mine):
-            [info] = [info for info in plugins.catalogue() if info.namespace == plugins.HOOKS]
+            known = {(info.namespace, info.name): info for info in plugins.catalogue()}
+        info = known[plugins.HOOKS, "logging"]
         assert info == plugins.PluginInfo(
             plugins.HOOKS, "logging", f"{__name__}:Mine", "plugins.override(...)", "", None
         )

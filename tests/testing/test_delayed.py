@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 from freezegun import freeze_time
-from taskq.current import application_in_force
 
 import taskq
+from taskq.application import application_in_force
 from taskq.errors import WrongTime
 from taskq.testing import Queue
 from tests.testing import jobs

@@ -7,7 +7,6 @@ from werkzeug.test import Client
 
 from taskq import TaskQ
 from taskq_web import Access, Dashboard, Role, Visitor, everybody
-from taskq_web.pages.queues import mark_of
 from taskq_web.routes import ROUTES, Route
 from tests.web.conftest import Browser, Working, state
 
@@ -33,7 +32,7 @@ def addresses(app: TaskQ) -> dict[str, str]:
     return {
         "id": failure,
         "name": "emails",
-        "mark": mark_of(app.broker.peek("emails", 0, 1)[0]),
+        "job": app.operator.queue_page("emails").jobs[0].id,
         "worker": worker.id,
         "do": "retry",
     }
@@ -44,10 +43,20 @@ def address_of(route: Route, known: dict[str, str]) -> str:
 
     if route.path.startswith("/worker"):
         return address("", route.path, {"id": known["worker"]})
+    if route.path == "/enqueue":
+        return address("", route.path, {"job": "send_email"})
     return address("", route.path, known)
 
 
-FORM = {"text": "[]", "queue": "emails", "name": "emails", "id": "x", "when": "now", "args": "[]", "job": "send_email"}
+FORM = {
+    "text": "[]",
+    "queue": "emails",
+    "name": "emails",
+    "id": "x",
+    "when": "now",
+    "args": "[]",
+    "arg.to": "a@example.com",
+}
 
 
 @pytest.mark.parametrize("route", GETS, ids=name_of)

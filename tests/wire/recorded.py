@@ -202,7 +202,7 @@ def _read(client: redis.Redis, kind: str, key: bytes | str) -> Any:
         case "hash":
             return {text_of(field): text_of(text) for field, text in client.hgetall(key).items()}
         case "zset":
-            scored: list[tuple[bytes, float]] = client.zrange(key, 0, -1, withscores=True)
+            scored: Any = client.zrange(key, 0, -1, withscores=True)
             return {text_of(member): f"{score:.0f}" for member, score in scored}
     raise AssertionError(f"{key!r} is a {kind}")
 

@@ -156,7 +156,7 @@ def test_titles_are_rubys(redis_server: RedisServer, client: redis.Redis, app: T
     app.enqueue(jobs.Ok, 1)
     with worker(redis_server, QUEUE="jobs,low", VVERBOSE="1", **at(gate)) as first:
         first.line("long began")
-        [child] = first.children()
+        child = first.at_work()
         first.line(f"Forked {child} at")  # the job may speak before its parent does
         assert re.fullmatch(rf"resque-3 taskq: Forked {child} at \d+", title(first))
         assert re.fullmatch(r"resque-3 taskq: Processing jobs since \d+ \[Long\]", title(first, child))
@@ -175,7 +175,7 @@ def test_titles_are_rubys(redis_server: RedisServer, client: redis.Redis, app: T
     app.enqueue(jobs.Long, 0.3)
     with worker(redis_server, QUEUE="*", RESQUE_PROCLINE_PREFIX="myapp ", VVERBOSE="1", **at(gate)) as second:
         second.line("long began")
-        [child] = second.children()
+        child = second.at_work()
         assert re.fullmatch(r"myapp resque-3 taskq: Processing jobs since \d+ \[Long\]", title(second, child))
         open_gate(gate)
         second.line("Waiting for jobs")

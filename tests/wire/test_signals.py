@@ -240,7 +240,7 @@ def test_a_signal_to_the_child(
     entry = TO_CHILD[name]
     with worker(redis_server, "--burst", **at(gate), **env) as running:
         running.line("long began")
-        [child] = running.children()
+        child = running.at_work()
         signal_child(child, name.rpartition(" ")[2])
         if entry is None:
             open_gate(gate)

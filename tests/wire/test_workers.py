@@ -366,7 +366,7 @@ def test_a_killed_parent_takes_its_child_along_and_the_next_worker_settles(
     app.enqueue(jobs.Long, 1.2)
     with worker(redis_server, **at(gate)) as killed:
         killed.line("long began")
-        [child] = killed.children()
+        child = killed.at_work()
         os.kill(killed.pid, signal.SIGKILL)
         assert killed.ended() == -signal.SIGKILL
         # Ruby's child goes on unseen, and its job is failed all the same. Ours ends with its parent.

@@ -187,6 +187,7 @@ class TestLines:
         assert lines_of(QUIET, *told, events.ChildEnding(7, signal.SIGKILL, why="shutdown")) == [
             "*** The job in hand is ended now: its 8 s are over.",
             "*** The job in hand is ended now: USR1 asked for it.",
+            "*** The job in hand is ended now: it was cancelled.",
             "*** The job in hand is ended now.",
         ]
 

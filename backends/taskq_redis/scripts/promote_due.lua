@@ -6,22 +6,23 @@
 -- Atomic because the lock is the holder's only within one script, and a job is in the list of its time or in its queue.
 -- Cannot raise after its first write because every key that it writes was read before, a queue that is no list gets
 --   nothing, the index goes by pcall, and what the user may not do shows on a key of no use.
--- It pushes first and removes then. A time whose key is no list goes: it has no jobs, and would be due for ever.
+-- It pushes first and removes then. A time whose key is no list stays and is passed over.
 -- include: item
 -- include: probe
 local call, try = redis.call, redis.pcall
-local TIMES, QUEUES, PREFIX, SLICE = KEYS[2], KEYS[3], ARGV[5], 50
+local TIMES, QUEUES, PREFIX = KEYS[2], KEYS[3], ARGV[5]
 local holder = call('GET', KEYS[1]) or ''
 if holder ~= ARGV[1] then
   return { holder, 0, 0, '', '' }
 end
 call('SCARD', QUEUES)
 local room, bytes = tonumber(ARGV[3]), tonumber(ARGV[4])
+local most, size = bytes, 0
 local times = call('ZRANGEBYSCORE', TIMES, '-inf', ARGV[2], 'LIMIT', 0, room)
 local answer = { holder, 0, #times == room and 1 or 0, '', '' }
 
--- What goes where, in order: {queue's key, bodies...}, and of each list {its key, time, how many items were looked at,
--- whether that is all of them, those that stay}.
+-- What goes where, in order: {queue's key, bodies...}, and of each list {its key, time, how many items were looked at, of
+-- how many, those that stay}.
 local names, pushes, of_queue, lists, index = {}, {}, {}, {}, {}
 
 local function place_of(queue)
@@ -47,10 +48,14 @@ for _, time in ipairs(times) do
   local key = PREFIX .. 'delayed:' .. time
   local length, looked, stay = try('LLEN', key), 0, {}
   if type(length) ~= 'number' then
-    answer[5], length, key = key, 0, nil
+    answer[5], length = key, 0
+  else
+    lists[#lists + 1] = { key, time, 0, length, stay }
   end
   while looked < length and room > 0 and bytes > 0 do
-    local slice = call('LRANGE', key, looked, looked + math.min(room, SLICE) - 1)
+    -- As many as there are likely bytes left for; a few, where nothing is known of their size.
+    local fits = size > 0 and math.min(math.ceil(bytes / size), 50) or 4
+    local slice = call('LRANGE', key, looked, looked + math.min(room, fits) - 1)
     for _, item in ipairs(slice) do
       local queue, body = split(item)
       local pushed = queue and place_of(queue)
@@ -66,11 +71,11 @@ for _, time in ipairs(times) do
       bytes = bytes - #item
     end
     looked, room = looked + #slice, room - #slice
+    lists[#lists][3], size = looked, (most - bytes) / (tonumber(ARGV[3]) - room)
   end
   if looked < length then
     answer[3] = 1
   end
-  lists[#lists + 1] = { key, time, looked, looked == length, stay }
 end
 
 probe(KEYS[4])
@@ -85,11 +90,9 @@ for _, one in ipairs(index) do
   try('SREM', PREFIX .. 'timestamps:' .. one[1], 'delayed:' .. one[2])
 end
 for _, list in ipairs(lists) do
-  local key, time, looked, all, stay = unpack(list, 1, 5)
-  if all and #stay == 0 then
-    if key then
-      call('DEL', key)
-    end
+  local key, time, looked, length, stay = unpack(list)
+  if looked == length and #stay == 0 then
+    call('DEL', key)
     call('ZREM', TIMES, time)
   elseif looked > #stay then
     call('LTRIM', key, looked, -1)

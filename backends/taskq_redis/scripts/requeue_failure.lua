@@ -5,7 +5,11 @@
 -- Atomic because of two who requeue one entry only one may push.
 -- Cannot raise after its first write because the keys were read before and the index is there. A full Redis refuses the
 --   first write, so nothing is done.
-if redis.call('LINDEX', KEYS[1], ARGV[1]) ~= ARGV[2] then
+local at, length = tonumber(ARGV[1]), redis.call('LLEN', KEYS[1])
+if at * 2 >= length then
+  at = at - length -- Redis 6 walks from the end that the sign says
+end
+if redis.call('LINDEX', KEYS[1], at) ~= ARGV[2] then
   return 0
 end
 redis.call('SCARD', KEYS[2])
@@ -13,5 +17,5 @@ redis.call('LLEN', KEYS[3])
 
 redis.call('SADD', KEYS[2], ARGV[4])
 redis.call('RPUSH', KEYS[3], ARGV[5])
-redis.call('LSET', KEYS[1], ARGV[1], ARGV[3])
+redis.call('LSET', KEYS[1], at, ARGV[3])
 return 1

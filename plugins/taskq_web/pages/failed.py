@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from werkzeug.wrappers import Response
 
 from taskq.failed_entry import FailedJob, before_retry
-from taskq.failed_filter import FailureFilter
+from taskq.failed_filter import FailureFilter, folded
 from taskq.failed_jobs import Tally
 from taskq.failed_search import Bounds
 from taskq.showing import ShownFailure
@@ -26,8 +26,8 @@ WORDS: Final = ("class", "exception", "queue", "text", "since", "until", "retrie
 _PAGE: Final = 20
 _GROUPS: Final = 12
 # Two looks a page; together they leave half of the 50 ms that a page may take.
-_BOUNDS: Final = Bounds(entries=10_000, seconds=0.012)
-_FRAMES: Final = 8
+_BOUNDS: Final = Bounds(entries=10_000, seconds=0.008)
+_FRAMES: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,10 @@ def show(visit: Visit) -> Response:
         rows=rows,
         page=page,
         groups=groups,
-        shown_groups=groups.groups[:_GROUPS] if groups is not None else (),
+        kinds=[
+            (group, folded(visit.app.showing.failed(group.example).error))
+            for group in (groups.groups[:_GROUPS] if groups is not None else ())
+        ],
         wanted=wanted,
         words=words_of(visit),
         lists=[one for one in failures.lists() if one.queue is not None or one.count],
@@ -113,8 +116,8 @@ def row_of(visit: Visit, failed: FailedJob) -> Row:
     shown = visit.app.showing.failed(failed)
     return Row(
         failed=failed,
-        id=visit.app.failures.id_of(failed, digits=32),
-        key=hashlib.sha256(before_retry(failed.entry)).hexdigest()[:16],
+        id=visit.app.failures.id_of(failed, digits=16),
+        key=hashlib.sha256(before_retry(failed.entry)).hexdigest()[:12],
         shown=shown,
         frames=shown.backtrace[:_FRAMES],
         more=max(len(shown.backtrace) - _FRAMES, 0),

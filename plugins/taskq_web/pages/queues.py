@@ -1,35 +1,29 @@
-"""Queues: how much waits, who serves them, holding them back; and what waits in one."""
+"""Queues: how much waits, for how long, who serves them, holding them back; and what waits in one."""
 
 from __future__ import annotations
 
-import hashlib
 from http import HTTPStatus
+from typing import Final
 
 from werkzeug.wrappers import Response
 
-from taskq_web.looking import serving
 from taskq_web.visit import Refused, Visit
 
-__all__ = ["mark_of", "one", "pause", "pause_all", "remove", "remove_job", "show", "unpause", "unpause_all"]
+__all__ = ["one", "pause", "pause_all", "remove", "remove_job", "show", "unpause", "unpause_all"]
 
-_PAGE = 25
-_QUEUES = 100
-_NEAR = 1000
-"""How far from where it was seen a job is looked for: workers took what was ahead of it meanwhile."""
+_PAGE: Final = 25
+_QUEUES: Final = 60
 
 
 def show(visit: Visit) -> Response:
     """Every queue."""
-    broker = visit.app.broker
-    names = visit.app.queues()
+    queues = visit.app.operator.queues()
     start = visit.query.number("start")
-    shown = names[start : start + _QUEUES]
     return visit.render(
         "queues.html",
-        sizes=visit.app.sizes(shown),
-        paused=broker.paused(),
-        served=serving(visit.app.workers(), shown),
-        count=len(names),
+        queues=queues[start : start + _QUEUES],
+        paused=visit.app.broker.paused(),
+        count=len(queues),
         start=start,
         page=_QUEUES,
     )
@@ -38,18 +32,18 @@ def show(visit: Visit) -> Response:
 def one(visit: Visit) -> Response:
     """What waits in a queue, the next to be performed first."""
     queue = _queue(visit)
-    start = visit.query.number("start")
-    size = visit.app.size(queue)
-    jobs = visit.app.peek(queue, start, _PAGE)
+    try:
+        page = visit.app.operator.queue_page(queue, visit.query.get("cursor"), _PAGE)
+    except ValueError as wrong:
+        raise Refused(HTTPStatus.BAD_REQUEST, str(wrong), advice="Begin with the first: Queues.") from None
+    state = next((each for each in visit.app.operator.queues() if each.name == queue), None)
     return visit.render(
         "queue.html",
         queue=queue,
-        size=size,
-        jobs=[(start + place, mark_of(job.body), job) for place, job in enumerate(jobs)],
-        start=start,
-        page=_PAGE,
+        page=page,
+        state=state,
         paused=visit.app.broker.paused(),
-        served=serving(visit.app.workers(), [queue])[queue],
+        first=not visit.query.get("cursor"),
     )
 
 
@@ -57,7 +51,7 @@ def pause(visit: Visit) -> Response:
     """Let workers take nothing more from a queue."""
     queue = _queue(visit)
     visit.app.pause(queue)
-    return visit.back(f"{queue} is paused. Jobs in hand go on.", *_from(visit))
+    return visit.back(f"{queue} is paused. Jobs in hand go on.", "/queues")
 
 
 def unpause(visit: Visit) -> Response:
@@ -65,7 +59,7 @@ def unpause(visit: Visit) -> Response:
     queue = _queue(visit)
     visit.app.unpause(queue)
     still = " All queues still are." if visit.app.broker.paused().all else ""
-    return visit.back(f"{queue} is not paused any more.{still}", *_from(visit))
+    return visit.back(f"{queue} is not paused any more.{still}", "/queues")
 
 
 def pause_all(visit: Visit) -> Response:
@@ -96,32 +90,19 @@ def remove(visit: Visit) -> Response:
 
 
 def remove_job(visit: Visit) -> Response:
-    """Remove a job that waits, known by its content, near where it was seen."""
-    queue, mark, at = _queue(visit), visit.query.get("mark"), visit.query.number("at")
-    start = max(0, at - _NEAR)
-    for body in visit.app.broker.peek(queue, start, at - start + 50):
-        if mark_of(body) == mark:
-            removed = visit.app.broker.remove(queue, body)
-            if removed:
-                more = f" {removed:,} times: there were equal ones." if removed > 1 else ""
-                return visit.back(f"Removed the job.{more}", "/queue", name=queue, start=visit.query.get("start"))
-    return visit.back(
-        "That job is already gone: a worker took it, or somebody removed it. Nothing was removed.",
-        "/queue", name=queue, start=visit.query.get("start"), wrong=True,
-    )  # fmt: skip
-
-
-def mark_of(body: bytes) -> str:
-    """What a payload is known by."""
-    return hashlib.sha256(body).hexdigest()[:24]
+    """Remove a job that waits, known by its content near where it was seen; equal ones stay."""
+    queue, job_id = _queue(visit), visit.query.get("job")
+    try:
+        removed = visit.app.operator.remove_job(queue, job_id)
+    except ValueError:
+        raise Refused(HTTPStatus.BAD_REQUEST, f"{job_id[:100]!r} is no id of a job that waits.") from None
+    if removed:
+        return visit.back("Removed the job.", "/queue", name=queue)
+    said = "That job is already gone: a worker took it, or somebody removed it. Nothing was removed."
+    return visit.back(said, "/queue", name=queue, wrong=True)
 
 
 def _queue(visit: Visit) -> str:
-    queue = visit.query.get("name")
     if "name" not in visit.query:
         raise Refused(HTTPStatus.BAD_REQUEST, "Which queue? The address names none.")
-    return queue
-
-
-def _from(visit: Visit) -> tuple[str]:
-    return ("/queues",)
+    return visit.query.get("name")

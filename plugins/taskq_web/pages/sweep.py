@@ -98,12 +98,13 @@ def _swept(visit: Visit, verb: str) -> Response:
         return visit.back(f"Removed {_failures(failures.clear())}: all there were.", "/failed")
     each = failures.requeue_each if verb == "retry" else failures.remove_each
     ends = time.monotonic() + _SLICE
-    over = False
-    while not over and time.monotonic() < ends:
+    while True:
         page = _page(visit, wanted, so_far.cursor)
         so_far = so_far.plus(each(page.jobs))
         so_far = replace(so_far, cursor=page.older, searched=so_far.searched + page.searched)
         over = not page.older
+        if over or time.monotonic() >= ends:
+            break
     said_so = told(_tally(so_far), "Requeued" if verb == "retry" else "Removed")
     if over:
         return visit.back(said_so, "/failed")

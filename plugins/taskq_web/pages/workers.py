@@ -1,65 +1,78 @@
-"""Workers, by host; one worker."""
+"""Workers, by host; one worker; and those that are dead, with what becomes of their jobs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from http import HTTPStatus
 from itertools import groupby
+from typing import Final
 
 from werkzeug.wrappers import Response
 
-from taskq.records import WorkerInfo
-from taskq_web.looking import in_hand, state_of
+from taskq.operator import WorkerState
+from taskq_web.looking import in_hand
 from taskq_web.visit import Refused, Visit
 
-__all__ = ["one", "show"]
+__all__ = ["dead", "one", "prune", "show"]
 
-_PAGE = 60
+_PAGE: Final = 60
+_AHEAD: Final = 20
 
 
 def show(visit: Visit) -> Response:
     """Every worker, host by host."""
-    workers = sorted(visit.app.workers(), key=lambda worker: (host_of(worker), worker.id))
+    workers = sorted(visit.app.operator.workers(), key=lambda worker: (worker.host, worker.info.id))
     start = visit.query.number("start")
     shown = workers[start : start + _PAGE]
     return visit.render(
         "workers.html",
-        hosts=[(host, list(of_it)) for host, of_it in groupby(shown, key=host_of)],
-        working={each.worker.id: each for each in in_hand(visit.app, shown)},
+        hosts=[(host, list(of_it)) for host, of_it in groupby(shown, key=lambda worker: worker.host)],
+        working={each.worker.id: each for each in in_hand(visit.app, (worker.info for worker in shown))},
         count=len(workers),
         start=start,
         page=_PAGE,
-        state=lambda worker: state_of(worker, visit.clock),
-        silent=silent_of(workers, visit.clock),
+        silent=sum(worker.looks_dead for worker in workers),
     )
 
 
 def one(visit: Visit) -> Response:
     """One worker, and what it has in hand."""
-    worker = visit.app.broker.worker(visit.query.get("id"))
-    if worker is None:
+    state = visit.app.operator.worker(visit.query.get("id"))
+    if state is None:
         raise Refused(
             HTTPStatus.NOT_FOUND,
             f"There is no worker {visit.query.get('id')} (any more).",
             advice="It ended, or was taken for dead. The others are under Workers.",
         )
-    held = in_hand(visit.app, [worker])
+    held = in_hand(visit.app, [state.info])
     return visit.render(
         "worker.html",
-        worker=worker,
-        host=host_of(worker),
-        rate=None,
+        state=state,
+        worker=state.info,
+        rate=_rate(state, visit.clock),
         held=held[0] if held else None,
-        ahead=[visit.app.read(each.body) for each in worker.ahead[:20]],
-        state=state_of(worker, visit.clock),
+        ahead=[visit.app.read(each.body) for each in state.info.ahead[:_AHEAD]],
     )
 
 
-def host_of(worker: WorkerInfo) -> str:
-    """The host that a worker is really on, as far as it said so."""
-    return worker.registration.process.host if worker.registration is not None else worker.host
+def dead(visit: Visit) -> Response:
+    """Those that look dead, and what becomes of their jobs when they are pruned."""
+    found = [worker for worker in visit.app.operator.workers() if worker.looks_dead]
+    return visit.render("prune.html", dead=found[:_PAGE], count=len(found))
 
 
-def silent_of(workers: Iterable[WorkerInfo], now: float) -> list[WorkerInfo]:
-    """Those that sent no heartbeat for too long."""
-    return [worker for worker in workers if state_of(worker, now) == "silent"]
+def prune(visit: Visit) -> Response:
+    """Settle what a dead worker left, and forget it."""
+    worker = visit.query.get("id")
+    state = visit.app.operator.worker(worker)
+    if state is None:
+        return visit.back(f"{worker} is already gone. Nothing was changed.", "/workers/prune", wrong=True)
+    pruned = visit.app.operator.prune(state)
+    return visit.back(pruned.said, "/workers/prune", wrong=not pruned.done)
+
+
+def _rate(state: WorkerState, now: float) -> float | None:
+    """How many jobs a minute it did since it began; None where that is not known, or is too early to say."""
+    started = state.info.started
+    if started is None or now - started < 10:
+        return None
+    return state.info.processed / (now - started) * 60

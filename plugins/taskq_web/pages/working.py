@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from werkzeug.wrappers import Response
 
 from taskq_web.looking import in_hand
@@ -9,15 +11,18 @@ from taskq_web.visit import Visit
 
 __all__ = ["show"]
 
-_PAGE = 50
+_PAGE: Final = 50
 
 
 def show(visit: Visit) -> Response:
     """Every job in hand, the one that takes longest first."""
     workers = visit.app.workers()
-    working = in_hand(visit.app, workers)
     start = visit.query.number("start")
     return visit.render(
-        "working.html", working=working[start : start + _PAGE], count=len(working), start=start, page=_PAGE,
+        "working.html",
+        working=in_hand(visit.app, workers, start=start, count=_PAGE),
+        count=sum(worker.job is not None for worker in workers),
+        start=start,
+        page=_PAGE,
         workers=len(workers),
-    )  # fmt: skip
+    )

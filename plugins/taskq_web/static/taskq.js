@@ -19,10 +19,10 @@
   // ---- times: they count by themselves, so that an answer which says nothing new is the same answer
   const two = (n) => String(n).padStart(2, "0");
   const units = [["d", 86400, "h", 3600], ["h", 3600, "min", 60], ["min", 60, "s", 1]];
-  function span(s) {
+  function span(s, coarse) {
     s = Math.max(0, Math.floor(s));
     for (const [big, n, small, m] of units) if (s >= n) {
-      const rest = Math.floor(s % n / m);
+      const rest = coarse ? 0 : Math.floor(s % n / m);
       return Math.floor(s / n) + " " + big + (rest ? " " + rest + " " + small : "");
     }
     return s + " s";
@@ -38,7 +38,7 @@
     each("time[datetime]", document, (el) => {
       const at = Date.parse(el.dateTime), age = (now - at) / 1000;
       if (isNaN(at)) return;
-      if ("ago" in el.dataset) say(el, Math.abs(age) < 1 ? "now" : age > 0 ? span(age) + " ago" : "in " + span(-age));
+      if ("ago" in el.dataset) say(el, Math.abs(age) < 1 ? "now" : age > 0 ? span(age, true) + " ago" : "in " + span(-age, true));
       else if ("for" in el.dataset) say(el, span(age));
       else if ("at" in el.dataset) say(el, stamp(at));
       if (!("at" in el.dataset)) el.title = ("for" in el.dataset ? "since " : "") + stamp(at);

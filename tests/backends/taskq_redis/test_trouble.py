@@ -27,6 +27,19 @@ def holder(broker: RedisBroker) -> Holder:
     return holder
 
 
+def test_a_batch_passes_over_a_queue_of_the_wrong_type_in_its_middle(
+    broker: RedisBroker, holder: Holder, client: redis.Redis
+) -> None:
+    broker.push("a", [ONE] * 130)
+    client.set("resque:queue:b", "no list")
+    broker.push("c", [TWO] * 3)
+    jobs = holder.reserve("a", "b", "c", limit=132).jobs
+    assert [(job.queue, job.body) for job in jobs] == [("a", ONE)] * 130 + [("c", TWO)] * 2
+    assert len({job.fence for job in jobs}) == 132
+    assert (broker.size("a"), broker.size("c")) == (0, 1)
+    assert client.llen(f"resque:taskq:ahead:{ID}") == 131
+
+
 # ---- a key of the wrong type: each key of ours in turn, each call that meets it
 
 KEYS = [

@@ -403,13 +403,14 @@ class Delaying(OnABroker):
         assert waiting_jobs(broker) == [(THEN, "q", TWO)]
         assert broker.stats() == Stats(0, 0)
 
-    def test_withdraw_takes_one_of_equal_ones(self, broker: Broker) -> None:
-        """The others wait on; False where it is gone."""
+    def test_withdraw_takes_one_away(self, broker: Broker) -> None:
+        """Of equal ones at one time it takes one; False where there is none."""
         broker.schedule(THEN, "q", [ONE, TWO, ONE])
         broker.schedule(THEN + 1, "q", [ONE])
         first = broker.scheduled(0, 0, 1)[0]
         assert [broker.withdraw(first) for _ in range(3)] == [True, True, False]
         assert waiting_jobs(broker) == [(THEN, "q", TWO), (THEN + 1, "q", ONE)]
+        assert list(broker.scheduled_at("q", ONE)) == [THEN + 1]
         assert (broker.size("q"), broker.failure_count()) == (0, 0)
 
     def test_clear_scheduled_removes_all(self, broker: Broker) -> None:

@@ -64,7 +64,7 @@ class Operating(OnABroker):
 
     def test_keys_are_all_found_page_by_page(self, broker: Broker, holder: Holder) -> None:
         """Each at least once, with its type; a page says where to go on, and the last one says that it is."""
-        self.needs_keys(broker)
+        self.needs_inspection(broker)
         before = {key.name for key in _all_keys(broker)}
         for number in range(60):
             broker.push(f"queue{number}", [job(number)])
@@ -75,7 +75,7 @@ class Operating(OnABroker):
 
     def test_key_is_read_part_by_part(self, broker: Broker, holder: Holder) -> None:
         """A key with many elements gives some, and a cursor for the next ones; together they are what is there."""
-        self.needs_keys(broker)
+        self.needs_inspection(broker)
         entries = fill(broker, holder, 7)
         found = [key for key in _all_keys(broker) if key.size == 7]
         parts = {key.name: _whole(broker, key) for key in found}
@@ -83,16 +83,16 @@ class Operating(OnABroker):
 
     def test_key_of_nobody_is_none(self, broker: Broker) -> None:
         """Neither is one there that is not this broker's."""
-        self.needs_keys(broker)
+        self.needs_inspection(broker)
         assert broker.key("no such key anywhere") is None
 
     def test_keys_refuse_what_is_no_cursor(self, broker: Broker) -> None:
         """A stranger's cursor is a mistake that is said, and nothing else."""
-        self.needs_keys(broker)
+        self.needs_inspection(broker)
         with pytest.raises(ValueError, match="cursor"):
             broker.keys("no cursor")
 
-    def needs_keys(self, broker: Broker) -> None:
+    def needs_inspection(self, broker: Broker) -> None:
         """Skip where the backend is not made of keys."""
         if Capability.INSPECT not in broker.capabilities:
             pytest.skip(f"{broker.name} cannot INSPECT")

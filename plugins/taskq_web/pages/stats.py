@@ -1,0 +1,110 @@
+"""Stats: totals, the broker's own figures, the keys of the namespace; and the same for programs."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from werkzeug.wrappers import Response
+
+from taskq_web.history import chart
+from taskq_web.visit import Refused, Visit
+
+__all__ = ["as_json", "as_metrics", "as_text", "key", "keys", "show"]
+
+_KEYS = 50
+
+
+def show(visit: Visit) -> Response:
+    """Totals, days, and what the broker says of itself."""
+    return visit.render(
+        "stats.html",
+        stats=visit.app.broker.stats(),
+        info=visit.app.info(),
+        server=visit.app.operator.server(),
+        hours=chart(visit.app.operator.history("hours"), most=12 * 60),
+        days=chart(visit.app.operator.history("days"), most=31 * 24),
+        has_keys=visit.app.operator.can_show_keys(),
+    )
+
+
+def keys(visit: Visit) -> Response:
+    """A page of the keys of the namespace."""
+    try:
+        page = visit.app.operator.keys(visit.query.get("cursor"), _KEYS)
+    except ValueError as wrong:
+        raise Refused(HTTPStatus.BAD_REQUEST, str(wrong), advice="Begin with the first: Stats, Keys.") from None
+    return visit.render("keys.html", page=page, first=not visit.query.get("cursor"))
+
+
+def key(visit: Visit) -> Response:
+    """A key, and a page of what is in it."""
+    name = visit.query.get("key")
+    try:
+        value = visit.app.operator.key(name, visit.query.get("cursor"), _KEYS)
+    except ValueError as wrong:
+        raise Refused(HTTPStatus.BAD_REQUEST, str(wrong), advice="Begin with the first: Stats, Keys.") from None
+    if value is None:
+        raise Refused(
+            HTTPStatus.NOT_FOUND, f"There is no key {name[:300]} (any more).", advice="The others: Stats, Keys."
+        )
+    return visit.render("key.html", name=name, value=value, first=not visit.query.get("cursor"))
+
+
+def as_text(visit: Visit) -> Response:
+    """The lines of Resque's `stats.txt`, for the scripts that read it."""
+    info = visit.app.info()
+    lines = [
+        f"resque.pending={info['pending']}",
+        f"resque.processed+={info['processed']}",
+        f"resque.failed+={info['failed']}",
+        f"resque.workers={info['workers']}",
+        f"resque.working={info['working']}",
+        *(f"queues.{_word(queue)}={size}" for queue, size in visit.app.sizes().items()),
+    ]
+    return visit.text("\n".join(lines) + "\n")
+
+
+def as_json(visit: Visit) -> Response:
+    """All figures, for programs."""
+    app = visit.app
+    return visit.as_json(
+        {
+            "schema": "stats/1",
+            **app.info(),
+            "failed_total": app.broker.stats().failed,
+            "queue_sizes": dict(app.sizes()),
+            "now": visit.clock,
+        }
+    )
+
+
+def as_metrics(visit: Visit) -> Response:
+    """The figures as Prometheus reads them."""
+    app = visit.app
+    found = app.info()
+    lines: list[str] = []
+    for name, kind, said, value in (
+        ("taskq_jobs_pending", "gauge", "Jobs that wait.", found["pending"]),
+        ("taskq_jobs_processed_total", "counter", "Jobs that ended, failed ones included.", found["processed"]),
+        ("taskq_jobs_failed_total", "counter", "Jobs that failed.", app.broker.stats().failed),
+        ("taskq_failures", "gauge", "Failures that are kept.", found["failed"]),
+        ("taskq_queues", "gauge", "Queues.", found["queues"]),
+        ("taskq_workers", "gauge", "Workers that are registered.", found["workers"]),
+        ("taskq_workers_working", "gauge", "Workers that have a job in hand.", found["working"]),
+    ):
+        lines += [f"# HELP {name} {said}", f"# TYPE {name} {kind}", f"{name} {value}"]
+    lines += ["# HELP taskq_queue_jobs Jobs that wait in a queue.", "# TYPE taskq_queue_jobs gauge"]
+    lines += [f'taskq_queue_jobs{{queue="{_label(queue)}"}} {size}' for queue, size in app.sizes().items()]
+    answer = visit.text("\n".join(lines) + "\n")
+    answer.content_type = "text/plain; version=0.0.4; charset=utf-8"
+    return answer
+
+
+def _word(queue: str) -> str:
+    """A queue's name in which nothing ends a line or looks like an equals sign."""
+    return "".join(char if char.isprintable() and char != "=" else f"%{ord(char):02X}" for char in queue)
+
+
+def _label(queue: str) -> str:
+    escaped = queue.replace("\\", "\\\\").replace('"', '\\"')
+    return escaped.replace("\n", "\\n").replace("\r", "\\r")

@@ -1,0 +1,255 @@
+from __future__ import annotations
+
+import json
+import re
+from html import unescape
+from urllib.parse import quote
+
+import pytest
+
+from taskq import TaskQ
+from taskq.registry import Registry
+from taskq_web.parameters import address
+from tests.web.conftest import Browser, Working
+from tests.web.reading import Page
+
+
+@pytest.fixture
+def worker(app: TaskQ) -> Working:
+    return Working(app)
+
+
+def fail(app: TaskQ, worker: Working, to: str, message: str = "no answer", *, kind: str = "MailError") -> None:
+    app.enqueue("send_email", to)
+    worker.fail("emails", kind=kind, message=message)
+
+
+def rows(text: str) -> list[str]:
+    """The rows of the failed list, as they read."""
+    listed = re.search(r'<ul class="rows".*?</ul>', text, re.DOTALL)
+    found = re.findall(r"<summary>(.*?)</summary>", listed[0]) if listed else []
+    return [" ".join(Page(f"<p>{row}</p>").words.split()) for row in found]
+
+
+def links(text: str, path: str) -> list[str]:
+    return [each["href"] for each in Page(text).all("a") if each.get("href", "").partition("?")[0] == path]
+
+
+def of_newest(app: TaskQ, path: str) -> str:
+    return address("", path, {"id": app.failures.id_of(app.failures.page().jobs[0], digits=16)})
+
+
+class TestTheList:
+    def test_nothing_failed(self, browser: Browser) -> None:
+        page = browser.page("/failed")
+        assert "Nothing failed" in page
+        assert '<form class="filter"' not in page
+
+    def test_the_newest_is_first_over_all_pages(self, app: TaskQ, worker: Working, browser: Browser) -> None:
+        for number in range(45):
+            fail(app, worker, f"{number:02}@example.com")
+        seen, path, lengths = [], "/failed", []
+        while path:
+            page = browser.page(path)
+            lengths.append(len(rows(page)))
+            seen += [re.findall(r'"(\d\d)@', row)[0] for row in rows(page)]
+            further = [each["href"] for each in Page(page).all("a") if each.get("rel") == "next"]
+            path = further[0] if further else ""
+        assert seen == [f"{number:02}" for number in reversed(range(45))]
+        assert lengths == [20, 20, 5]
+
+    def test_a_group_is_a_kind_of_error_and_filters(self, app: TaskQ, worker: Working, browser: Browser) -> None:
+        for number in range(3):
+            fail(app, worker, "a@example.com", f"order {number} was refused")
+        fail(app, worker, "b@example.com", "disk full", kind="OSError")
+        page = browser.page("/failed")
+        kinds = re.findall(r'data-label="Count">(\d+)<', page)
+        assert kinds == ["3", "1"]
+        assert "order &lt;n&gt; was refused" in page
+        [group, *_] = [link for link in links(page, "/failed") if "group=" in link]
+        assert len(rows(browser.page(group))) == 3
+
+    @pytest.mark.parametrize(
+        ("words", "found"),
+        [
+            ("class=send_email", 2), ("class=Other", 0), ("exception=OSError", 1), ("queue=emails", 2), ("queue=x", 0),
+            ("text=DISK", 1), ("since=1h", 2), ("until=1h", 0), ("retried=no", 2), ("retried=yes", 0),
+        ],
+    )  # fmt: skip
+    def test_a_filter(self, words: str, found: int, app: TaskQ, worker: Working, browser: Browser) -> None:
+        fail(app, worker, "a@example.com")
+        fail(app, worker, "b@example.com", "disk full", kind="OSError")
+        page = browser.page(f"/failed?{words}")
+        assert len(rows(page)) == found
+        assert found or "No failure is like that" in page
+        name, _, value = words.partition("=")
+        assert f'value="{value}"' in page or name == "retried"
+
+    def test_a_filter_that_cannot_be_is_said(self, app: TaskQ, worker: Working, browser: Browser) -> None:
+        fail(app, worker, "a@example.com")
+        page = browser.page("/failed?since=yesterday-ish")
+        assert 'class="said wrong"' in page
+        assert "yesterday-ish" in page
+        assert len(rows(page)) == 1
+
+    def test_lists_by_queue_where_they_are_kept_so(self, app: TaskQ, worker: Working, browser: Browser) -> None:
+        fail(app, worker, "a@example.com")
+        app.enqueue("send_email", "b@example.com")
+        worker.fail("emails", by_queue=True)
+        page = browser.page("/failed")
+        assert len(rows(page)) == 2
+        common, emails = [link for link in links(page, "/failed") if "list=" in link]
+        assert len(rows(browser.page(common))) == len(rows(browser.page(emails))) == 1
+
+    def test_secrets_are_masked_everywhere(self, app: TaskQ, worker: Working, browser: Browser) -> None:
+        app.enqueue("send_email", "a@example.com", token="s3cr3t")
+        worker.fail("emails", message="the token s3cr3t is wrong")
+        app.enqueue_to("emails", "Other", {"deep": [{"password": "s3cr3t"}]})
+        worker.fail("emails")
+        app.enqueue_to("emails", "Other", {"api_key": "s3cr3t"})
+        paths = ["/failed", "/queue?name=emails"]
+        for failed in app.failures.list():
+            ref = {"id": app.failures.id_of(failed, digits=16)}
+            paths += [address("", "/failure", ref), address("", "/failure/edit", ref)]
+        for path in paths:
+            page = browser.page(path)
+            assert "s3cr3t" not in page, path
+            assert "[secret" in page, path
+
+
+class TestActing:
+    def test_one_is_retried_and_stays_marked(self, app: TaskQ, worker: Working, browser: Browser) -> None:
+        fail(app, worker, "a@example.com")
+        path = of_newest(app, "/failure/retry")
+        assert browser.act(path) == "send_email is in its queue again."
+        assert app.size("emails") == 1
+        assert app.failures.list()[0].retried_at is not None
+        refused = browser.post(path)
+        assert refused.status_code == 410
+        assert "already retried" in refused.text
+        assert app.size("emails") == 1
+
+    def test_a_stale_page_never_hits_another(self, app: TaskQ, worker: Working, browser: Browser) -> None:
+        fail(app, worker, "a@example.com")
+        path = of_newest(app, "/failure/remove")
+        fail(app, worker, "b@example.com")
+        assert browser.act(path) == "Removed the failure."
+        assert browser.post(path).status_code == 410
+        [left] = app.failures.list()
+        assert left.payload is not None
+        assert left.payload.args == ("b@example.com",)
+
+    def test_what_is_ticked(self, app: TaskQ, worker: Working, browser: Browser) -> None:
+        for number in range(5):
+            fail(app, worker, f"{number}@example.com")
+        page = Page(browser.page("/failed"))
+        ids = [unescape(each["value"]) for each in page.all("input") if each.get("name") == "id"]
+        app.failures.remove(app.failures.list()[2])
+        assert browser.act("/failed/retry", {"id": ids[1:4]}) == "Requeued 2 failures. 1 was already gone."
+        assert app.size("emails") == 2
+        assert browser.act("/failed/remove", {"id": [ids[0], ids[4]]}) == "Removed 2 failures."
+        assert app.failures.count() == 2
+        assert "Nothing was ticked" in browser.post("/failed/retry").text
+
+    def test_arguments_are_edited_and_what_is_masked_stays(self, app: TaskQ, worker: Working, browser: Browser) -> None:
+        app.enqueue("send_email", "nobody", token="s3cr3t")
+        worker.fail("emails")
+        path = of_newest(app, "/failure/edit")
+        page = Page(browser.page(path))
+        text = re.search(r"<textarea[^>]*>\n(.*?)</textarea>", page.html, re.DOTALL)
+        assert text
+        typed = unescape(text[1])
+        wrong = browser.post(path, {"text": "[1, 2, 3, 4", "queue": "emails"})
+        assert wrong.status_code == 422
+        assert "[1, 2, 3, 4" in wrong.text
+        wrong = browser.post(path, {"text": "[]", "queue": "emails"})
+        assert "misses the argument" in unescape(wrong.text)
+        assert app.size("emails") == 0
+        assert browser.act(path, {"text": typed.replace("nobody", "a@example.com"), "queue": "vip"})
+        [body] = app.broker.peek("vip", 0, 9)
+        assert json.loads(body)["args"][0] == "a@example.com"
+        assert "s3cr3t" in str(json.loads(body)["args"])
+
+    def test_a_class_that_is_not_here_is_retried(self, app: TaskQ, worker: Working, browser: Browser) -> None:
+        app.enqueue_to("ruby", "Billing::Charge", 7)
+        worker.fail("ruby")
+        assert browser.act(of_newest(app, "/failure/retry")) == "Billing::Charge is in its queue again."
+        assert app.peek("ruby", 0, 1)[0].payload is not None
+
+    def test_rubbish_cannot_be_requeued_and_says_why(self, app: TaskQ, worker: Working, browser: Browser) -> None:
+        app.broker.push("emails", [b"rubbish"])
+        worker.fail("emails")
+        path = of_newest(app, "/failure/retry")
+        assert "It cannot be requeued" in browser.page(of_newest(app, "/failure"))
+        refused = browser.post(path)
+        assert refused.status_code == 409
+        assert app.failures.count() == 1
+
+
+class TestAllThatMatch:
+    @pytest.mark.parametrize(("verb", "said"), [("retry", "Requeued 30 failures."), ("remove", "Removed 30 failures.")])
+    def test_counted_first_then_done_slice_by_slice(
+        self, verb: str, said: str, app: TaskQ, worker: Working, browser: Browser, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for number in range(40):
+            fail(app, worker, f"{number}@example.com", kind="OSError" if number % 4 else "ValueError")
+        monkeypatch.setattr("taskq_web.pages.sweep._SLICE", 0.0)
+        monkeypatch.setattr("taskq_web.pages.sweep._AT_ONCE", 7)
+        counted = browser.page(f"/failed/all?do={verb}&exception=OSError")
+        while "data-goes-on" in counted:
+            counted = browser.page("/failed/all?" + _fields_of(counted))
+        assert "<b>30</b> failures are meant, of 40." in counted
+        form, answers = {"total": "40", "matched": "30"}, 0
+        while True:
+            answer = browser.post(f"/failed/all/{verb}?exception=OSError", form)
+            answers += 1
+            if answer.status_code == 303:
+                break
+            form = dict(re.findall(r'name="(\w+)" value="([^"]*)"', answer.text.partition("data-goes-on>")[2]))
+            assert 'progress max="40"' in answer.text
+        assert answers > 3
+        assert said in browser.client.get(answer.headers["Location"]).text
+        assert app.size("emails") == (30 if verb == "retry" else 0)
+        assert app.failures.count() == (40 if verb == "retry" else 10)
+
+    def test_all_are_cleared_and_only_those_retried(self, app: TaskQ, worker: Working, browser: Browser) -> None:
+        for number in range(3):
+            fail(app, worker, f"{number}@example.com")
+        app.failures.requeue(app.failures.list()[1])
+        assert browser.act("/failed/all/remove?retried=yes") == "Removed 1 failure."
+        assert app.failures.count() == 2
+        assert "<b>2</b> failures are meant" in browser.page("/failed/all?do=remove")
+        assert browser.act("/failed/all/remove") == "Removed 2 failures: all there were."
+        assert app.failures.count() == 0
+
+    def test_numbers_that_come_back_are_believed_by_nobody(self, app: TaskQ, worker: Working, browser: Browser) -> None:
+        fail(app, worker, "a@example.com")
+        odd = {"done": "-5", "total": "1e99", "searched": "<b>", "matched": "9" * 40}
+        assert browser.act("/failed/all/retry?class=send_email", odd) == "Requeued 1 failure."
+        assert browser.post("/failed/all/retry", {"cursor": "nonsense"}).status_code == 400
+
+
+def _fields_of(page: str) -> str:
+    found = re.findall(r'name="(\w+)" value="([^"]*)"', page.partition("data-goes-on>")[2])
+    return "&".join(f"{name}={quote(unescape(value))}" for name, value in found)
+
+
+def test_the_commands_of_a_page_can_be_typed(app: TaskQ, worker: Working, browser: Browser) -> None:
+    app.enqueue_to("emails", "Other", "it's", {"a": [1, None]})
+    worker.fail("emails")
+    commands = re.findall(r'<pre id="command-\d">(.*?)</pre>', browser.page(of_newest(app, "/failure")))
+    ref = app.failures.id_of(app.failures.list()[0])
+    assert unescape(commands[0]) == f"taskq failed show {ref}"
+    import shlex
+
+    assert shlex.split(unescape(commands[2])) == [
+        "taskq", "enqueue", "--queue", "emails", "Other", '"it\'s"', '{"a": [1, null]}'
+    ]  # fmt: skip
+
+
+def test_nothing_is_imported_to_show_a_job(app: TaskQ, worker: Working, browser: Browser) -> None:
+    app.enqueue_to("emails", "os:system", "touch x")
+    worker.fail("emails")
+    assert isinstance(app.registry, Registry)
+    assert "os:system" in browser.page("/failed")
+    assert app.registry.find("os:system") is None
