@@ -18,15 +18,24 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from taskq.testing.case import QueueMixin, QueueTestCase
-    from taskq.testing.jobs import EnqueuedJob, PerformedJob
+    from taskq.testing.jobs import DelayedJob, EnqueuedJob, PerformedJob
     from taskq.testing.queue import Queue
     from taskq.testing.swap import LeftoverJobs, swapped
 
-__all__ = ["EnqueuedJob", "LeftoverJobs", "PerformedJob", "Queue", "QueueMixin", "QueueTestCase", "swapped"]
+__all__ = [
+    "DelayedJob",
+    "EnqueuedJob",
+    "LeftoverJobs",
+    "PerformedJob",
+    "Queue",
+    "QueueMixin",
+    "QueueTestCase",
+    "swapped",
+]
 
 _HOMES: Final = {
     "case": ("QueueMixin", "QueueTestCase"),
-    "jobs": ("EnqueuedJob", "PerformedJob"),
+    "jobs": ("DelayedJob", "EnqueuedJob", "PerformedJob"),
     "queue": ("Queue",),
     "swap": ("LeftoverJobs", "swapped"),
 }

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
 
 from taskq.app import TaskQ
+from taskq.broker import Capability
+from taskq.due import on_the_clock, seconds_of, span
 from taskq.testing.brokers import News
-from taskq.testing.expectation import Expectation, Found, GivenJob, expectation, listed, unlike
-from taskq.testing.jobs import EnqueuedJob, PerformedJob, enqueued_job
+from taskq.testing.expectation import Due, Expectation, Found, GivenJob, expectation, listed, unlike
+from taskq.testing.jobs import DelayedJob, EnqueuedJob, PerformedJob, delayed_job, enqueued_job
 from taskq.testing.ledger import Ledger
 
 __all__ = ["Asked", "Assertions", "Options"]
 
-J = TypeVar("J", EnqueuedJob, PerformedJob)
+J = TypeVar("J", EnqueuedJob, DelayedJob, PerformedJob)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +28,13 @@ class Asked:
         queue: where the job is expected; None for anywhere.
         count: how many are expected, exactly; None for one at least.
         within: seconds that it may take.
+        due: when it is expected to be due; None for any time.
     """
 
     queue: str | None = None
     count: int | None = None
     within: float = 0.0
+    due: Due | None = None
 
 
 _AT_ONCE: Final = Asked()
@@ -53,7 +58,16 @@ class Assertions:
     def _asked(self) -> Asked:
         return _AT_ONCE
 
-    def options(self, *, queue: str | None = None, count: int | None = None, within: float = 0.0) -> Options:
+    def options(
+        self,
+        *,
+        queue: str | None = None,
+        count: int | None = None,
+        within: float = 0.0,
+        at: datetime | float | None = None,
+        delay: timedelta | float | None = None,
+        tolerance: float = 1.0,
+    ) -> Options:
         """What concerns the next question: `queue.options(count=2).assert_enqueued(send_email)`.
 
         Args:
@@ -61,8 +75,21 @@ class Assertions:
             count: how many are expected, exactly; None for one at least.
             within: seconds that it may take another thread to bring it about. What another process enqueues is seen
                 when they are over.
+            at: when a delayed job is expected to be due: a date with a time zone, or unix seconds.
+            delay: the same as a span from now on, by the kit's clock: a `timedelta`, or seconds.
+            tolerance: seconds that it may differ from that, either way. Redis keeps whole seconds, rounded up.
+
+        Raises:
+            TypeError: both `at` and `delay` are said.
+            WrongTime: `at` has no time zone.
         """
-        return Options(self._app, self._ledger, self._news, Asked(queue, count, within))
+        if at is not None and delay is not None:
+            raise TypeError("at and delay say the same: one of them.")
+        now = self._app.broker.now()
+        if delay is not None:
+            at = on_the_clock(span(delay), now)
+        due = None if at is None else Due(datetime.fromtimestamp(seconds_of(at), UTC), tolerance)
+        return Options(self._app, self._ledger, self._news, Asked(queue, count, within, due))
 
     # ---- what waits in the queues now
 
@@ -93,9 +120,11 @@ class Assertions:
         found = [one for one in waiting if expected.is_met_by(one)]
         if not _enough(found, self._asked().count):
             performed = [one for one in self._ledger.performed if expected.is_met_by(one)]
+            delayed = [one for one in self._delayed() if expected.is_met_by(one)]
             raise AssertionError(
                 _message("enqueued", "waits", self._asked(), expected, found, waiting)
                 + (f"\nPerformed already:\n{listed(performed)}" if performed else "")
+                + (f"\nDelayed:\n{listed(delayed)}" if delayed else "")
             )
         return found
 
@@ -111,6 +140,49 @@ class Assertions:
         found = [one for one in self._until(self._waiting, expected, None) if expected.is_met_by(one)]
         if found:
             raise AssertionError(f"No {expected} was to be enqueued. There waits:\n{listed(found)}")
+
+    # ---- what waits for its time
+
+    def delayed(self, job: GivenJob | None = None, /, *args: object, **kwargs: object) -> list[DelayedJob]:
+        """The jobs that wait for a time, the next to be due first. Arguments as in `enqueued`."""
+        expected = self._expected(job, args, kwargs)
+        return [one for one in self._delayed() if expected.is_met_by(one)]
+
+    def assert_delayed(self, job: GivenJob, /, *args: object, **kwargs: object) -> list[DelayedJob]:
+        """Assert that such a job waits for its time, and give those that do.
+
+        `queue.options(delay=timedelta(hours=1)).assert_delayed(remind, "ada")` says when: within a second, or as
+        `tolerance=` says; without either any time will do.
+
+        Raises:
+            AssertionError: none does, or not as many as `options(count=...)` said. It shows what does, nearest first.
+            TypeError: no call of the job can say these arguments.
+        """
+        __tracebackhide__ = True
+        expected = self._expected(job, args, kwargs)
+        delayed = self._until(self._delayed, expected, self._asked().count)
+        found = [one for one in delayed if expected.is_met_by(one)]
+        if not _enough(found, self._asked().count):
+            anytime = replace(expected, due=None)
+            waiting = [one for one in self._waiting() if anytime.is_met_by(one)]
+            raise AssertionError(
+                _message("delayed", "is delayed", self._asked(), expected, found, delayed)
+                + (f"\nIn its queue:\n{listed(waiting)}" if waiting else "")
+            )
+        return found
+
+    def assert_not_delayed(self, job: GivenJob | None = None, /, *args: object, **kwargs: object) -> None:
+        """Assert that no such job waits for a time; without a job, that none does at all.
+
+        Raises:
+            AssertionError: one does. It shows which.
+            TypeError: no call of the job can say these arguments.
+        """
+        __tracebackhide__ = True
+        expected = self._expected(job, args, kwargs)
+        found = [one for one in self._until(self._delayed, expected, None) if expected.is_met_by(one)]
+        if found:
+            raise AssertionError(f"No {expected} was to be delayed. There is:\n{listed(found)}")
 
     # ---- what was performed during the test
 
@@ -154,7 +226,7 @@ class Assertions:
     # ---- what these are made of
 
     def _expected(self, job: GivenJob | None, args: tuple[object, ...], kwargs: Mapping[str, object]) -> Expectation:
-        return expectation(self._app.registry, job, args, kwargs, queue=self._asked().queue)
+        return expectation(self._app.registry, job, args, kwargs, queue=self._asked().queue, due=self._asked().due)
 
     def _waiting(self) -> list[EnqueuedJob]:
         broker = self._app.broker
@@ -163,6 +235,11 @@ class Assertions:
             for queue in broker.queues()
             for body in broker.peek(queue, 0, broker.size(queue))
         ]
+
+    def _delayed(self) -> list[DelayedJob]:
+        if Capability.DELAY not in self._app.broker.capabilities:
+            return []
+        return [delayed_job(self._app, one.stored) for one in self._app.delayed.each()]
 
     def _done(self) -> list[PerformedJob]:
         return list(self._ledger.performed)

@@ -21,7 +21,20 @@ __all__ = ["News", "Picking", "Switched"]
 T = TypeVar("T")
 
 _ALWAYS: Final = frozenset({"close"})  # what a broker does without asking whatever is behind it
-_NEWS: Final = frozenset({"push", "push_within", "requeue_failure"})
+_NEWS: Final = frozenset(
+    {
+        "push",
+        "push_within",
+        "requeue_failure",
+        "release",
+        "fail",
+        "recover",
+        "schedule",
+        "promote_due",
+        "promote",
+        "fire",
+    }
+)
 
 
 class News:

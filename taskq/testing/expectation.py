@@ -4,23 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final, TypeAlias
 
 from taskq.errors import WrongCall
 from taskq.jobs import Job, find
 from taskq.registry import Registry
 from taskq.signature import HIDDEN
-from taskq.testing.jobs import EnqueuedJob, PerformedJob
+from taskq.testing.jobs import DelayedJob, EnqueuedJob, PerformedJob
 
-__all__ = ["Expectation", "Found", "GivenJob", "expectation", "listed", "unlike"]
+__all__ = ["Due", "Expectation", "Found", "GivenJob", "expectation", "listed", "unlike"]
 
 GivenJob: TypeAlias = "Job[Any, object] | type | str"
 """A job as a test gives it: itself, or its name."""
 
-Found: TypeAlias = EnqueuedJob | PerformedJob
+Found: TypeAlias = EnqueuedJob | DelayedJob | PerformedJob
 
 _MOST: Final = 10  # jobs that a message shows
 _LONG: Final = 200  # characters of a value that it shows
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """When a delayed job is expected to be due.
+
+    Attributes:
+        at: the time.
+        tolerance: seconds that it may differ, either way.
+    """
+
+    at: datetime
+    tolerance: float
+
+    def misses(self, job: Found) -> bool:
+        """Whether it is due at another time, or not delayed at all."""
+        return not isinstance(job, DelayedJob) or abs((job.at - self.at).total_seconds()) > self.tolerance
+
+    def __str__(self) -> str:
+        return f"{_moment(self.at)} (± {self.tolerance:g} s)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +54,14 @@ class Expectation:
             What it did not say may be anything.
         queue: where it is expected; None for anywhere.
         secret: the parameters that are not shown.
+        due: when it is expected to be due; None for any time.
     """
 
     names: tuple[str, ...] = ()
     arguments: Mapping[str, object] | None = None
     queue: str | None = None
     secret: frozenset[str] = frozenset()
+    due: Due | None = None
 
     def is_of(self, job: Found) -> bool:
         """Whether it is that job, whatever its arguments."""
@@ -52,13 +75,19 @@ class Expectation:
 
     def is_met_by(self, job: Found) -> bool:
         """Whether all that the test said is so."""
-        return self.is_of(job) and self.queue in (None, job.queue) and not self.misses(job)
+        return (
+            self.is_of(job)
+            and self.queue in (None, job.queue)
+            and not self.misses(job)
+            and not (self.due is not None and self.due.misses(job))
+        )
 
     def __str__(self) -> str:
         """As the first line of a message names it: `send_email(to='ada', subject=<ANY>) in queue emails`."""
         said = ", ".join(f"{name}={self.shown(name)}" for name in self.arguments or {})
         job = f"{self.names[0]}({said})" if self.names else "job"
-        return job + (f" in queue {self.queue}" if self.queue is not None else "")
+        queue = f" in queue {self.queue}" if self.queue is not None else ""
+        return job + queue + (f" for {self.due}" if self.due is not None else "")
 
     def shown(self, name: str) -> str:
         """What the test said of this argument, for people."""
@@ -72,6 +101,7 @@ def expectation(
     kwargs: Mapping[str, object],
     *,
     queue: str | None = None,
+    due: Due | None = None,
 ) -> Expectation:
     """What a test expects, of what it said.
 
@@ -81,6 +111,7 @@ def expectation(
         args: arguments by position, fewer than the job takes if they are not all of interest.
         kwargs: arguments by keyword, likewise.
         queue: where it is expected; None for anywhere.
+        due: when it is expected to be due; None for any time.
 
     Raises:
         NotAJob: it is none.
@@ -89,10 +120,11 @@ def expectation(
     if job is None:
         if args or kwargs:
             raise TypeError("Arguments are a job's own: say which job.")
-        return Expectation(queue=queue)
+        return Expectation(queue=queue, due=due)
     definition = find(registry, job, "")
     if definition is None:
-        return Expectation((str(job),), {**{f"args[{at}]": said for at, said in enumerate(args)}, **kwargs}, queue)
+        by_place = {f"args[{at}]": said for at, said in enumerate(args)}
+        return Expectation((str(job),), {**by_place, **kwargs}, queue, due=due)
     try:
         said = definition.signature.said(args, kwargs)
     except WrongCall as wrong:
@@ -100,7 +132,7 @@ def expectation(
             f"{wrong.job}() {wrong.reason}. Signature: {wrong.job}{wrong.signature}. "
             "It can never have been enqueued with that."
         ) from None
-    return Expectation((definition.name, *definition.aliases), said, queue, definition.secret)
+    return Expectation((definition.name, *definition.aliases), said, queue, definition.secret, due)
 
 
 def listed(jobs: Sequence[Found]) -> str:
@@ -120,16 +152,24 @@ def unlike(expected: Expectation, jobs: Sequence[Found]) -> str:
     return "\n".join([*lines, *_more(len(jobs))])
 
 
-def _distance(expected: Expectation, job: Found) -> tuple[bool, int]:
+def _distance(expected: Expectation, job: Found) -> tuple[bool, int, float]:
     """How far it is from what was expected. What lies equally far stays in the order of its queue."""
-    return not expected.is_of(job), len(expected.misses(job)) + (expected.queue not in (None, job.queue))
+    misses = len(expected.misses(job)) + (expected.queue not in (None, job.queue))
+    if expected.due is None or not isinstance(job, DelayedJob):
+        return not expected.is_of(job), misses, 0.0
+    away = abs((job.at - expected.due.at).total_seconds())
+    return not expected.is_of(job), misses + expected.due.misses(job), away
 
 
 def _marked(expected: Expectation, job: Found) -> list[str]:
     misses = set(expected.misses(job))
     elsewhere = expected.queue not in (None, job.queue)
-    heading = f"  {job.name} in queue {job.queue}{_outcome(job)}"
+    heading = f"  {job.name}{_place(job)}"
     lines = [f"> {heading[2:]}   not in {expected.queue}" if elsewhere else heading]
+    if isinstance(job, DelayedJob) and expected.due is not None and expected.due.misses(job):
+        lines.append(f"  >   due {_moment(job.at)}   expected {expected.due}, {_apart(job.at, expected.due.at)}")
+    elif isinstance(job, DelayedJob):
+        lines.append(f"      due {_moment(job.at)}")
     for name in {**job.shown, **(expected.arguments or {})}:
         mark = ">" if name in misses else " "
         has = f"{name} = {_short(job.shown[name])}" if name in job.shown else f"has no {name}"
@@ -140,14 +180,27 @@ def _marked(expected: Expectation, job: Found) -> list[str]:
 
 def _one_line(job: Found) -> str:
     arguments = ", ".join(f"{name}={_short(value)}" for name, value in job.shown.items())
-    return f"{job.name}({arguments}) in queue {job.queue}{_outcome(job)}"
+    return f"{job.name}({arguments}){_place(job)}" + (f", due {_moment(job.at)}" if isinstance(job, DelayedJob) else "")
 
 
-def _outcome(job: Found) -> str:
-    if isinstance(job, EnqueuedJob) or job.outcome == "done":
-        return ""
+def _place(job: Found) -> str:
+    if not isinstance(job, PerformedJob) or job.outcome == "done":
+        return f" in queue {job.queue}"
     raised = f": {type(job.error).__name__}" if job.error is not None else ""
-    return f" ({job.outcome}{raised})"
+    return f" in queue {job.queue} ({job.outcome}{raised})"
+
+
+def _moment(when: datetime) -> str:
+    """`2026-11-23 18:47:40 UTC`, with a fraction where there is one."""
+    text = f"{when:%Y-%m-%d %H:%M:%S}"
+    return f"{text}.{when.microsecond // 1000:03d} UTC" if when.microsecond else f"{text} UTC"
+
+
+def _apart(is_: datetime, expected: datetime) -> str:
+    """How much later or earlier a time is than it should be: `0:05:00 too late`."""
+    late = is_ > expected
+    apart = is_ - expected if late else expected - is_
+    return f"{apart} too {'late' if late else 'early'}"
 
 
 def _more(count: int) -> list[str]:

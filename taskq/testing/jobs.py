@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Literal, TypeAlias
 
 from taskq.app import TaskQ
 from taskq.definition import JobDefinition
-from taskq.records import Crash, ErrorRecord, Payload
+from taskq.records import Crash, ErrorRecord, Payload, ScheduledJob
 
-__all__ = ["EnqueuedJob", "Outcome", "PerformedJob", "by_parameter", "enqueued_job"]
+__all__ = ["DelayedJob", "EnqueuedJob", "Outcome", "PerformedJob", "by_parameter", "delayed_job", "enqueued_job"]
 
 Outcome: TypeAlias = Literal["done", "failed", "retried", "discarded", "postponed", "refused"]
 
@@ -32,6 +33,27 @@ class EnqueuedJob:
     queue: str
     arguments: Mapping[str, object] = field(repr=False)
     shown: Mapping[str, object]
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DelayedJob:
+    """A job that waits for its time.
+
+    Attributes:
+        name: its name on the wire; `No Name` where the bytes are no payload.
+        queue: where it goes then; empty where another program delayed it and did not say.
+        arguments: what it will be performed with, by parameter, defaults included; see `EnqueuedJob`.
+        shown: the same as it may be shown: secret ones as `[secret]`.
+        at: its time, in UTC. A backend may keep whole seconds, and rounds up.
+        body: its payload, as the bytes that were given.
+    """
+
+    name: str
+    queue: str
+    arguments: Mapping[str, object] = field(repr=False)
+    shown: Mapping[str, object]
+    at: datetime
     body: bytes = field(repr=False)
 
 
@@ -67,6 +89,13 @@ def enqueued_job(app: TaskQ, queue: str, body: bytes) -> EnqueuedJob:
     definition = app.registry.find(decoded.payload.job)
     arguments, shown = by_parameter(definition, decoded.payload, decoded.shown)
     return EnqueuedJob(decoded.payload.job, queue, arguments, shown, body)
+
+
+def delayed_job(app: TaskQ, stored: ScheduledJob) -> DelayedJob:
+    """What the bytes among the delayed jobs say, as far as they can be read."""
+    job = enqueued_job(app, stored.queue, stored.body)
+    at = datetime.fromtimestamp(stored.at, UTC)
+    return DelayedJob(job.name, job.queue, job.arguments, job.shown, at, job.body)
 
 
 def by_parameter(

@@ -6,17 +6,19 @@ import contextvars
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Final, Literal, TypeAlias, cast
 
-from taskq import events, performing, queue_lists
+from taskq import delayed_jobs, events, performing, queue_lists
 from taskq.app import TaskQ
 from taskq.broker import Broker
+from taskq.due import seconds_of
 from taskq.records import ProcessIdentity
 from taskq.testing.assertions import Assertions
 from taskq.testing.brokers import News, Picking, Switched
 from taskq.testing.clock import Clock
 from taskq.testing.expectation import Expectation, GivenJob, expectation, listed
-from taskq.testing.jobs import EnqueuedJob, PerformedJob, enqueued_job
+from taskq.testing.jobs import EnqueuedJob, PerformedJob, delayed_job, enqueued_job
 from taskq.testing.ledger import Ledger
 from taskq.testing.worker import ChildKilled, Here, Killed, Orders, WorkerKilled, doomed, limiter, recover, run_worker
 from taskq.worker.execution import Execution
@@ -93,19 +95,71 @@ class Queue(Assertions):
             RuntimeError: a worker performs already.
         """
         __tracebackhide__ = True
-        wanted = [self._expect(job) for job in ([only] if isinstance(only, str | type) or callable(only) else only)]
-        queues = [queue] if isinstance(queue, str) else list(queue)
-        with self._performing("perform_all()"), Orders() as orders:
-            jobs = _Performed(self._ledger, orders, stop_at_failure=not collect, limit=limit)
-            here = Here(lambda task: performing.perform(task, self.app.tools, limiter()))
-            self._run(here, orders, jobs.tell, queues, wanted=wanted)
-        jobs.raise_failure("perform_all()", all_of_them=not collect)
-        if len(jobs.all) >= limit and (left := self._left(queues, wanted)):
-            raise AssertionError(
-                f"perform_all() has performed {limit} jobs, and more wait. Does a job enqueue itself? If there really "
-                f"are so many: perform_all(limit=...). There waits:\n{listed(left)}"
-            )
-        return jobs.all
+        wanted, queues = self._wanted(only), [queue] if isinstance(queue, str) else list(queue)
+        with self._performing("perform_all()"):
+            return self._perform("perform_all()", wanted, queues, collect=collect, limit=limit)
+
+    def perform_due(
+        self,
+        *,
+        at: datetime | float | None = None,
+        only: GivenJob | Sequence[GivenJob] = (),
+        queue: str | Sequence[str] = "*",
+        collect: bool = False,
+        limit: int = _LIMIT,
+    ) -> list[PerformedJob]:
+        """Perform what waits now, and then what becomes due until a time, as scheduler and worker would have by then.
+
+        The clock goes along: each delayed job is performed when the clock is at its time, so that what it enqueues for
+        an hour later is an hour later, and is performed too if that is not beyond `at`. At the end the clock is at
+        `at`; it never goes back. Where a job fails, and that rises, the clock stays where it was then.
+
+        Args:
+            at: until when: a date with a time zone, or unix seconds; None for the time that the clock shows. Where
+                freezegun or time-machine move the clock of the backend in memory, that is the time they show.
+            only: this job, or these; what else waits, or is due, stays where it is.
+            queue: this queue, or these, in order of priority; patterns too.
+            collect: whether a job that fails is only noted; else the first one ends it, and what it raised rises.
+            limit: how many jobs are thought to go on for ever.
+
+        Returns:
+            What was performed, in order.
+
+        Raises:
+            BaseException: what the first job raised that failed.
+            AssertionError: there are more jobs than `limit`.
+            RuntimeError: a worker performs already.
+        """
+        __tracebackhide__ = True
+        wanted, queues = self._wanted(only), [queue] if isinstance(queue, str) else list(queue)
+        until = self.app.broker.now() if at is None else seconds_of(at)
+        with self._performing("perform_due()"):
+            done = self._perform("perform_due()", wanted, queues, collect=collect, limit=limit)
+            while self._enqueue_next(until, wanted, queues):
+                if len(done) >= limit:
+                    raise _too_many("perform_due()", limit, self._left(queues, wanted))
+                left = limit - len(done)
+                done += self._perform("perform_due()", wanted, queues, collect=collect, limit=left, of=limit)
+            self._clock_at(until)
+        return done
+
+    def enqueue_due(self, *, at: datetime | float | None = None) -> int:
+        """Move what is due, or will be until a time, into its queues, as a scheduler does, and perform nothing.
+
+        For a worker beside the test, and for a look at what waits then. The clock is at `at` in the end.
+
+        Args:
+            at: until when; see `perform_due`.
+
+        Returns:
+            How many jobs were moved.
+        """
+        until = self.app.broker.now() if at is None else seconds_of(at)
+        moved = 0
+        while some := self._enqueue_next(until, (), ["*"]):
+            moved += some
+        self._clock_at(until)
+        return moved
 
     @contextmanager
     def worker(self, *, queue: str | Sequence[str] = "*", collect: bool = False) -> Iterator[None]:
@@ -244,6 +298,54 @@ class Queue(Assertions):
     def _expect(self, job: GivenJob) -> Expectation:
         return expectation(self.app.registry, job, (), {})
 
+    def _wanted(self, only: GivenJob | Sequence[GivenJob]) -> list[Expectation]:
+        return [self._expect(job) for job in ([only] if isinstance(only, str | type) or callable(only) else only)]
+
+    def _perform(
+        self,
+        what: str,
+        wanted: Sequence[Expectation],
+        queues: Sequence[str],
+        *,
+        collect: bool,
+        limit: int,
+        of: int | None = None,
+    ) -> list[PerformedJob]:
+        """Perform what waits. `of` is the limit that a test said, where some of it is used up."""
+        __tracebackhide__ = True
+        with Orders() as orders:
+            jobs = _Performed(self._ledger, orders, stop_at_failure=not collect, limit=limit)
+            here = Here(lambda task: performing.perform(task, self.app.tools, limiter()))
+            self._run(here, orders, jobs.tell, queues, wanted=wanted)
+        jobs.raise_failure(what, all_of_them=not collect)
+        if len(jobs.all) >= limit and (left := self._left(queues, wanted)):
+            raise _too_many(what, of or limit, left)
+        return jobs.all
+
+    # ---- time
+
+    def _clock_at(self, when: float) -> None:
+        if when > self.app.broker.now():
+            self.clock.move_to(when)
+
+    def _enqueue_next(self, until: float, wanted: Sequence[Expectation], queues: Sequence[str]) -> int:
+        """Move those that are due next into their queues, with the clock at their time; 0 where none is until then."""
+        asked = queue_lists.parse(queues)
+        due: list[delayed_jobs.DelayedJob] = []
+        for one in self.app.delayed.each():
+            if one.at > (due[0].at if due else until):
+                break
+            job, there = delayed_job(self.app, one.stored), self._goes_to(one)
+            if there in asked.expand([there]) and (not wanted or any(each.is_of(job) for each in wanted)):
+                due.append(one)
+        if due:
+            self._clock_at(due[0].at)
+        return sum(self.app.delayed.enqueue_now(one) for one in due)
+
+    def _goes_to(self, job: delayed_jobs.DelayedJob) -> str:
+        definition = None if job.payload is None else self.app.registry.find(job.payload.job)
+        return job.queue or ("" if definition is None else definition.queue)
+
     def _left(self, queues: Sequence[str], wanted: Sequence[Expectation]) -> list[EnqueuedJob]:
         names = frozenset(queue_lists.parse(queues).expand(self.app.queues()))
         waiting = [one for one in self._waiting() if one.queue in names]
@@ -290,6 +392,13 @@ class Queue(Assertions):
             )
         finally:
             picking.put_back()
+
+
+def _too_many(what: str, limit: int, left: Sequence[EnqueuedJob]) -> AssertionError:
+    return AssertionError(
+        f"{what} has performed {limit} jobs, and more wait. Does a job enqueue itself? If there really "
+        f"are so many: {what[:-1]}limit=...). There waits:\n{listed(left)}"
+    )
 
 
 class _Performed:

@@ -95,7 +95,14 @@ def breaks(group: type[OnABroker], caught_by: str) -> Callable[[type[Broker]], t
 
     def of(wrong: type[Broker]) -> type[OnABroker]:
         base = _InAFile if issubclass(wrong, SQLiteBroker) else _InMemory
-        facts = {"wrong": wrong, "caught_by": names(caught_by), "__doc__": wrong.__doc__, "__module__": __name__}
+        patience = getattr(wrong, "patience", base.patience)
+        facts = {
+            "wrong": wrong,
+            "patience": patience,
+            "caught_by": names(caught_by),
+            "__doc__": wrong.__doc__,
+            "__module__": __name__,
+        }
         return type(wrong.__name__, (base, group), facts)
 
     return of
@@ -448,6 +455,8 @@ class WrongStandstill(MemoryBroker):
 )
 class WrongSleep(MemoryBroker):
     """It sleeps for as long as it may, and takes what it dreams of."""
+
+    patience = 0.3
 
     def wait(self, queues: Sequence[str] | None, timeout: float, interrupts: Sequence[int] = ()) -> bool:
         time.sleep(timeout)
@@ -830,6 +839,8 @@ class WrongPorter(MemoryBroker):
 class WrongNap(MemoryBroker):
     """It sleeps through everything."""
 
+    patience = 0.3
+
     def wait_due(self, known: float | None, timeout: float, interrupts: Sequence[int] = ()) -> bool:
         time.sleep(timeout)
         return False
@@ -982,6 +993,8 @@ class WrongSwap(MemoryBroker):
 )
 class WrongVigil(MemoryBroker):
     """It sleeps for as long as it may, and longer."""
+
+    patience = 0.3
 
     def await_key(self, key: str, seen: bytes | None, timeout: float) -> bytes | None:
         time.sleep(timeout + 0.6)
