@@ -40,7 +40,7 @@ class TestLimitHook(HookContract):
 @taskq.job(queue="q", registry=REGISTRY, limit=Limit(at_once=1))
 def alone(number: int) -> None:
     DID.append(number)
-    for call in WITHIN:
+    for call in tuple(WITHIN):
         call()
 
 

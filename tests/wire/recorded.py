@@ -287,7 +287,7 @@ def recorded(state: State) -> State:
     return comparable(state, pids_in(state))
 
 
-LOOKING = ("looking", "history:days", "history:hours", "history:minutes")
+LOOKING = ("looking", "history:days", "history:hours")
 """taskq's own keys that may be there once a worker looked for the dead, who samples the totals as well."""
 
 
