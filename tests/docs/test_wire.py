@@ -93,5 +93,12 @@ def test_every_key_of_the_backend_is_on_the_page() -> None:
         keys.worker, keys.started, keys.worker_processed, keys.worker_failed, keys.token, keys.ahead, keys.registration
     ]  # fmt: skip
     delayed = [keys.delayed(b"1"), keys.timestamps(b'{"class":"A"}'), keys.plain("unique:a")]
-    made = [*plain, *delayed, *(make("emails") for make in of_one), *(make("host:1:emails") for make in of_worker)]
+    history = [keys.series("hours"), keys.series("days")]
+    made = [
+        *plain,
+        *delayed,
+        *history,
+        *(make("emails") for make in of_one),
+        *(make("host:1:emails") for make in of_worker),
+    ]
     assert {documented(key.decode()) for key in made} == set(DOCUMENTED)

@@ -19,8 +19,7 @@ from taskq.outcome import Done, Failed, Postponed
 from taskq.performing import perform
 from tests.support.bench import task_of, tools_of
 
-# Where it falls into a callback of the collector's or of a weak reference, Python swallows it and says so; the tests that
-# count on one then wait for the next.
+# Where it falls into a callback of the collector's or of a weak reference, Python swallows it and says so.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 SOON = 0.02

@@ -7,6 +7,8 @@ import threading
 import time
 from collections.abc import Callable
 
+import pytest
+
 from taskq.errors import TermException
 from taskq.failure_handler import Decision, Failure, FailureHandler
 from taskq.outcome import Done, Failed, Outcome
