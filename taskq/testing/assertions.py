@@ -276,7 +276,7 @@ def _message(
     """Why an assertion failed: what was expected, and what there is, nearest first."""
     within = f" within {asked.within:g} s" if asked.within else ""
     if found:
-        said = f"{expected} was {done} {_times(len(found))}{within}, and {_times(asked.count or 0)} was expected"
+        said = f"{expected} was {done} {_times(len(found))}{within}, and not {_times(asked.count or 0)} as expected"
     else:
         said = f"{expected} was not {done}{within}"
     if not seen:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias
 
 from taskq.errors import WrongCall
@@ -200,6 +200,8 @@ def _apart(is_: datetime, expected: datetime) -> str:
     """How much later or earlier a time is than it should be: `0:05:00 too late`."""
     late = is_ > expected
     apart = is_ - expected if late else expected - is_
+    if apart > timedelta(seconds=10):  # of those nobody wants the fractions
+        apart = timedelta(seconds=round(apart.total_seconds()))
     return f"{apart} too {'late' if late else 'early'}"
 
 

@@ -182,7 +182,7 @@ class TestAFailedAssertion:
         send_email.enqueue("ada@x")
         with pytest.raises(AssertionError) as failed:
             queue.options(count=2).assert_enqueued(send_email)
-        assert said(failed).startswith("send_email() was enqueued once, and 2 times was expected. What waits")
+        assert said(failed).startswith("send_email() was enqueued once, and not 2 times as expected. What waits")
 
     def test_says_that_it_was_performed_already(self, queue: Queue) -> None:
         send_email.enqueue("ada@x")
