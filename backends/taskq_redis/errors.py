@@ -44,6 +44,7 @@ _CODE = re.compile(rf"(?:^|[-\s])({'|'.join([*_AWAY, *_NO, 'WRONGTYPE', 'NOSCRIP
 _TEXTS = {
     "max number of clients": "MAXCLIENTS",
     "user executing the script can't": "NOPERM",
+    "ACL failure in script": "NOPERM",  # Valkey's words
     "DB index": "SELECT",
     "SELECT is not allowed in cluster mode": "CROSSSLOT",
 }
@@ -135,7 +136,7 @@ def _missing_right(text: str) -> tuple[str, str]:
             f"this user may not run {command[1].upper().replace('|', ' ')}",
             f"Allow it: ACL SETUSER ... +{command[1]}.",
         )
-    if "the keys" in text:
+    if "the keys" in text or "access a key" in text:  # Redis 6 and 7; Valkey
         return (
             "this user may not use the keys of this namespace",
             "Allow all of them: ACL SETUSER ... ~NAMESPACE:*, where the namespace is resque unless another was said.",
