@@ -104,6 +104,8 @@ class TaskQ(Verbs):
     def __init__(self, config: Config | None = None, *, registry: Registry = DEFAULT, **settings: Any) -> None:
         if config is not None and settings:
             raise TypeError("Give a configuration or settings, not both.")
+        if config is not None and not isinstance(config, Config):
+            raise TypeError("A broker is given by its name: TaskQ(broker=...). Without a name goes a Config.")
         self.config: Final = configuration.load(call=settings) if config is None else config
         self._registry: Final = registry
         self._delayed: Delayed | None = None

@@ -268,13 +268,14 @@ class BrokerUnavailable(BrokerError):
 
 
 class BrokerInTrouble(BrokerUnavailable):
-    """The broker answers, but cannot do this: a key holds what it must not, a script is refused. Nothing was changed.
+    """The broker answers, but cannot do this: a key holds what it must not, a script is refused.
 
-    A worker waits until somebody has mended it, and says so; `reason` is the whole sentence.
+    Nothing was changed where `sent` is "no". A worker waits until somebody has mended it, and says so; `reason` is the
+    whole sentence.
     """
 
-    def __init__(self, address: str, reason: str) -> None:
-        super().__init__(address, reason, sent="no")
+    def __init__(self, address: str, reason: str, *, sent: Literal["no", "unknown"] = "no") -> None:
+        super().__init__(address, reason, sent=sent)
         self.args = (reason,)
 
 

@@ -17,7 +17,7 @@ import redis
 
 from taskq import dates
 from taskq.broker import Capability, FailureRequeue, Requeued
-from taskq.errors import BrokerError, NotRegistered
+from taskq.errors import BrokerInTrouble, NotRegistered
 from taskq.inspection import Finding, KeyPage, KeyValue, Section
 from taskq.records import (
     Again,
@@ -141,8 +141,9 @@ class RedisBroker(DelayedJobs, PlainKeys):
         if isinstance(pushed, redis.ResponseError):
             raise self._links.explained(pushed, [(key, "list")])
         if isinstance(known, redis.ResponseError):
-            error = self._links.explained(known, [(self._keys.queues, "set")])
-            raise BrokerError(f"{error} The jobs were pushed all the same, to a queue that no list shows.")
+            said = str(self._links.explained(known, [(self._keys.queues, "set")])).replace(" Nothing was changed.", "")
+            reason = f"{said} The jobs were pushed all the same, to a queue that no list shows."
+            raise BrokerInTrouble(self.address, reason, sent="unknown")
 
     def size(self, queue: str) -> int:
         return int(self._read(b"LLEN", (self._keys.queue(queue), "list")))

@@ -262,6 +262,12 @@ def _supervised(
 ) -> int:
     """Several workers, each in a process of its own, and what runs beside them."""
     app.load()  # what cannot be is said once, before there are any
+    if Capability.SHARED not in app.broker.capabilities:
+        message = (
+            "several workers are processes of their own, and would not see the store of the backend "
+            f"{app.broker.name}. Run one, or name a broker that other processes see."
+        )
+        raise ConfigurationError([Problem("broker", config.source("broker"), message)])
     set_title, _ = title.setter()
 
     def entitle(text: str) -> None:

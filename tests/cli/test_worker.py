@@ -165,6 +165,14 @@ def test_a_worker_that_cannot_start_ends_with_2(
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_several_on_a_store_that_only_one_process_sees_are_refused(project: Path, typed: Typed) -> None:
+    for count in ("2", "1-2"):
+        done = typed("worker", "-b", "memory://", "--app", "shop.jobs", "--burst", "--count", count)
+        assert done.returncode == 2
+        assert "would not see the store of the backend memory" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+
+
 class TestPool:
     @pytest.fixture
     def pool(self, project: Path) -> Path:

@@ -627,3 +627,8 @@ def test_load_says_what_a_plugin_needs_and_has_not() -> None:
         "the hook needy needs enqueueing in a transaction of the application's own, which the backend memory has not.",
         'the hook needy needs the failure handler patient: failure_handlers = ["patient", "broker"].',
     ]
+
+
+def test_a_broker_in_the_place_of_a_configuration_is_told_where_it_belongs() -> None:
+    with pytest.raises(TypeError, match=r"TaskQ\(broker=\.\.\.\)"):
+        taskq.TaskQ("redis://localhost:6379/0")  # type: ignore[arg-type]

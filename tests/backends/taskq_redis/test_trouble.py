@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from taskq.broker import Requeued
-from taskq.errors import BrokerError, BrokerRefused, BrokerUnavailable
+from taskq.errors import BrokerError, BrokerInTrouble, BrokerRefused, BrokerUnavailable
 from taskq.records import Stats, StoredFailure
 from taskq.testing.contract.broker.holder import ONE, TWO, Holder
 from taskq_redis import RedisBroker, open_broker
@@ -135,8 +135,10 @@ def test_a_push_to_a_list_of_queues_that_is_none_says_that_the_jobs_are_there(
     broker: RedisBroker, client: redis.Redis
 ) -> None:
     client.set("resque:queues", "x")
-    with pytest.raises(BrokerError, match="The jobs were pushed all the same"):
+    with pytest.raises(BrokerInTrouble, match="The jobs were pushed all the same") as raised:
         broker.push("q", [ONE])
+    assert raised.value.sent == "unknown"
+    assert "Nothing was changed" not in str(raised.value)
     assert client.llen("resque:queue:q") == 1
 
 
