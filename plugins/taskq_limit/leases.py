@@ -19,6 +19,7 @@ __all__ = ["Leases"]
 _log: Final = logging.getLogger("taskq.limit")
 
 _EARLY: Final = 3.0  # a lease is extended so many times while it lasts: two tries may find the broker away
+_LINGER: Final = 1.0  # seconds that the thread waits for another lease: a worker of such jobs need not start one a job
 
 
 @dataclass(slots=True)
@@ -66,7 +67,11 @@ class Leases:
                     if lease.due <= now:
                         self._extend(key, lease)
                 nearest = min((lease.due for lease in self._held.values()), default=None)
-                self._changed.wait(None if nearest is None else max(nearest - time.monotonic(), 0.0))
+                if nearest is not None:
+                    self._changed.wait(max(nearest - time.monotonic(), 0.0))
+                elif not self._changed.wait_for(lambda: self._held, _LINGER):
+                    self._thread = None
+                    return
 
     def _extend(self, key: str, lease: _Lease) -> None:
         lease.due = time.monotonic() + lease.seconds / _EARLY

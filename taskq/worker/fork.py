@@ -181,7 +181,7 @@ class Fork:
         if self._warned:
             return
         self._warned = True
-        others = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
+        others = {thread.name for thread in threading.enumerate() if thread is not threading.main_thread()}
         if others:
             self._tell(
                 events.Warned(

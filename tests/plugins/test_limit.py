@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
@@ -16,6 +17,7 @@ from taskq.records import Crash, Payload, Reservation
 from taskq.testing import stores
 from taskq.testing.contract import HookContract
 from taskq_limit import Limit, LimitHook
+from taskq_limit import leases as leases_module
 from taskq_limit.leases import Leases
 from taskq_memory import MemoryBroker
 from tests.plugins.stores import ON_EACH, trying
@@ -195,6 +197,17 @@ class TestLeases:
         assert broker.await_key("a", b"me", 0.6) == b"me"
         leases.let_go("a")
         assert broker.await_key("a", b"me", 10.0) is None
+
+    def test_held_no_more_leave_no_thread_behind(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(leases_module, "_LINGER", 0.0)
+        before = set(threading.enumerate())
+        leases = Leases(MemoryBroker)
+        for _ in range(2):
+            leases.hold("a", b"me", 0.03)
+            [thread] = set(threading.enumerate()) - before
+            leases.let_go("a")
+            thread.join(10)
+            assert not thread.is_alive()
 
     def test_of_somebody_else_by_now_are_told_and_left_alone(self, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.WARNING, "taskq.limit")
