@@ -39,7 +39,7 @@ local function held()
   return answer
 end
 
-local number, last = tonumber(sub(token, 9), 16), tonumber(sub(kept, 9, 16), 16)
+local number, last = sub(token, 9), sub(kept, 9, 16) -- hex of one length: texts compare as numbers do
 if number < last then
   return held()
 elseif number == last then

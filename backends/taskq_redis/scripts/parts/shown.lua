@@ -2,13 +2,16 @@
 -- object that Ruby's parser takes, else (or where they look like that themselves) {"class":"","args":[],"raw":"<base64>"}.
 -- It is half of what taking a job costs in Redis. So the common payload is spared what only odd ones need.
 local function shown(text)
-  local find, raw = string.find, '{"class":"","args":[],"raw":"'
-  local valid = find(text, '^[ \t\n\r]*{') and find(text, raw, 1, true) ~= 1
+  local find, at, raw = string.find, string.byte, '{"class":"","args":[],"raw":"'
+  -- What begins like `raw` has a quote for its 11th byte, and the common payload has the beginning of a class' name.
+  local valid = at(text) == 123 and at(text, 11) ~= 34
+    or find(text, '^[ \t\n\r]*{') and find(text, raw, 1, true) ~= 1
 
-  local odd = valid and (find(text, '[^ -~]') or find(text, '-.', 1, true))
+  -- One look for what is neither odd nor a `-` or `.`, which might be.
+  local odd = valid and find(text, '[^ -,/-~]') and (find(text, '[^ -~]') or find(text, '-.', 1, true))
   local dot = valid and not odd and find(text, '.', 1, true)
   while dot do
-    local before, behind = string.byte(text, dot - 1), string.byte(text, dot + 1) or 0
+    local before, behind = at(text, dot - 1), at(text, dot + 1) or 0
     if before >= 48 and before <= 57 and (behind < 48 or behind > 57) then
       odd, dot = true, nil
     else
@@ -36,18 +39,22 @@ local function shown(text)
 
   if valid then
     -- Settings of cjson stick for every script of the server, and a decoder of our own (cjson.new) costs 3 us: so they
-    -- are set back at once. Nothing can come between. fakeredis has neither.
+    -- are set back at once. Nothing can come between. fakeredis has neither. A depth of 90 takes 180 bytes.
     local json = cjson
-    local depth = json.decode_max_depth and json.decode_max_depth()
-    local lax = depth and json.decode_invalid_numbers()
+    local strict = json.decode_invalid_numbers
+    local lax, depth = strict and strict(), #text > 180 and json.decode_max_depth and json.decode_max_depth()
+    if strict then
+      strict(false)
+    end
     if depth then
       json.decode_max_depth(90)
-      json.decode_invalid_numbers(false)
     end
     valid = pcall(json.decode, text)
+    if strict then
+      strict(lax)
+    end
     if depth then
       json.decode_max_depth(depth)
-      json.decode_invalid_numbers(lax)
     end
   end
   if valid then
