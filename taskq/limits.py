@@ -6,7 +6,8 @@ How it is raised depends on where the job is performed; to kill what does not en
 |----------------------------------------|-------------------------------------|-------------------------------------|
 | in a child's main thread               | `by_alarm`                          | by the parent                       |
 | in the worker's own main thread        | `by_alarm`                          | cannot be: it would take the worker |
-| in a thread beside others              | `ByThread`, in Python's code only   | cannot be: it would take the others |
+| in a thread beside others              | `ByThread`, in Python's code, or    | cannot be: it would take the others |
+|                                        | where an `async def` job waits      |                                     |
 | on an event loop beside others         | `on_loop`, where the job waits      | cannot be: it would take the others |
 
 What does not come back from C hears no exception anywhere. This module knows neither jobs nor workers.
@@ -60,20 +61,20 @@ _AT_ONCE: Final = 0.0001  # seconds; to a timer 0 means never
 class _Alarm:
     """One job's time."""
 
-    __slots__ = ("_again", "_began", "_former", "_former_timer", "_over", "_seconds", "_token", "driven")
+    __slots__ = ("_again", "_began", "_former", "_former_timer", "_over", "_token", "driven", "seconds")
 
     def __init__(self, seconds: float, *, again: float) -> None:
-        self._seconds = seconds
+        self.seconds = seconds
         self._again = again
         self._over = False
         self.driven: _Driven[Any] | None = None
 
     def __enter__(self) -> Self:
-        self._token = _alarm.set(self)
+        self._token = _holder.set(self)
         self._began = time.monotonic()
         self._former_timer = signal.setitimer(signal.ITIMER_REAL, 0)
         self._former = signal.signal(signal.SIGALRM, self._ring)
-        signal.setitimer(signal.ITIMER_REAL, self._seconds, self._again)
+        signal.setitimer(signal.ITIMER_REAL, self.seconds, self._again)
         return self
 
     def __exit__(
@@ -85,7 +86,7 @@ class _Alarm:
         left, interval = self._former_timer
         if left:  # somebody else's, a test runner's say: it goes on as if nothing had been
             signal.setitimer(signal.ITIMER_REAL, max(left - (time.monotonic() - self._began), _AT_ONCE), interval)
-        _alarm.reset(self._token)
+        _holder.reset(self._token)
 
     def _ring(self, number: int, frame: FrameType | None) -> None:
         # Raised on the way in or out, it would leave the timer running, for whoever comes next.
@@ -99,22 +100,23 @@ class _Alarm:
             return
         if self.driven is not None and self.driven.is_waiting():
             return  # it hears it where it waits
-        raise JobTimeout(self._seconds)
+        raise JobTimeout(self.seconds)
 
 
-_alarm: Final[ContextVar[_Alarm | None]] = ContextVar("taskq_alarm", default=None)
+_holder: Final[ContextVar[_Alarm | _InThread | None]] = ContextVar("taskq_held_to_its_time", default=None)
 
 
 def driven(coroutine: Coroutine[Any, Any, T]) -> _Driven[T] | Coroutine[Any, Any, T]:
-    """A job's coroutine, to be awaited on a loop of its own: so that the alarm, if there is one, is raised in it.
+    """A job's coroutine, to be awaited on a loop of its own: so that what holds it to its time raises that in it.
 
     An exception that a signal raises in the loop itself would end the loop, and the job would hear of a cancellation.
+    Where the loop waits in a thread, none would be raised there at all.
     """
-    alarm = _alarm.get()
-    if alarm is None:
+    holder = _holder.get()
+    if holder is None:
         return coroutine
-    alarm.driven = _Driven(coroutine, alarm._seconds)  # noqa: SLF001 - the two are one thing
-    return alarm.driven
+    holder.driven = _Driven(coroutine, holder.seconds)
+    return holder.driven
 
 
 # ---- on an event loop
@@ -191,7 +193,7 @@ class _Driven(Generic[T]):
             self._task.cancel()
 
     def is_waiting(self) -> bool:
-        """Asked in a signal handler: whether it waits, and hears at once that its time is over.
+        """Asked in a signal handler, or another thread: whether it waits, and hears at once that its time is over.
 
         False while code of the job runs on the loop's thread: that must be broken into.
         """
@@ -213,7 +215,8 @@ class ByThread:
     """Holds jobs in several threads to their time, from one more that watches them.
 
     The exception comes between two steps of Python's own code: a thread that waits for a lock, a socket or a sleep
-    hears it when that returns. `stop` is complete when it returns, and may come twice, or before anything was held.
+    hears it when that returns; an `async def` job that waits on its loop hears it there.
+    `stop` is complete when it returns, and may come twice, or before anything was held.
     """
 
     def __init__(self, again: float) -> None:
@@ -263,6 +266,8 @@ class ByThread:
                 for job in self._held:
                     if job.ends <= now:
                         job.ends = now + self._again
+                        if job.driven is not None and job.driven.is_waiting():
+                            continue
                         job.coming = True
                         kind = ctypes.py_object(job.kind)
                         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(job.thread), kind)
@@ -273,17 +278,19 @@ class ByThread:
 class _InThread:
     """One job's time in a thread. `coming` while the exception is on its way to that."""
 
-    __slots__ = ("_by", "_seconds", "coming", "ends", "kind", "thread")
+    __slots__ = ("_by", "_token", "coming", "driven", "ends", "kind", "seconds", "thread")
 
     def __init__(self, by: ByThread, seconds: float) -> None:
         self._by = by
-        self._seconds = seconds
+        self.seconds = seconds
+        self.driven: _Driven[Any] | None = None
         self.coming = False
         self.kind = _kind(self, seconds)
 
     def __enter__(self) -> Self:
         self.thread = threading.get_ident()
-        self.ends = time.monotonic() + self._seconds
+        self.ends = time.monotonic() + self.seconds
+        self._token = _holder.set(self)
         try:
             self._by.begin(self)
             return self
@@ -298,9 +305,10 @@ class _InThread:
             try:
                 self._by.end(self)
                 if not self.coming:
-                    return
+                    break
             except JobTimeout:  # it ended in time, just so
                 continue
+        _holder.reset(self._token)
 
 
 _LETS_IT_COME: Final = 100

@@ -59,9 +59,12 @@ class NotBegun:
 
     Attributes:
         reason: why; a sentence's end.
+        waits: it is another job that keeps this one from running here: it goes behind what is in its queue, which may
+            run meanwhile.
     """
 
     reason: str
+    waits: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,11 +28,13 @@ from taskq.worker.seat import Seat
 from taskq.worker.signals import poke
 from taskq.worker.waiting import readable
 
-__all__ = ["LOOK", "Child", "Children"]
+__all__ = ["FLUSHES", "LOOK", "Child", "Children", "hangs"]
 
 _NOTHING: Final = memoryview(b"")
 _LEAVES: Final = 1.0  # seconds that one has for ending which does nothing but wait
 LOOK: Final = 0.02  # seconds between looks for a child's death, where nobody waits for its descriptor
+FLUSHES: Final = 30.0
+"""Seconds that a child has for what runs in it after its last job: `flush` of hooks, `atexit` functions."""
 
 
 @dataclass(slots=True)
@@ -53,7 +55,8 @@ class Child:
         look_at: when to look whether somebody cancelled that, by the monotonic clock.
         allowed: the time limit of its job, in seconds; None where it has none.
         kill_after: how long it has its job until it is killed for that, in seconds.
-        kill_at: when that is, by the monotonic clock.
+        kill_at: when that is, by the monotonic clock; once its job is over, when it must have ended.
+        over: whether it said how its job ended.
         warned: whether it was said that it is given time to end.
         told: whether its job was told to end.
         termed: whether TERM was handed to it.
@@ -74,6 +77,7 @@ class Child:
     allowed: float | None = None
     kill_after: float = math.inf
     kill_at: float = math.inf
+    over: bool = False
     warned: bool = False
     told: bool = False
     termed: bool = False
@@ -130,7 +134,8 @@ class Child:
                 # One line, and only the right one: a job may have written there itself.
                 if self.said.endswith(b"\n") and (said := outcomes.load(bytes(self.said))) is not None:
                     self._hang_up()
-                    self.kill_at = self.look_at = math.inf  # its job is over, and it may flush
+                    self.over, self.look_at = True, math.inf
+                    self.kill_at = time.monotonic() + FLUSHES
                     return said
         except BlockingIOError:
             return None
@@ -219,6 +224,9 @@ class Children:
         control = self._control
         while True:
             now = time.monotonic()
+            # This process may have been held up since it said that: it is not killed for a job that has ended.
+            if now >= min(child.kill_at, child.look_at) and (said := child.read()) is not None:
+                return said
             pause = max(self._end_if_told(child, now) - now, 0.0)
             look_in = self._hand.look()
             if look_in is not None:
@@ -314,6 +322,8 @@ class Children:
         if control.takes_kill():
             self.kill(child, "kill")
         if now >= child.kill_at:
+            if child.over and not child.ended:
+                self._tell(events.Warned(hangs(child.pid)))
             self.kill(child, "timeout")
         if now >= child.look_at:
             self._cancel_if_asked(child)
@@ -352,6 +362,14 @@ class Children:
 
     def _reap(self) -> None:
         orphans.reap(frozenset(self._living))
+
+
+def hangs(pid: int) -> str:
+    """What is said of a child that is killed for not ending, though its last job has."""
+    return (
+        f"Child {pid} has not ended {FLUSHES:g} s after its last job, which is settled: it is killed. Does a hook hang "
+        "in flush, or an atexit function?"
+    )
 
 
 def _crash(child: Child, status: int) -> Crash:

@@ -112,6 +112,7 @@ class EventLoop:
         self._asked = self._answered = self._looked = 0.0
         self._told = False
         self._left = False
+        self._ends = False
 
     def start(self, wake: Callable[[], None] = lambda: None) -> None:
         """Turn from now on. `wake` is called when `look` is to be called again, after it answered infinity."""
@@ -178,6 +179,7 @@ class EventLoop:
             return True
         self._loop = None
         ends = self._clock() + seconds
+        self._ends = True
         loop.call_soon_threadsafe(loop.stop)
         others = [other for other in threading.enumerate() if other.name.startswith(_TO_THREAD)]
         for one in (thread, *others):
@@ -188,13 +190,14 @@ class EventLoop:
 
     def _live(self, loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)
-        while True:
+        while not self._ends:
+            what = "A job stopped the event loop of its worker, which turns on for the others."
             try:
                 loop.run_forever()
-                break
             except BaseException as error:
                 # A task that a job started has exited: the loop has let that out, and turns on for the others.
                 what = f"A task that a job left on the event loop raised {type(error).__name__}; it ends nothing else."
+            if not self._ends:
                 self._tell(events.Warned(what))
         left = asyncio.all_tasks(loop)
         for task in left:
@@ -218,6 +221,7 @@ class EventLoop:
     def _over(self, on_loop: OnLoop) -> None:
         self._jobs.discard(on_loop)
         if self._left and not self._jobs and self._loop is not None:
+            self._ends = True
             self._loop.stop()
 
     def _answer(self) -> None:

@@ -14,9 +14,9 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from taskq import performing
+from taskq import crashes, performing
 from taskq.limits import Limiter
-from taskq.outcome import Outcome
+from taskq.outcome import NotBegun, Outcome
 from taskq.performing import Task, Tools
 from taskq.records import Reservation
 from taskq.worker.heartbeat import Heart
@@ -50,6 +50,7 @@ class InThread:
         *,
         loop: EventLoop | None = None,
         started: Callable[[], None] = lambda: None,
+        suspects: threading.Lock | None = None,
     ) -> None:
         """Not started yet.
 
@@ -60,6 +61,7 @@ class InThread:
             limiter: what holds a job in this thread to its time limit.
             loop: where `async def` jobs are performed; None is a loop of its own for each.
             started: called when it starts.
+            suspects: held where a job runs that was in hand when its process died; one for all of a process.
         """
         self._tools = tools if loop is None else tools.running(self._run_on_loop)
         self._loop = loop
@@ -68,6 +70,8 @@ class InThread:
         self._heart = heart
         self._limiter = limiter
         self._tell_started = started
+        self._suspects = threading.Lock() if suspects is None else suspects
+        self._is_suspect = False
         self._lock = threading.Lock()
         self._task: Task | None = None
         self._thread = 0
@@ -86,9 +90,23 @@ class InThread:
     def perform(self, task: Task) -> Outcome:
         """Perform it in this thread, in a context of its own.
 
+        A job that was in hand when its process died runs beside no other such job: one of them may have killed it, and
+        if it does so again nobody else is to be suspected twice.
+
         Raises:
             Taken: somebody else settled it meanwhile.
         """
+        if task.payload is not None and task.payload.extra and crashes.count(task.payload):
+            if not self._suspects.acquire(blocking=False):
+                return NotBegun("another job runs here that was in hand when its process died too", waits=True)
+            self._is_suspect = True
+        try:
+            return self._perform(task)
+        finally:
+            with self._lock:
+                self._clear()
+
+    def _perform(self, task: Task) -> Outcome:
         outcome: Outcome | None = None
         on_loop = self._loop is not None and task.definition is not None and task.definition.is_async
         limiter = _by_the_loop if on_loop else self._limiter
@@ -159,7 +177,14 @@ class InThread:
             if self._task is None:
                 return None
             self._taken = True
+            self._clear()  # its thread may never come back
             return self._task, time.monotonic() - self._began
+
+    def _clear(self) -> None:
+        """No suspect runs here any more. Called with the lock held."""
+        if self._is_suspect:
+            self._is_suspect = False
+            self._suspects.release()
 
     # ---- in its own thread
 

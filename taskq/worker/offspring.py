@@ -9,6 +9,7 @@ import contextlib
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterable
 from typing import NoReturn, Self, TypeAlias
 
@@ -97,6 +98,13 @@ class Offspring:
         """Send it a signal."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
+
+    def await_stop(self, seconds: float) -> None:
+        """Return once it stands still after a SIGSTOP, or is dead: after so many seconds at the latest."""
+        ends = time.monotonic() + seconds
+        looks = os.WSTOPPED | os.WEXITED | os.WNOWAIT | os.WNOHANG if hasattr(os, "waitid") else 0
+        while looks and os.waitid(os.P_PID, self.pid, looks) is None and time.monotonic() < ends:
+            time.sleep(0.001)  # the system has no descriptor for this
 
     def said(self) -> bytes:
         """What it has said since the last time."""

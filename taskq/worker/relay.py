@@ -22,7 +22,7 @@ from taskq.cancelling import AGE
 from taskq.errors import BrokerUnavailable
 from taskq.performing import prepare
 from taskq.records import Crash, Ended, Reservation, Token, Tokens
-from taskq.worker import orphans
+from taskq.worker import children, orphans
 from taskq.worker.control import Control
 from taskq.worker.loop import Worker, leave, look_out
 from taskq.worker.offspring import Offspring, Work
@@ -34,6 +34,7 @@ __all__ = ["Relay", "shared_tokens"]
 
 _LOOK: Final = 0.02  # seconds between looks for a child's death, where the system has no descriptor for a process
 _LIVED: Final = 1.0  # seconds after which a child that died without a job is news, not a habit
+_STOPS: Final = 0.1  # seconds that a process has for standing still
 _PAUSE: Final = (0.1, 5.0)  # seconds before the next one runs, where they keep dying without a job: first, most
 
 
@@ -52,6 +53,9 @@ def shared_tokens() -> Callable[[], Tokens]:
     return Shared
 
 
+_LAST: Final = frozenset({Word.LEG_OVER, Word.STOPPED, Word.EMPTY, Word.UNSEATED})
+
+
 @dataclass(slots=True)
 class _Runner:
     """A child. Times by the monotonic clock.
@@ -60,29 +64,41 @@ class _Runner:
         since: when it was handed the baton; None while it stands by.
         word: the last thing that it said of itself; None where it said nothing.
         limit: the seconds that its job may take; None for any.
+        limited: the fence of that job.
         kill_at: when it is killed for having taken longer.
+        gone_by: when it must have ended, its last job being over.
         ended: why we ended it; empty where we did not.
-        cancelled: the fence of the job for which we did, where somebody cancelled that, and who.
+        meant: the fence of the one job for which we did, where it was about one.
+        by: who cancelled that; empty where nobody did.
     """
 
     offspring: Offspring
     since: float | None = None
     word: Word | None = None
     limit: float | None = None
+    limited: str = ""
     kill_at: float = float("inf")
+    gone_by: float = float("inf")
     ended: Ended = ""
-    cancelled: tuple[str, str] = ("", "")
+    meant: str = ""
+    by: str = ""
     _heard: bytes = b""
 
     def hear(self, grace: float) -> None:
         """Take in what it said of itself. A job may have written there; that says nothing."""
         *lines, self._heard = (self._heard + self.offspring.said()).split(b"\n")
         for line in lines:
-            with contextlib.suppress(ValueError):
-                word, _, seconds = line.decode().partition(" ")
+            with contextlib.suppress(ValueError, IndexError):
+                word, *facts = line.decode().split(" ")
                 self.word = Word(word)
-                self.limit = float(seconds) if self.word is Word.LIMITED else None
-                self.kill_at = float("inf") if self.limit is None else time.monotonic() + self.limit + grace
+                now = time.monotonic()
+                if self.word is Word.LIMITED:
+                    self.limit, self.limited = float(facts[0]), facts[1]
+                    self.kill_at = now + self.limit + grace
+                else:
+                    self.kill_at = float("inf")
+                if self.word in _LAST:
+                    self.gone_by = now + children.FLUSHES
 
 
 class Relay:
@@ -116,7 +132,7 @@ class Relay:
             look_out(worker, at_start=True)
             while True:
                 self._have_one_run()
-                if self._running is None and (self._control.stopping or self._over):
+                if self._running is None and not self._leaving and self._ends:
                     break
                 self._rest()
         except GaveUp:
@@ -141,12 +157,17 @@ class Relay:
             if one is not None:
                 yield one.offspring
 
+    @property
+    def _ends(self) -> bool:
+        """Whether no other is to run."""
+        return self._control.stopping or self._over
+
     # ---- beginnings
 
     def _have_one_run(self) -> None:
         """Hand the baton to whoever stands by, and have another one stand by."""
         control = self._control
-        if control.stopping or self._over:
+        if self._ends:
             return
         if self._running is None and time.monotonic() >= self._next_at:
             one = self._standby or self._forked()
@@ -176,10 +197,15 @@ class Relay:
 
     def _rest(self) -> None:
         """Until something is said, somebody died, or something is due."""
-        worker, control, now = self._worker, self._control, time.monotonic()
-        due = min(worker.seat.next_beat, worker.lookout.next_look, self._kill_if_due(now))
+        worker, control = self._worker, self._control
+        self._listen()  # what was said while this process was held up comes before what is due
+        now = time.monotonic()
+        due = min(worker.seat.next_beat, worker.lookout.next_look, self._kill_if_due(now), self._see_out(now))
         running = self._running
-        due = min(due, self._next_at if running is None else self._cancel_if_asked(running, now))
+        if running is not None:
+            due = min(due, self._cancel_if_asked(running, now))
+        elif not self._ends:
+            due = min(due, self._next_at)
         fds = [*control.fds, *worker.lookout.fds]
         for child in self.children():
             fds += child.to_wait_on
@@ -202,10 +228,36 @@ class Relay:
             return float("inf")
         stop_at = float("inf") if control.kill_at is None else control.kill_at
         if now >= running.kill_at:
-            self._kill(running, "timeout")
+            self._kill_late(running)
         elif now >= stop_at:
             self._kill(running, "shutdown")
         return min(stop_at, running.kill_at)
+
+    def _kill_late(self, one: _Runner) -> None:
+        """Kill who runs for its job's time, if that has not ended this very moment: it stands still while we look."""
+        one.offspring.send(signal.SIGSTOP)
+        one.offspring.await_stop(_STOPS)
+        one.hear(self._control.manners.timeout_grace)
+        if time.monotonic() >= one.kill_at:
+            one.meant = one.limited
+            self._kill(one, "timeout")
+        else:
+            one.offspring.send(signal.SIGCONT)
+
+    def _see_out(self, now: float) -> float:
+        """Kill who has nothing to do any more, and does not end. When to look again."""
+        control, due = self._control, float("inf")
+        stop_at = float("inf") if control.kill_at is None else control.kill_at
+        for one in (*self._leaving, *([self._running] if self._running is not None else [])):
+            if one.gone_by <= now or (one in self._leaving and stop_at <= now):
+                if one.gone_by <= now:
+                    self._worker.tell(events.Warned(children.hangs(one.offspring.pid)))
+                one.gone_by = float("inf")
+                _end_group(one.offspring.pid)
+                one.offspring.send(signal.SIGKILL)
+            else:
+                due = min(due, one.gone_by, stop_at)
+        return due
 
     def _cancel_if_asked(self, one: _Runner, now: float) -> float:
         """Kill who runs where somebody cancelled its job. When to look again.
@@ -225,7 +277,7 @@ class Relay:
                 one.offspring.send(signal.SIGSTOP)
                 seen = self._in_hand()
                 if seen is not None and seen.fence == job.fence:
-                    one.cancelled = job.fence, by
+                    one.meant, one.by = job.fence, by
                     self._kill(one, "cancel")
                 else:
                     one.offspring.send(signal.SIGCONT)
@@ -297,12 +349,12 @@ class Relay:
             status=status if status >= 0 else None,
             ended=dead.ended,
             limit=dead.limit if dead.ended == "timeout" else None,
-            by=dead.cancelled[1],
+            by=dead.by,
         )
         held = worker.seat.held()
         lived = time.monotonic() - (dead.since or 0.0)
         self._deaths = 0 if held or lived > _LIVED or dead.ended else self._deaths + 1
-        begun = bool(held) and held[0].started and (dead.ended != "cancel" or held[0].fence == dead.cancelled[0])
+        begun = bool(held) and held[0].started and (not dead.meant or held[0].fence == dead.meant)
         rest = held[1:] if begun else held
         if len(rest) < len(held):
             task = prepare(held[0], worker.tools)
@@ -324,17 +376,13 @@ class Relay:
             self._standby = None
 
     def _end_all(self) -> None:
-        """See out those that say they are done; what else there is ends now."""
+        """What there is still ends now."""
         self._dismiss_standby()
-        for one in self._leaving:
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(one.offspring.pid, 0)
-            _buried(one)
+        for one in (*self._leaving, *([self._running] if self._running is not None else [])):
+            _end_group(one.offspring.pid)
+            one.offspring.end()
         self._leaving.clear()
-        if self._running is not None:
-            _end_group(self._running.offspring.pid)
-            self._running.offspring.end()
-            self._running = None
+        self._running = None
 
 
 def _order(one: _Runner, number: int) -> None:

@@ -202,7 +202,8 @@ class Report:
         if self._at_once > 1:
             self._title_of_many()
         if isinstance(event.outcome, NotBegun):
-            self._always(f"{_job(event.task)} was not begun and goes back: {event.outcome.reason}.")
+            say = self._very if event.outcome.waits else self._always
+            say(f"{_job(event.task)} was not begun and goes back: {event.outcome.reason}.")
         elif isinstance(event.outcome, Postponed):
             seconds, reason = event.outcome.seconds, event.outcome.reason
             what = f"{self._whose(event.task)}{_job(event.task)} is postponed by {seconds:g} s: {_cut(reason)}."

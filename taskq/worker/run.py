@@ -38,7 +38,7 @@ from taskq.worker.outage import GaveUp, Outage
 from taskq.worker.relay import Relay
 from taskq.worker.reloading import keep_fresh, watch
 from taskq.worker.report import Report
-from taskq.worker.runner import Leg, runner
+from taskq.worker.runner import Leg, resident, runner
 from taskq.worker.scaling import LOOK_EVERY
 from taskq.worker.scout import scout
 from taskq.worker.seat import Seat
@@ -178,6 +178,12 @@ def _work_by_relay(
     tie, _ = child.prepare_tie()
     config = process.config
     leg = Leg(config.jobs_per_fork, config.recycle_at_mib)
+    if leg.mib is not None and (mib := resident()()) >= leg.mib:
+        message = (
+            f"A child is replaced after each job: it begins with the {mib:.0f} MiB of this process, and "
+            f"--recycle-at-mib is {leg.mib}. Give it more than that."
+        )
+        worker.tell(events.Warned(message))
     manners, at_exit = _manners(config), config.run_at_exit_hooks
     relay = Relay(worker, process.control, runner(worker, leg, manners, tie=tie, entitle=entitle, run_at_exit=at_exit))
     audience.leave_to_child(relay.leaves_to_child, relay.hear)

@@ -30,7 +30,7 @@ from taskq.worker.seat import Seat, Unseated
 from taskq.worker.settle import Settling
 from taskq.worker.signals import Ear
 
-__all__ = ["BATON", "Leg", "Word", "runner"]
+__all__ = ["BATON", "Leg", "Word", "resident", "runner"]
 
 BATON: Final = b"\0"  # among orders, which are the numbers of signals
 
@@ -45,13 +45,13 @@ class Word(enum.Enum):
     EMPTY = "empty"
     UNSEATED = "unseated"
     LIMITED = "limited"
-    """A job begins that may take so many seconds, which stand behind the word."""
+    """A job begins that may take so many seconds, which stand behind the word, and then the job's fence."""
     FREE = "free"
     """It ended; what follows has no limit."""
 
-    def line(self, seconds: float | None = None) -> bytes:
+    def line(self, *facts: object) -> bytes:
         """As it is said."""
-        return f"{self.value}\n".encode() if seconds is None else f"{self.value} {seconds}\n".encode()
+        return " ".join([self.value, *map(str, facts)]).encode() + b"\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ def _run(parent: Worker, leg: Leg, manners: Manners, orders: int, say: Say) -> W
         if not isinstance(event, _SEEN_BY_PARENT):
             parent.tell(event)
 
-    resident = _resident()
+    mib = resident()
     with Ear() as ear:
         control = Control(ear, manners, tell, supervisor=orders)
         outage = Outage(tell)
@@ -141,7 +141,10 @@ def _run(parent: Worker, leg: Leg, manners: Manners, orders: int, say: Say) -> W
             hand=hand,
             settling=Settling(seat, hand, tell),
             tell=tell,
-            lasts=lambda: execution.begun < leg.jobs and (leg.mib is None or resident() <= leg.mib),
+            lasts=lambda: (
+                execution.begun == 0  # one that is too big from the start performs all the same
+                or (execution.begun < leg.jobs and (leg.mib is None or mib() <= leg.mib))
+            ),
         )
         if not seat.introduce():
             raise Unseated
@@ -181,15 +184,15 @@ class _Runs(Inline):
         limit = None if task.definition is None else task.definition.timeout
         if limit is None:
             return super().perform(task)
-        self._say(Word.LIMITED.line(limit))
+        self._say(Word.LIMITED.line(limit, task.reservation.fence))
         try:
             return super().perform(task)
         finally:
             self._say(Word.FREE.line())
 
 
-def _resident() -> Callable[[], float]:
-    """What tells the mebibytes of this process that lie in memory: now or, where the system tells no more, at most."""
+def resident() -> Callable[[], float]:
+    """Return what tells the mebibytes of this process in memory: now or, where the system tells no more, at most."""
     try:
         statm = os.open("/proc/self/statm", os.O_RDONLY)
     except OSError:

@@ -53,8 +53,8 @@ class Settling:
             case Postponed():
                 self._postpone(task, outcome, now())
                 return
-            case NotBegun():
-                self._put_back(task)
+            case NotBegun(waits=waits):
+                self._put_back(task, front=not waits)
                 return
             case _:
                 assert_never(outcome)
@@ -124,10 +124,10 @@ class Settling:
             self._hand.lost()
         self._say(task, "postponed" if settled else "refused", seconds=0.0)
 
-    def _put_back(self, task: Task) -> None:
-        """Put what could not be begun to the front of its queue, ahead of what this worker took behind it."""
+    def _put_back(self, task: Task, *, front: bool) -> None:
+        """Put what could not be begun to the front of its queue, ahead of what this worker took behind it; or last."""
         self._hand.give_back()
-        self._seat.release(task.reservation, Again())
+        self._seat.release(task.reservation, Again(front=front))
         self._say_done(True)
 
     def _say_done(self, settled: bool) -> None:

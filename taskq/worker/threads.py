@@ -97,6 +97,7 @@ def work_side_by_side(process: Process, audience: Audience) -> bool:
         loop = EventLoop(audience, again=process.control.manners.timeout_grace)
     threads = Threads(process.control, process.lookout(tells[0]), app.broker.wait, Words(app.broker), loop=loop)
     limits = ByThread(process.control.manners.timeout_grace)
+    suspects = threading.Lock()
     for number, tell_it in enumerate(tells):
 
         def tell(event: events.Event, tell_it: events.Tell = tell_it) -> None:
@@ -108,7 +109,7 @@ def work_side_by_side(process: Process, audience: Audience) -> bool:
         seats.append(seat)
         hand = process.hand(seat)
         hand.watch = threads.heart.nudge
-        execution = InThread(app.tools, seat, threads.heart, limits, loop=loop, started=threads.ring)
+        execution = InThread(app.tools, seat, threads.heart, limits, loop=loop, started=threads.ring, suspects=suspects)
         worker = process.worker(seat, hand, execution, tell, lookout=threads.watch, told=station, wait=station.wait)
         threads.join(Member(worker, execution, station))
     where = f"in {count} threads of this process"

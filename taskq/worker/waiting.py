@@ -12,14 +12,15 @@ __all__ = ["readable"]
 def readable(fds: Sequence[int], seconds: float, *, writing: Sequence[int] = ()) -> set[int]:
     """Those of the descriptors that can be read (or are at their end), waiting up to `seconds` for the first.
 
-    With `writing`, also those of them that take something (or whose reader is gone).
+    With `writing`, also those of them that take something (or whose reader is gone). Infinity waits for as long as it
+    takes.
     """
     if not hasattr(select, "poll"):
-        read, write, _ = select.select(fds, writing, [], max(seconds, 0.0))
+        read, write, _ = select.select(fds, writing, [], None if math.isinf(seconds) else max(seconds, 0.0))
         return {*read, *write}
     poll = select.poll()
     for fd in fds:
         poll.register(fd, select.POLLIN)
     for fd in writing:
         poll.register(fd, select.POLLOUT)
-    return {fd for fd, _ in poll.poll(max(0, math.ceil(seconds * 1000)))}
+    return {fd for fd, _ in poll.poll(None if math.isinf(seconds) else max(0, math.ceil(seconds * 1000)))}

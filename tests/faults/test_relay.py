@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import taskq
+from taskq_redis.testing import RedisServer
 from tests.faults.conftest import push_numbers
 from tests.support import fault_jobs
 from tests.support.journal import Journal, balance
@@ -47,6 +49,17 @@ def test_one_that_has_grown_is_replaced_after_its_job(worker: Start, app: taskq.
     assert first == second == grown
     assert last != grown
     assert app.failures.count() == 0
+
+
+def test_one_that_is_too_big_from_the_start_performs_a_job_all_the_same(
+    worker: Start, app: taskq.TaskQ, journal: Journal
+) -> None:
+    for number in range(3):
+        fault_jobs.tells_pid.enqueue(number)
+    running = worker("--jobs-per-fork", "1000", "--recycle-at-mib", "1", "--burst")
+    assert running.ended() == 0
+    assert len(set(performers(journal))) == 3
+    assert running.log.count("A child is replaced after each job") == 1
 
 
 @pytest.mark.fault(2, model="children")
@@ -147,6 +160,52 @@ def test_a_paused_worker_stays_paused_where_another_child_takes_over(
     running.send(signal.SIGTERM)
     assert running.ended() == 0
     assert app.failures.count() == 0
+
+
+def test_one_that_waits_out_a_pause_is_the_one_that_goes_on(worker: Start, app: taskq.TaskQ, journal: Journal) -> None:
+    running = worker("--jobs-per-fork", "5", "-vv")
+    running.line("Sleeping for")
+    running.send(signal.SIGUSR2)
+    running.line("Paused")
+    running.send(signal.SIGCONT)
+    running.line("Sleeping for", times=2)
+    running.send(signal.SIGTERM)
+    assert running.ended() == 0
+    assert "Traceback" not in running.log
+    assert "with no job in hand" not in running.log
+
+
+@pytest.mark.fault(8, model="children")
+def test_the_job_after_one_that_ended_in_time_is_not_killed_for_that_by_a_parent_that_was_held_up(
+    worker: Start, app: taskq.TaskQ, journal: Journal, server: RedisServer, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    fault_jobs.limited_until.enqueue(1, str(first))
+    fault_jobs.until.enqueue(2, str(second))
+    running = worker(*FIVE, "--timeout-grace", "0.1", "--beat", "0.1", "--dead-after", "60")
+    wait_until(lambda: journal.counts("start")[1])
+    began = time.monotonic()
+    with server.frozen():  # the parent waits for an answer to its heartbeat
+        first.touch()
+        wait_until(lambda: journal.counts("end")[1])
+        wait_until(lambda: time.monotonic() > began + 0.8)
+    wait_until(lambda: journal.counts("start")[2])
+    second.touch()
+    wait_until(lambda: journal.counts("end")[2])
+    running.send(signal.SIGTERM)
+    assert running.ended() == 0
+    assert app.failures.count() == 0
+
+
+def test_children_that_hang_after_their_leg_hold_up_no_end(worker: Start, app: taskq.TaskQ, journal: Journal) -> None:
+    for _ in range(4):
+        app.enqueue_to("q", "prints", "one")
+    hangs = {"app": "tests.support.exiting_hooks:app", "env": {"EXITS_IN": "flush", "EXITS_BY": "hanging"}}
+    running = worker("--jobs-per-fork", "2", "--shutdown-timeout", "0.2", **hangs)
+    wait_until(lambda: app.info()["processed"] == 4)
+    running.send(signal.SIGTERM)
+    assert running.ended() == 0
+    assert app.workers() == []
 
 
 @pytest.mark.fault(28, model="children")

@@ -12,6 +12,7 @@ import pytest
 
 import taskq
 from tests.faults.conftest import LONG, Feed, at_once, in_every_model, kill_at_random, numbered
+from tests.faults.conftest import MODELS as WAYS
 from tests.support import fault_jobs
 from tests.support.journal import Balance, Journal, balance
 from tests.support.workers import RunningWorker, wait_until
@@ -21,6 +22,7 @@ pytestmark = pytest.mark.redis
 Start = Callable[..., RunningWorker]
 
 KILLS = 200 if LONG else 12
+AT_ONCE = ("threads", "async", "threads, prefetch", "async, prefetch") if LONG else ("threads", "async")
 REQUEUE = ("--on-crash", "requeue")
 MODELS = in_every_model("fork", "inline", "children, prefetch")
 
@@ -129,6 +131,24 @@ def test_a_job_that_kills_its_worker_each_time_is_set_aside_and_the_others_go_on
     kept = balance(app.broker, journal, ["q"])
     kept.assert_kept([1, 2], twice_most=1)
     assert (kept.started[1], kept.failed, kept.ended[2]) == (4, [1], 1)
+
+
+@pytest.mark.fault(7)
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("model", [WAYS[name] for name in AT_ONCE], ids=AT_ONCE)
+def test_a_job_that_kills_its_process_each_time_is_set_aside_and_those_beside_it_are_not(
+    model: list[str], worker: Start, app: taskq.TaskQ, journal: Journal
+) -> None:
+    """Fault 7, where it takes others with it: they are suspected once, and run alone among suspects from then on."""
+    for number in (1, 2, 3):
+        fault_jobs.numbered.enqueue(number, 0.4)
+    fault_jobs.dies.enqueue(4, "sigkill, later")
+    ends = Counter(worker(*model, "--burst", *REQUEUE).ended(seconds=60) for _ in range(5))
+    assert ends == {-signal.SIGKILL: 4, 0: 1}
+    kept = balance(app.broker, journal, ["q"])
+    kept.assert_kept([1, 2, 3, 4], twice_most=3 * 4)
+    assert (kept.failed, kept.started[4]) == ([4], 4)
+    assert all(kept.ended[number] for number in (1, 2, 3))
 
 
 @pytest.mark.fault(7)

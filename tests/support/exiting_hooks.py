@@ -1,9 +1,10 @@
-"""An application with a hook that calls `sys.exit` in the moment that `EXITS_IN` names."""
+"""An application with a hook that calls `sys.exit` in the moment that `EXITS_IN` names, or hangs (`EXITS_BY`)."""
 
 from __future__ import annotations
 
 import os
 import sys
+import time
 
 import taskq
 from taskq.hook import Hook, PerformContext, Settled
@@ -11,7 +12,12 @@ from taskq.hook import Hook, PerformContext, Settled
 
 def _here(moment: str) -> None:
     if os.environ["EXITS_IN"] == moment:
+        if os.environ.get("EXITS_BY") == "hanging" and os.getpid() != _PARENT:
+            time.sleep(600)
         sys.exit(f"the hook had enough in {moment}")
+
+
+_PARENT = os.getpid()
 
 
 class Exits(Hook):

@@ -147,6 +147,9 @@ def dies(number: int, how: str) -> None:
     match how:
         case "sigkill":
             os.kill(os.getpid(), signal.SIGKILL)
+        case "sigkill, later":
+            time.sleep(0.2)
+            os.kill(os.getpid(), signal.SIGKILL)
         case "sigsegv":
             ctypes.string_at(0)
         case "abort":
@@ -276,6 +279,12 @@ def limited(number: int, how: str) -> None:
             time.sleep(600)
         case _:
             raise ValueError(how)
+
+
+@taskq.job(queue="q", timeout=0.5)
+def limited_until(number: int, path: str) -> None:
+    """Ends in time, once there is a file."""
+    until(number, path)
 
 
 @taskq.job(queue="q", timeout=0.2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import queue
 import signal
 import threading
@@ -318,6 +319,29 @@ class TestByThread:
             thread.join()
         assert heard == ["The job went over its time limit of 0.02 s."]
 
+    def test_an_async_job_hears_it_where_it_waits(self, by_thread: ByThread) -> None:
+        heard: list[float] = []
+
+        async def job() -> None:
+            try:
+                await asyncio.sleep(NEVER)
+            except JobTimeout as error:
+                heard.append(error.seconds)
+                raise
+
+        tools = tools_of(job, timeout=SOON)
+        outcomes: list[object] = []
+        # In a context of its own, as a worker's thread does it.
+        thread = threading.Thread(
+            target=lambda: outcomes.append(perform(task_of(tools, job.__name__), tools, by_thread)), daemon=True
+        )
+        thread.start()
+        thread.join(30)
+        [outcome] = outcomes
+        assert isinstance(outcome, Failed)
+        assert outcome.error.type == "taskq.errors.JobTimeout"
+        assert heard == [SOON]
+
     def test_raises_again_after_the_grace(self) -> None:
         by_thread = ByThread(again=SOON)
         heard: list[str] = []
@@ -332,12 +356,16 @@ class TestByThread:
 
     def test_one_that_comes_on_the_way_out_breaks_into_nothing(self, by_thread: ByThread) -> None:
         """Raised where the job ended in time, it would be somebody else's exception."""
+
+        def job() -> None:
+            with by_thread(0.0001):
+                ends_at = time.perf_counter() + 0.0001
+                while time.perf_counter() < ends_at:
+                    pass
+
         for _ in range(500):
             try:
-                with by_thread(0.0001):
-                    ends_at = time.perf_counter() + 0.0001
-                    while time.perf_counter() < ends_at:
-                        pass
+                contextvars.copy_context().run(job)  # each in one of its own, as a worker has it
             except JobTimeout:
                 pass
             for _ in range(50):

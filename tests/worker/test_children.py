@@ -15,8 +15,10 @@ from taskq import events
 from taskq import outcome as outcomes
 from taskq.outcome import Done
 from taskq.records import Crash, Ended
+from taskq.worker import children as children_module
 from taskq.worker.children import Child, Children
 from taskq.worker.control import Manners
+from taskq.worker.waiting import readable
 from tests.support.bench import Bench
 from tests.support.workers import is_alive, wait_until
 
@@ -100,6 +102,33 @@ class TestWatch:
         child = children.make(says(DONE, then=dies_by(signal.SIGKILL)))
         wait_until(lambda: not is_alive(child.pid))
         assert children.watch(child) == Done(0.5)
+
+    def test_one_that_said_its_outcome_is_not_killed_for_its_time_by_a_parent_that_was_held_up(
+        self, bench: Bench
+    ) -> None:
+        children = Watched(bench)
+        reader, writer = os.pipe()
+        child = children.make(says(DONE, then=lambda _: os.read(reader, 1)))
+        wait_until(lambda: readable([child.pipe or 0], 0))
+        child.kill_at = 0.0
+        assert children.watch(child) == Done(0.5)
+        assert not child.dead
+        os.write(writer, b"!")
+        assert ends(children, child).status == 0
+        os.close(reader)
+        os.close(writer)
+
+    def test_one_that_does_not_end_after_its_job_is_killed_and_named(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(children_module, "FLUSHES", 0.05)
+        children = Watched(bench)
+        child = children.make(says(DONE, then=lives))
+        assert children.watch(child) == Done(0.5)
+        children.see_out(child)
+        assert child.dead
+        [warned] = bench.told.of(events.Warned)
+        assert warned.message.startswith(f"Child {child.pid} has not ended 0.05 s after its last job")
 
     def test_words_that_come_in_pieces_are_whole_words(self, bench: Bench) -> None:
         children = Watched(bench)
@@ -263,6 +292,6 @@ class TestLimit:
         child = children.make(says(DONE, then=lives))
         child.limit(0.5, 0.5)
         assert children.watch(child) == Done(0.5)
-        assert child.kill_at == math.inf
+        assert child.kill_at > time.monotonic() + 1.0
         children.kill(child, "kill")
         ends(children, child)

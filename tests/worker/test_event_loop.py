@@ -135,6 +135,26 @@ class TestPerform:
         assert failures(many) == [("SystemExit", "exit 3")]
         assert log == ["done"]
 
+    def test_one_that_stops_the_loop_stops_nothing(self) -> None:
+        together = Together(2)
+
+        async def stops() -> None:
+            await together.wait()
+            asyncio.get_running_loop().stop()
+            await asyncio.sleep(0)
+
+        async def job() -> None:
+            await together.wait()
+            await asyncio.sleep(0.01)
+            log.append("done")
+
+        many = on_loop(stops, job, at_once=2)
+        many.push("stops")
+        many.push("job")
+        many.works()
+        assert failures(many) == []
+        assert log == ["done"]
+
     def test_an_exit_of_a_task_that_a_job_left_behind_ends_nothing_else(self) -> None:
         async def leaves() -> None:
             async def later() -> None:

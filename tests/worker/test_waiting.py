@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import time
@@ -25,6 +26,10 @@ def pipes() -> Iterator[list[tuple[int, int]]]:
 
 
 class TestReadable:
+    def test_waits_for_as_long_as_it_takes_where_nothing_is_due(self, pipes: list[tuple[int, int]]) -> None:
+        os.close(pipes[0][1])
+        assert readable([pipes[0][0]], math.inf) == {pipes[0][0]}
+
     def test_has_those_that_can_be_read(self, pipes: list[tuple[int, int]]) -> None:
         os.write(pipes[1][1], b"!")
         assert readable([reader for reader, _ in pipes], 60.0) == {pipes[1][0]}
