@@ -9,11 +9,12 @@ it left, and only then lets the next one run.
 from __future__ import annotations
 
 import contextlib
+import json
 import mmap
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -59,6 +60,7 @@ class _Runner:
     Attributes:
         since: when it was handed the baton; None while it stands by.
         word: the last thing that it said of itself; None where it said nothing.
+        why: what came of it where the broker was away for too long: lines for a person.
         limit: the seconds that its job may take; None for any.
         kill_at: when it is killed for having taken longer.
         ended: why we ended it; empty where we did not.
@@ -68,6 +70,7 @@ class _Runner:
     offspring: Offspring
     since: float | None = None
     word: Word | None = None
+    why: tuple[str, ...] = ()
     limit: float | None = None
     kill_at: float = float("inf")
     ended: Ended = ""
@@ -79,10 +82,20 @@ class _Runner:
         *lines, self._heard = (self._heard + self.offspring.said()).split(b"\n")
         for line in lines:
             with contextlib.suppress(ValueError):
-                word, _, seconds = line.decode().partition(" ")
+                word, _, more = line.decode().partition(" ")
                 self.word = Word(word)
-                self.limit = float(seconds) if self.word is Word.LIMITED else None
+                if self.word is Word.AWAY:
+                    self.why = tuple(str(text) for text in json.loads(more))
+                self.limit = float(more) if self.word is Word.LIMITED else None
                 self.kill_at = float("inf") if self.limit is None else time.monotonic() + self.limit + grace
+
+
+class _AwayForGood(BrokerUnavailable):
+    """The broker was away for longer than a burst waits: a child found out, and said so in these lines."""
+
+    def __init__(self, backend: str, lines: Sequence[str]) -> None:
+        super().__init__(backend, "\n".join(lines))
+        self.args = (self.reason,)
 
 
 class Relay:
@@ -235,8 +248,9 @@ class Relay:
         try:
             seen = self._worker.broker.worker(self._worker.seat.id)
         except BrokerUnavailable as error:
-            self._worker.seat.outage.lost(error)
+            self._worker.seat.outage.lost(error, "look")
             return None
+        self._worker.seat.outage.mended("look")
         return None if seen is None else seen.job
 
     def _kill(self, one: _Runner, why: Ended) -> None:
@@ -282,6 +296,8 @@ class Relay:
                 pass
             case Word.EMPTY:
                 self._over = True
+            case Word.AWAY:
+                raise _AwayForGood(self._worker.broker.name, running.why)
             case Word.UNSEATED:
                 self._dismiss_standby()  # it knows the old registration
                 self._worker.seat.register()
