@@ -6,6 +6,7 @@ no job itself: the one is the broker's, the other `taskq.performing`'s.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import threading
 import time
@@ -113,6 +114,7 @@ class TaskQ(Verbs):
         self._showing: Showing | None = None
         self._operator: Operator | None = None
         self._lock = threading.RLock()
+        self._collecting = False
         self._broker: Broker | None = None
         self._serializer: Serializer | None = None
         self._serializers: Mapping[str, Serializer] | None = None
@@ -135,7 +137,7 @@ class TaskQ(Verbs):
     def broker(self) -> Broker:
         """Where the queues are. Raises ConfigurationError where its address means no installed backend."""
         if self._broker is None:
-            with self._lock:
+            with self._lock, self._all_at_once():
                 if self._broker is None:
                     self._broker = plugins.open_broker(
                         self.config.broker,
@@ -149,24 +151,29 @@ class TaskQ(Verbs):
     def serializer(self) -> Serializer:
         """What encodes arguments. Raises PluginError where it does not load."""
         if self._serializer is None:
-            [self._serializer] = plugins.create_all(
-                plugins.SERIALIZERS, [self.config.serializer], source=self.config.source("serializer")
-            )
+            with self._all_at_once():
+                [self._serializer] = plugins.create_all(
+                    plugins.SERIALIZERS, [self.config.serializer], source=self.config.source("serializer")
+                )
         return self._serializer
 
     @property
     def serializers(self) -> Mapping[str, Serializer]:
         """Those whose payloads are read, by name. Raises PluginError where one does not load."""
         if self._serializers is None:
-            made = plugins.create_all(plugins.SERIALIZERS, self.config.accept, source=self.config.source("accept"))
-            self._serializers = dict(zip(self.config.accept, made, strict=True))
+            source = self.config.source("accept")
+            if source == configuration.DEFAULT:  # it follows from the one that encodes
+                source = self.config.source("serializer")
+            with self._all_at_once():
+                made = plugins.create_all(plugins.SERIALIZERS, self.config.accept, source=source)
+                self._serializers = dict(zip(self.config.accept, made, strict=True))
         return self._serializers
 
     @property
     def hooks(self) -> Hooks:
         """The enabled hooks. Raises ConfigurationError where one does not load, or their order cannot be."""
         if self._hooks is None:
-            with self._lock:
+            with self._lock, self._all_at_once():
                 if self._hooks is None:
                     source = self.config.source("hooks")
                     made = plugins.create_all(plugins.HOOKS, self.config.hooks, source=source)
@@ -178,7 +185,7 @@ class TaskQ(Verbs):
     def handlers(self) -> Sequence[FailureHandler]:
         """The failure handlers, in the order in which they are asked. Raises PluginError where one does not load."""
         if self._handlers is None:
-            with self._lock:
+            with self._lock, self._all_at_once():
                 if self._handlers is None:
                     source = self.config.source("failure_handlers")
                     made = plugins.create_all(plugins.FAILURE_HANDLERS, self.config.failure_handlers, source=source)
@@ -269,17 +276,38 @@ class TaskQ(Verbs):
             ConfigurationError: all that does not load.
             UnknownOption: a job says an option that no enabled hook knows.
         """
-        problems: list[Problem] = []
-        for part in ("broker", "serializer", "serializers", "hooks", "handlers"):
-            try:
-                getattr(self, part)
-            except ConfigurationError as error:
-                problems += (problem for problem in error.problems if problem not in problems)
-        problems = problems or [*self._needs()]
-        if problems:
+        if problems := self._problems() or [*self._needs()]:
             raise ConfigurationError(problems)
         for definition in self.registry:
             self.check_options(definition)
+
+    def _problems(self) -> list[Problem]:
+        """All that does not load, each once: one name may be that of two settings."""
+        problems: dict[str, Problem] = {}
+        with self._lock:
+            before, self._collecting = self._collecting, True
+            try:
+                for part in ("broker", "serializer", "serializers", "hooks", "handlers"):
+                    try:
+                        getattr(self, part)
+                    except ConfigurationError as error:
+                        for problem in error.problems:
+                            problems.setdefault(problem.message, problem)
+            finally:
+                self._collecting = before
+        return list(problems.values())
+
+    @contextlib.contextmanager
+    def _all_at_once(self) -> Iterator[None]:
+        """Where one part does not load, say what else does not, too."""
+        try:
+            yield
+        except ConfigurationError as error:
+            with self._lock:
+                problems = () if self._collecting else self._problems()
+            if len(problems) > len(error.problems):
+                raise ConfigurationError(problems) from error.__cause__
+            raise
 
     def _needs(self) -> Iterator[Problem]:
         """What plugins need and have not here."""

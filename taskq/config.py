@@ -1,7 +1,8 @@
 """The configuration: one record, from the call or the command's options, the environment, a file, and the defaults.
 
 The earlier wins, a setting at a time. All that is wrong is said at once, each mistake with the place it came from. This
-module reads and checks; it loads no plugin, opens no broker and imports no application.
+module reads and checks; it connects to no broker and imports no application, and loads a backend only to say what is
+wrong with its address where something else is wrong already.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
-from taskq import plugins, queue_lists, urls
+from taskq import plugins, queue_lists
 from taskq.errors import ConfigurationError, Problem, nearest
 from taskq.urls import redacted
 
@@ -195,9 +196,13 @@ def load(
     _read_given(reading, options or {}, _option, options=True)
     if group is not None:
         _read_group(reading, group)
+    if "queues" in reading.values:  # an empty variable that somebody overruled is nobody's mistake
+        empty = {variable for variable in ("QUEUE", "QUEUES") if not environ.get(variable)}
+        reading.problems = [one for one in reading.problems if one.source not in empty]
     values = _completed(reading)
     if reading.problems:
         _check_broker(reading)
+        _check_plugins(reading)
         raise ConfigurationError(reading.problems)
     sources = {name: reading.sources.get(name, DEFAULT) for name in _SETTINGS}
     return Config(**values, notices=tuple(reading.notices), sources=MappingProxyType(sources))
@@ -443,6 +448,8 @@ def _apps(value: object, text: bool) -> tuple[str, ...]:
 
 
 def _queue_list(value: object, text: bool) -> tuple[str, ...]:
+    if not (entries := _listed(value)) or any(entry == "" for entry in entries):
+        raise _Wrong("Please give each worker at least one queue. To serve all that there are: *")
     found = _names(value, text)
     try:
         queue_lists.parse(found)
@@ -533,6 +540,12 @@ _WORKER_FLAGS: Final[Mapping[str, tuple[str, object]]] = {
     "RUN_AT_EXIT_HOOKS": ("run_at_exit_hooks", True),
 }
 _FAILURE_BACKENDS: Final = {"redis": "broker", "redis_multi_queue": "multi_queue"}
+_PLUGINS: Final = {
+    "serializer": plugins.SERIALIZERS,
+    "accept": plugins.SERIALIZERS,
+    "hooks": plugins.HOOKS,
+    "failure_handlers": plugins.FAILURE_HANDLERS,
+}
 _NEEDLESS: Final = ("MIN_INTERVAL", "MAX_INTERVAL", "BACKOFF_INTERVAL")
 
 
@@ -602,7 +615,7 @@ def _read_group(reading: _Reading, group: Table) -> None:
 
 
 def _read_environment(reading: _Reading, environ: Mapping[str, str], *, worker: bool) -> None:
-    """An empty variable is one that is not set, but for those that count as set whatever they hold."""
+    """An empty variable is one that is not set, but for QUEUE and those that count as set whatever they hold."""
     if environ.get("REDIS_URL"):
         reading.take("broker", environ["REDIS_URL"], "REDIS_URL", text=True)
     if worker:
@@ -623,7 +636,8 @@ def _read_environment(reading: _Reading, environ: Mapping[str, str], *, worker: 
 
 def _read_worker_variables(reading: _Reading, environ: Mapping[str, str]) -> None:
     for variable, name in _WORKER_TEXTS.items():
-        if environ.get(variable):
+        # Resque's own workers refuse an empty QUEUE too: who sets it meant some queues, and would be given all.
+        if environ.get(variable) or (name == "queues" and variable in environ and not _says_queues(environ)):
             reading.take(name, environ[variable], variable, text=True)
     for variable, (name, value) in _WORKER_FLAGS.items():
         if variable in environ:
@@ -657,6 +671,10 @@ def _read_worker_variables(reading: _Reading, environ: Mapping[str, str]) -> Non
                 "(systemd, supervisord, a container), which also restarts it, and unset BACKGROUND.",
             )
         )
+
+
+def _says_queues(environ: Mapping[str, str]) -> bool:
+    return any(environ.get(variable) for variable, name in _WORKER_TEXTS.items() if name == "queues")
 
 
 def _read_file(reading: _Reading, start: Path) -> None:
@@ -737,9 +755,17 @@ def _check_broker(reading: _Reading) -> None:
     broker = reading.values.get("broker")
     if isinstance(broker, str):
         try:
-            urls.backend_name(broker, plugins.names(plugins.BACKENDS), place=reading.sources.get("broker", DEFAULT))
+            plugins.open_broker(broker, place=reading.sources.get("broker", DEFAULT)).close()
         except ConfigurationError as error:
             reading.problems += error.problems
+
+
+def _check_plugins(reading: _Reading) -> None:
+    """Say which plugins are not there, which otherwise shows when they are first needed: all at once."""
+    for name, namespace in _PLUGINS.items():
+        named = reading.values.get(name, ()) if name in reading.sources else ()
+        wanted = [named] if isinstance(named, str) else [one for one in named if isinstance(one, str)]
+        reading.problems += plugins.missing(namespace, wanted, source=reading.sources.get(name, DEFAULT))
 
 
 def _check_weights(reading: _Reading) -> None:

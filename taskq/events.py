@@ -24,6 +24,7 @@ __all__ = [
     "Changed",
     "ChildEnding",
     "Chose",
+    "Doubled",
     "Empty",
     "Event",
     "Exiting",
@@ -142,6 +143,13 @@ class GaveBack:
 @dataclass(frozen=True, slots=True)
 class Heard:
     """A signal came, or its like from the supervisor."""
+
+    signal: int
+
+
+@dataclass(frozen=True, slots=True)
+class Doubled:
+    """A signal was heard twice within a second, which counts once."""
 
     signal: int
 
@@ -289,6 +297,7 @@ Event: TypeAlias = (
     | SettledJob
     | GaveBack
     | Heard
+    | Doubled
     | Stopping
     | Paused
     | Resumed

@@ -183,7 +183,18 @@ class Job(Generic[P, R_co]):
                 enqueued when that commits, and never if it does not. Where the backend has transactions (SQLite).
             declared: options that enabled hooks declare.
         """
-        return JobWithOptions(self.definition, CallOptions(queue, front, declared, connection, _when(at, delay)))
+        return JobWithOptions(
+            self.definition, CallOptions(_meant(queue), front, declared, connection, _when(at, delay))
+        )
+
+
+def _meant(queue: str | None) -> str | None:
+    """A queue as `options` takes it. `enqueue_to` takes an empty name, as Ruby's does; here it is a mistake."""
+    if queue == "":
+        raise ValueError(
+            'options(queue=""): a queue needs a name. Leave `queue` out for the job\'s own one. Nothing was enqueued.'
+        )
+    return queue
 
 
 class JobWithOptions(Generic[P]):
@@ -372,7 +383,7 @@ class Verbs:
                 enqueued when that commits, and never if it does not. Where the backend has transactions (SQLite).
             declared: options that enabled hooks declare.
         """
-        return Options(CallOptions(queue, front, declared, connection, _when(at, delay)), self._application)
+        return Options(CallOptions(_meant(queue), front, declared, connection, _when(at, delay)), self._application)
 
 
 class Options(Verbs):

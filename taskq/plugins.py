@@ -43,6 +43,7 @@ __all__ = [
     "is_broker",
     "load",
     "load_all",
+    "missing",
     "names",
     "open_broker",
     "origin",
@@ -415,6 +416,12 @@ def _distribution(entry: _Entry) -> tuple[str, str]:
 
 def _shown(entry: _Entry) -> str:
     return " ".join(_distribution(entry)).rstrip()
+
+
+def missing(namespace: str, wanted: Iterable[str], *, source: str | None = None) -> Sequence[PluginProblem]:
+    """What to say of those of these names that no installed plugin has. Loads none."""
+    installed = names(namespace)
+    return [_missing(namespace, name, source or namespace) for name in wanted if name not in installed]
 
 
 def _missing(namespace: str, name: str, place: str) -> PluginProblem:

@@ -85,9 +85,9 @@ def _backend_of_text(text: str, installed: Collection[str], place: str) -> str:
     head = re.split("[:/]", text, maxsplit=1)[0]
     tail = text[len(head) :]
     # `redis:6379` is a host named redis, as in many a compose file; `memory` and `redis:/host` are typing mistakes.
-    is_host = re.match(r":\d|/", tail) or (head == SHORT_FORMS and not tail)
-    if head.lower() in installed and not is_host:
-        likely = f"{head.lower()}://{'...' if tail.strip(':/') else ''}"
+    is_host = re.match(r":\d|/(?!/)", tail) or (head == SHORT_FORMS and not tail)
+    if (head and tail.startswith("//")) or (head.lower() in installed and not is_host):
+        likely = f"{head.lower() if head.lower() in installed else SHORT_FORMS}://{'...' if tail.strip(':/') else ''}"
         raise _wrong(place, f"{redacted(text)} is no URL: after the scheme comes ://, as in {likely}")
     if not head and not text.startswith(":"):
         raise _wrong(place, f"{redacted(text)} names no host. Write one such as redis://localhost:6379/0.")

@@ -20,17 +20,19 @@ Sent = Literal["no", "unknown"]
 
 _AWAY = {
     "LOADING": "Redis is loading",
-    "READONLY": "read-only replica",
-    "OOM": "out of memory",
     "BUSY": "busy with a script",
     "MASTERDOWN": "a replica that lost its master",
     "CLUSTERDOWN": "the cluster is down",
     "MOVED": "the key moved to another node",
     "ASK": "the key is moving to another node",
     "TRYAGAIN": "the keys are moving to another node",
-    "MISCONF": "Redis cannot write to its disk",
-    "NOREPLICAS": "too few replicas",
     "MAXCLIENTS": "too many clients",
+}
+_NO_WRITES = {
+    "READONLY": ("it is a read-only replica", "Name its master, or wait until a failover is over."),
+    "OOM": ("out of memory", "Give it more (maxmemory), or remove what need not be there."),
+    "MISCONF": ("it cannot write to its disk", "Its log says why; is the disk full?"),
+    "NOREPLICAS": ("too few of its replicas are there", "Bring them back, or lower min-replicas-to-write."),
 }
 _NO = {
     "NOAUTH": ("a password is needed", "Put it into the URL: redis://user:password@host:6379/0."),
@@ -40,7 +42,7 @@ _NO = {
     "CROSSSLOT": ("Redis Cluster is not supported", "Use a Redis that is no cluster."),
 }
 # The code stands in front; Redis 6 puts a script's own error behind words of its own.
-_CODE = re.compile(rf"(?:^|[-\s])({'|'.join([*_AWAY, *_NO, 'WRONGTYPE', 'NOSCRIPT'])})\b")
+_CODE = re.compile(rf"(?:^|[-\s])({'|'.join([*_AWAY, *_NO_WRITES, *_NO, 'WRONGTYPE', 'NOSCRIPT'])})\b")
 _TEXTS = {
     "max number of clients": "MAXCLIENTS",
     "user executing the script can't": "NOPERM",
@@ -111,6 +113,9 @@ def translated(error: Exception, place: Place, sent: Sent) -> BrokerError:
     code = error_code(error)
     if code in _AWAY:
         return BrokerUnavailable(place.address, _AWAY[code], sent="no")
+    if code in _NO_WRITES:
+        reason, advice = _NO_WRITES[code]
+        return BrokerInTrouble(place.address, f"{place.address} refuses writes: {reason}. {advice}")
     if code in _NO:
         reason, advice = _NO[code] if code != "NOPERM" else _missing_right(str(error))
         return BrokerRefused(place.address, reason, advice=advice)

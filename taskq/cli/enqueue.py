@@ -17,7 +17,7 @@ from taskq.errors import UnknownJob
 from taskq.hook import Accepted, Deferred, Enqueued, Vetoed
 from taskq.operator import served_by
 
-__all__ = ["enqueue"]
+__all__ = ["enqueue", "read_argument"]
 
 _NEGATIVE = re.compile(r"-(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
@@ -52,10 +52,12 @@ def enqueue(job: str, arguments: Sequence[str], queue: str | None, front: bool, 
 
     JOB is the name of a job of the application (--app); with --queue it may be one of another program.
     """
+    if queue == "":
+        raise click.UsageError("--queue: a queue needs a name. Leave --queue out for the job's own one.")
     app = the_session().connected()
     if queue is None and app.registry.find(job) is None:
         raise Stop(USAGE, *_unknown(job, app))
-    done = app.options(queue=queue, front=front).enqueue(job, *(_read(argument) for argument in arguments))
+    done = app.options(queue=queue, front=front).enqueue(job, *(read_argument(argument) for argument in arguments))
     if as_json:
         show_json("enqueued/1", _described(done))
     elif isinstance(done, Accepted):
@@ -70,9 +72,14 @@ def enqueue(job: str, arguments: Sequence[str], queue: str | None, front: bool, 
     return DONE
 
 
-def _read(argument: str) -> object:
+def read_argument(argument: str) -> object:
+    """An argument as it was typed: what it says as JSON, or itself, where it is none.
+
+    Raises:
+        Stop: it is a number that JSON cannot carry, or an object of which a part would be lost.
+    """
     try:
-        return json.loads(argument, parse_constant=_no_json)
+        return json.loads(argument, parse_constant=_no_json, object_pairs_hook=_once_each)
     except (ValueError, RecursionError) as wrong:
         if argument[:1] in {"{", "["}:
             click.echo(f"Sent as a text, for it is no JSON ({wrong}): {plain(argument[:60])}", err=True)
@@ -80,8 +87,24 @@ def _read(argument: str) -> object:
 
 
 def _no_json(constant: str) -> object:
-    """NaN and Infinity, which Python reads and JSON has not."""
-    raise ValueError(constant)
+    """NaN and Infinity, which Python reads and JSON has not. As a text it would surprise whoever means a number."""
+    raise Stop(
+        USAGE,
+        f"{constant} is a number that JSON cannot carry. As a text it goes in quotes of its own: '\"{constant}\"'.",
+        "Nothing was enqueued.",
+    )
+
+
+def _once_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object, each of whose keys is there once: of two of one name, one would be lost."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise Stop(
+            USAGE, f'The key "{plain(twice)}" is there twice in one object. Leave one out.', "Nothing was enqueued."
+        )
+    return found
 
 
 def _unknown(job: str, app: TaskQ) -> Sequence[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 
 import click
@@ -11,6 +10,7 @@ from taskq import due
 from taskq.app import TaskQ
 from taskq.cli.asking import confirm, yes_option
 from taskq.cli.endings import DONE, NOTHING_MATCHED, SOME_FAILED, USAGE, Stop
+from taskq.cli.enqueue import read_argument
 from taskq.cli.groups import ListedGroup
 from taskq.cli.output import Column, hint, json_option, say, show, show_json
 from taskq.cli.output import as_json as json_text
@@ -137,10 +137,12 @@ def set_(
     Each argument is read as JSON where it is JSON, and is a text otherwise. JOB is the name of a job of the application
     (--app); with --queue it may be one of another program.
     """
+    if queue == "":
+        raise click.UsageError("--queue: a queue needs a name. Leave --queue out for the job's own one.")
     app = the_session().connected()
     if (cron is None) == (every is None):
         raise Stop(USAGE, "Say --cron or --every, one of them. As in: --cron '0 3 * * *', or --every 15m")
-    call = app.options(queue=queue).call(job, *(_read(argument) for argument in arguments))
+    call = app.options(queue=queue).call(job, *(read_argument(argument) for argument in arguments))
     try:
         app.schedules.set(
             name,
@@ -197,13 +199,6 @@ def _each(names: Sequence[str], do: Callable[[str], str]) -> int:
     if done == len(names):
         return DONE
     return SOME_FAILED if done + failed else NOTHING_MATCHED
-
-
-def _read(argument: str) -> object:
-    try:
-        return json.loads(argument)
-    except (ValueError, RecursionError):
-        return argument
 
 
 def _row(app: TaskQ, each: ListedSchedule) -> Sequence[str]:

@@ -149,7 +149,7 @@ def worker(
     options: dict[str, object] = {
         **session.given,
         **given,
-        "queues": (*queue, *([queues] if queues else [])),
+        "queues": (*queue, *([] if queues is None else [queues])),
         # A flag that is not set says nothing: then the environment or the file does.
         "burst": burst or None,
         "verbose": min(verbose, 2) or None,

@@ -194,25 +194,36 @@ def _names(some: Sequence[WorkerState]) -> str:
 @click.option("--worker", "worker_id", metavar="ID", help="This worker; without it, any worker of this host.")
 @click.option("--host", metavar="HOST", help="The host that is meant.  [TASKQ_HOST; the host's name]")
 @common
-def check(max_age: float, worker_id: str | None, host: str | None) -> int:
+@json_option
+def check(max_age: float, worker_id: str | None, host: str | None, as_json: bool) -> int:
     """Check that a worker is alive, for probes: exit code 0 where one beat lately, 1 where none did."""
     session = the_session()
     app = session.connected()
     host = host or app.config.host or socket.gethostname()
     found = [worker for worker in app.workers() if _is_meant(worker, worker_id, host)]
-    if not found:
+    latest = max(found, key=lambda worker: worker.heartbeat or 0.0, default=None)
+    age = None if latest is None or latest.heartbeat is None else max(app.broker.now() - latest.heartbeat, 0.0)
+    alive = age is not None and age <= max_age
+    if as_json:
+        row = {
+            "alive": alive,
+            "worker": None if latest is None else latest.id,
+            "heartbeat": None if latest is None else latest.heartbeat,
+            "heartbeat_age": None if age is None else round(age, 3),
+            "max_age": max_age,
+        }
+        show_json("workers-check/1", row)
+        return DONE if alive else SOME_FAILED
+    if latest is None:
         what = f"Worker {worker_id} is not registered." if worker_id else f"No worker of {host} is registered."
         near = nearest(worker_id, [worker.id for worker in app.workers()]) if worker_id else None
         click.echo(f"{what} Did you mean {near}?" if near else f"{what} Who is: taskq workers list", err=True)
         return SOME_FAILED
-    now = app.broker.now()
-    latest = max(found, key=lambda worker: worker.heartbeat or 0.0)
-    if latest.heartbeat is None:
+    if age is None:
         click.echo(f"{latest.id} never sent a heartbeat.", err=True)
         return SOME_FAILED
-    age = max(now - latest.heartbeat, 0.0)
     said = f"{latest.id} sent its last heartbeat {duration(age)} ago."
-    if age <= max_age:
+    if alive:
         say(said)
         return DONE
     click.echo(f"{said} That is more than {max_age:g} s.", err=True)

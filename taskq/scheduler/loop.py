@@ -48,6 +48,8 @@ class Scheduler:
         tell: who is told what happens.
         ready: called once the broker has answered.
         lock: seconds that the lock outlives this one.
+        outage: the state of the connection, where something is known of it.
+        waits: whether its first turn waits for a broker that is away.
     """
 
     def __init__(
@@ -60,6 +62,8 @@ class Scheduler:
         *,
         ready: Callable[[], None] = lambda: None,
         lock: float = LOCK,
+        outage: Outage | None = None,
+        waits: bool = True,
     ) -> None:
         self._lock = lock
         self._app = app
@@ -69,7 +73,8 @@ class Scheduler:
         self._orders = orders
         self._tell = tell
         self._ready = ready
-        self._outage = Outage(tell)
+        self._waits = waits
+        self._outage = outage or Outage(tell)
         self._holder: str | None = None
         self._renew_at = self._publish_at = 0.0  # by the monotonic clock
         self._to_load = True
@@ -78,6 +83,8 @@ class Scheduler:
     def work(self) -> None:
         """Take turns until told to stop, then give the lock back."""
         try:
+            if not self._waits:
+                self._turn()
             while not self._orders.stopping:
                 self._outage.persist(
                     self._turn, rest=self._orders.rest, give_up=lambda: self._orders.stopping, in_hand=False

@@ -15,7 +15,7 @@ from taskq.app import TaskQ
 from taskq.broker import Capability
 from taskq.config import Config, Count
 from taskq.errors import BrokerRefused, BrokerUnavailable, ConfigurationError, NotSupported, Problem
-from taskq.events import BrokerBack, BrokerLost, Warned
+from taskq.events import BrokerLost, Warned
 from taskq.recurring_jobs import of_code
 from taskq.schedule_entry import Schedule, WrongSchedule
 from taskq.scheduler import events
@@ -24,6 +24,7 @@ from taskq.scheduler.orders import SIGNALS, Orders
 from taskq.scheduler.report import Report
 from taskq.scheduler.roster import Roster
 from taskq.worker import title
+from taskq.worker.outage import Outage
 from taskq.worker.run import write_lines_at_once, write_pid
 from taskq.worker.signals import Ear
 from taskq.worker.supervisor import Crew
@@ -84,8 +85,10 @@ def run(
         for notice in config.notices:
             report(Warned(notice))
         orders = Orders(ear, supervisor=supervisor)
-        if _reach(app, config, orders, report):
-            Scheduler(app, name, roster, orders, report, ready=ready, lock=lock).work()
+        outage = Outage(report)
+        if _reach(app, config, orders, report, outage):
+            waits = config.retry
+            Scheduler(app, name, roster, orders, report, ready=ready, lock=lock, outage=outage, waits=waits).work()
         app.hooks.tell_quietly("flush")
     report(events.Stopped())
     return 0
@@ -116,8 +119,11 @@ def _read(app: TaskQ, file: Path | None) -> Sequence[Schedule]:
     return found if file is None else [*found, *schedule_file.read(file)]
 
 
-def _reach(app: TaskQ, config: Config, orders: Orders, tell: events.Tell) -> bool:
-    """Return True when the broker answers; False where the scheduler was told to end first."""
+def _reach(app: TaskQ, config: Config, orders: Orders, tell: events.Tell, outage: Outage) -> bool:
+    """Return True when the broker answers; False where the scheduler was told to end first.
+
+    That it is back is said when its first turn was done: an answer alone does not mean that it takes writes.
+    """
     began, tries, pause = time.monotonic(), 0, 1.0
     while not orders.stopping:
         try:
@@ -133,6 +139,6 @@ def _reach(app: TaskQ, config: Config, orders: Orders, tell: events.Tell) -> boo
             pause = min(pause * 2, _LONGEST_TRY)
         else:
             if tries:
-                tell(BrokerBack(time.monotonic() - began))
+                outage.began(began)
             return True
     return False

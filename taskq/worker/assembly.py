@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,10 +24,16 @@ from taskq.worker.relay import shared_tokens
 from taskq.worker.seat import Seat
 from taskq.worker.settle import Settling
 
-__all__ = ["Process", "host_of"]
+__all__ = ["Process", "host_of", "outage_of"]
 
 _SHOWN_MOST = 32
 """Workers of one process that other programs are told of: each is a line in Ruby's dashboard, and a key it reads."""
+
+
+_BURST_WAITS = 60.0
+"""Seconds that a burst waits for a broker that went away: a restart and a failover are over by then. It has an end, and
+whoever started it waits for that.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +81,7 @@ class Process:
             requeues=self.app.tools.requeues,
             number=self.first + number,
             hidden=number >= _SHOWN_MOST,
+            waits=config.retry and not config.burst,
             tokens=shared_tokens() if config.jobs_per_fork > 1 else Tokens,
         )
 
@@ -124,6 +132,11 @@ class Process:
             burst=config.burst,
             health_file=config.health_file,
         )
+
+
+def outage_of(config: Config, tell: events.Tell) -> Outage:
+    """The connection of a process, of which nothing bad is known yet."""
+    return Outage(tell, most=_BURST_WAITS if config.burst else math.inf)
 
 
 def host_of(config: Config) -> str:

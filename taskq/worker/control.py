@@ -25,7 +25,10 @@ LAST_WORDS: Final = 1.0
 than the 10 s after which most of what stops a worker kills it.
 """
 
-_ONE_SIGNAL: Final = 1.0  # seconds in which the same signal again is the same one: Ctrl-C reaches a whole group
+_ONE_SIGNAL: Final = 1.0
+"""Seconds in which the same signal a second time is the same one: a Ctrl-C reaches a whole group, and what started this
+process (`make`, a shell, a container's init) hands on what it got itself. A third one within them is somebody's.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +138,7 @@ class Control:
         self._supervisor = supervisor
         self._clock = clock
         self._last: dict[int, float] = {}
+        self._doubled: set[int] = set()
         self._kill = False
         self._lock = threading.Lock()
         self._listened = float("-inf")  # its supervisor may have said something before it was there to hear
@@ -168,7 +172,9 @@ class Control:
             self._listened = self._clock()
             for number in self._ear.heard():
                 # Only the top process takes these from outside: a Ctrl-C reaches a whole group, and would count twice.
-                if self._supervisor is None or MEANINGS_TO_POOL[number] not in (Order.QUIT, Order.STOP):
+                if self._supervisor is not None and MEANINGS_TO_POOL[number] in (Order.QUIT, Order.STOP):
+                    continue
+                if not self._is_double(number):
                     self._hear(number)
             if self._supervisor is not None:
                 self._listen_to_supervisor(self._supervisor)
@@ -190,12 +196,21 @@ class Control:
             for number in said:
                 self._hear(number)
 
-    def _hear(self, number: int) -> None:
+    def _is_double(self, number: int) -> bool:
+        """Whether this is the signal heard a moment ago once more. A supervisor hands on each once."""
+        if MEANINGS_TO_POOL[number] is not Order.STOP:
+            return False
         now = self._clock()
+        if now - self._last.get(number, float("-inf")) >= _ONE_SIGNAL or number in self._doubled:
+            self._last[number] = now
+            self._doubled.discard(number)
+            return False
+        self._doubled.add(number)
+        self._tell(events.Doubled(number))
+        return True
+
+    def _hear(self, number: int) -> None:
         order = MEANINGS_TO_POOL[number]
-        if order is Order.STOP and now - self._last.get(number, -_ONE_SIGNAL) < _ONE_SIGNAL:
-            return
-        self._last[number] = now
         self._tell(events.Heard(number))
         if order is Order.QUIT or (number == signal.SIGTERM and self.manners.graceful_term):
             if not self.stopping:

@@ -94,9 +94,8 @@ class Heart:
     def _beat(self) -> None:
         for seat in tuple(self._seats):
             with self._beating:
-                if seat in self._seats:
-                    seat.beat_if_due()
-            if seat.outage.since is not None:  # it would be the same for the others, and each try takes its time
+                answered = seat.beat_if_due() if seat in self._seats else True
+            if not answered:  # it would be the same for the others, and each try takes its time
                 for other in tuple(self._seats):
                     other.next_beat = max(other.next_beat, seat.next_beat)
                 return

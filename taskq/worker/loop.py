@@ -12,7 +12,7 @@ from typing import Final
 
 from taskq import events
 from taskq.broker import Broker
-from taskq.errors import BrokerUnavailable
+from taskq.errors import BrokerInTrouble, BrokerUnavailable
 from taskq.outcome import NotBegun
 from taskq.performing import Task, Tools, prepare
 from taskq.records import Reservation
@@ -162,8 +162,11 @@ def _wait(worker: Worker) -> None:
         try:
             woken = worker.wait(worker.line.to_wait_for, max(due - now, 0.0), [*control.fds, *lookout.fds])
         except BrokerUnavailable as error:
-            seat.outage.lost(error)
+            seat.outage.lost(error, (seat, "wait"))
+            if isinstance(error, BrokerInTrouble):
+                control.rest(_BREATH)  # what is asked next may be answered, and this come back at once
             return
+        seat.outage.mended((seat, "wait"))
         control.listen()
         look_out(worker)
         if woken or time.monotonic() >= ends:
@@ -204,8 +207,9 @@ def look_out(worker: Worker, *, at_start: bool = False) -> None:
             lookout.look_at_fallen()
         if at_start or time.monotonic() >= lookout.next_look:
             lookout.look(worker.seat.id, at_start=at_start)
+            worker.seat.outage.mended((worker.seat, "lookout"))
     except BrokerUnavailable as error:
-        worker.seat.outage.lost(error)
+        worker.seat.outage.lost(error, (worker.seat, "lookout"))
 
 
 def leave(worker: Worker) -> None:

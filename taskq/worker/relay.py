@@ -9,11 +9,12 @@ it left, and only then lets the next one run.
 from __future__ import annotations
 
 import contextlib
+import json
 import mmap
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -53,7 +54,7 @@ def shared_tokens() -> Callable[[], Tokens]:
     return Shared
 
 
-_LAST: Final = frozenset({Word.LEG_OVER, Word.STOPPED, Word.EMPTY, Word.UNSEATED})
+_LAST: Final = frozenset({Word.LEG_OVER, Word.STOPPED, Word.EMPTY, Word.UNSEATED, Word.AWAY})
 
 
 @dataclass(slots=True)
@@ -63,6 +64,7 @@ class _Runner:
     Attributes:
         since: when it was handed the baton; None while it stands by.
         word: the last thing that it said of itself; None where it said nothing.
+        why: what came of it where the broker was away for too long: lines for a person.
         limit: the seconds that its job may take; None for any.
         limited: the fence of that job.
         kill_at: when it is killed for having taken longer.
@@ -75,6 +77,7 @@ class _Runner:
     offspring: Offspring
     since: float | None = None
     word: Word | None = None
+    why: tuple[str, ...] = ()
     limit: float | None = None
     limited: str = ""
     kill_at: float = float("inf")
@@ -88,17 +91,27 @@ class _Runner:
         """Take in what it said of itself. A job may have written there; that says nothing."""
         *lines, self._heard = (self._heard + self.offspring.said()).split(b"\n")
         for line in lines:
-            with contextlib.suppress(ValueError, IndexError):
-                word, *facts = line.decode().split(" ")
+            with contextlib.suppress(ValueError):
+                word, _, more = line.decode().partition(" ")
                 self.word = Word(word)
                 now = time.monotonic()
+                self.kill_at = float("inf")
                 if self.word is Word.LIMITED:
-                    self.limit, self.limited = float(facts[0]), facts[1]
+                    seconds, _, self.limited = more.partition(" ")
+                    self.limit = float(seconds)
                     self.kill_at = now + self.limit + grace
-                else:
-                    self.kill_at = float("inf")
+                elif self.word is Word.AWAY:
+                    self.why = tuple(str(text) for text in json.loads(more))
                 if self.word in _LAST:
                     self.gone_by = now + children.FLUSHES
+
+
+class _AwayForGood(BrokerUnavailable):
+    """The broker was away for longer than a burst waits: a child found out, and said so in these lines."""
+
+    def __init__(self, backend: str, lines: Sequence[str]) -> None:
+        super().__init__(backend, "\n".join(lines))
+        self.args = (self.reason,)
 
 
 class Relay:
@@ -287,8 +300,9 @@ class Relay:
         try:
             seen = self._worker.broker.worker(self._worker.seat.id)
         except BrokerUnavailable as error:
-            self._worker.seat.outage.lost(error)
+            self._worker.seat.outage.lost(error, "look")
             return None
+        self._worker.seat.outage.mended("look")
         return None if seen is None else seen.job
 
     def _kill(self, one: _Runner, why: Ended) -> None:
@@ -334,6 +348,8 @@ class Relay:
                 pass
             case Word.EMPTY:
                 self._over = True
+            case Word.AWAY:
+                raise _AwayForGood(self._worker.broker.name, running.why)
             case Word.UNSEATED:
                 self._dismiss_standby()  # it knows the old registration
                 self._worker.seat.register()

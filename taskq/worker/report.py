@@ -84,6 +84,7 @@ class Report:
             events.Performed: self._performed,
             events.SettledJob: self._settled,
             events.Stopping: self._stopping,
+            events.Doubled: self._doubled,
             events.Paused: self._paused,
             events.BrokerLost: self._lost,
             events.BrokerBack: lambda event: self._always(f"{self._place} is back after {event.seconds:.0f} s."),
@@ -245,7 +246,12 @@ class Report:
             self._always(f"{what} {'is' if one else 'are'} ended now.")
         elif event.seconds:
             has, it = ("has", "it") if one else ("have", "them")
-            self._always(f"{what} {has} {event.seconds:g} s to end; the same signal again ends {it} now.")
+            again = f"the same signal again ends {it} now (within a second it counts once)"
+            self._always(f"{what} {has} {event.seconds:g} s to end; {again}.")
+
+    def _doubled(self, event: events.Doubled) -> None:
+        name = signal.Signals(event.signal).name.removeprefix("SIG")
+        self._always(f"{name} came twice within a second, which counts once; once more ends what is in hand now.")
 
     def _paused(self, event: events.Paused) -> None:
         self._title_of_idle("Paused")

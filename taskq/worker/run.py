@@ -24,7 +24,7 @@ from taskq.performing import Task
 from taskq.pool import Group
 from taskq.queue_lists import QueueList
 from taskq.worker import child, title
-from taskq.worker.assembly import Process, host_of
+from taskq.worker.assembly import Process, host_of, outage_of
 from taskq.worker.audience import Audience
 from taskq.worker.control import Control, Manners
 from taskq.worker.execution import Execution
@@ -34,7 +34,7 @@ from taskq.worker.inline import Inline
 from taskq.worker.lookout import Lookout
 from taskq.worker.loop import Worker, work
 from taskq.worker.offspring import Say, Work
-from taskq.worker.outage import GaveUp, Outage
+from taskq.worker.outage import GaveUp
 from taskq.worker.relay import Relay
 from taskq.worker.reloading import keep_fresh, watch
 from taskq.worker.report import Report
@@ -44,7 +44,7 @@ from taskq.worker.scout import scout
 from taskq.worker.seat import Seat
 from taskq.worker.signals import Ear
 from taskq.worker.spawn import Spawn, setup_of
-from taskq.worker.supervisor import Crew, supervise
+from taskq.worker.supervisor import NOT_REACHED, Crew, supervise
 from taskq.worker.threads import work_side_by_side
 
 __all__ = ["run", "run_pool", "run_reloading", "write_lines_at_once", "write_pid"]
@@ -78,7 +78,8 @@ def run(
 
     Raises:
         ConfigurationError: something that is configured cannot be.
-        BrokerUnavailable: the broker is away at the start, and the worker was told not to wait for it.
+        BrokerUnavailable: the broker is away at the start, and the worker was told not to wait for it; or it was away
+            for too long in a burst.
         BrokerRefused: the broker will not have us.
     """
     if config.count.most > 1 or beside:
@@ -111,16 +112,19 @@ def run(
         control = Control(ear, _manners(config), audience, supervisor=supervisor)
         audience(events.Listening())
         first = 0 if set_title else 1
-        process = Process(app, config, queues, identity.this_process(), control, Outage(audience), first)
-        with application.using(app):
-            if _reach(app, config, control, audience):
-                app.hooks.tell("before_first_fork", next(identity.ids(host_of(config), queues.id, first=first)))
-                if config.execution in {"threads", "async"}:
-                    _warn_of_limits(app, audience)
-                    left = work_side_by_side(process, audience)
-                else:
-                    _work_alone(process, audience, ear, report.entitle)
-        app.hooks.tell_quietly("flush")
+        outage = outage_of(config, audience)
+        process = Process(app, config, queues, identity.this_process(), control, outage, first)
+        try:
+            with application.using(app):
+                if _reach(process, audience):
+                    app.hooks.tell("before_first_fork", next(identity.ids(host_of(config), queues.id, first=first)))
+                    if config.execution in {"threads", "async"}:
+                        _warn_of_limits(app, audience)
+                        left = work_side_by_side(process, audience)
+                    else:
+                        _work_alone(process, audience, ear, report.entitle)
+        finally:
+            app.hooks.tell_quietly("flush")
         audience(events.Exiting())
     if left:
         _end_with_threads(control.status)
@@ -299,8 +303,8 @@ def _supervised(
                 report(events.Warned(str(error)))
                 return 2
             except BrokerUnavailable as error:
-                report(events.Warned(str(error)))
-                return 69
+                report(events.Warned("\n".join((str(error), *getattr(error, "__notes__", ())))))
+                return NOT_REACHED
 
         return Crew(
             group.name,
@@ -309,6 +313,7 @@ def _supervised(
             run_one,
             settings=alone,
             burst=group.config.burst,
+            waits=group.config.retry and not group.config.burst,
             grace=_manners(group.config).grace,
         )
 
@@ -350,8 +355,12 @@ def _manners(config: Config) -> Manners:
     )
 
 
-def _reach(app: TaskQ, config: Config, control: Control, tell: events.Tell) -> bool:
-    """Return True when the broker answers; False where the worker was told to end first."""
+def _reach(process: Process, tell: events.Tell) -> bool:
+    """Return True when the broker answers; False where the worker was told to end first.
+
+    That it is back is said when it has registered the worker: an answer alone does not mean that it takes writes.
+    """
+    app, config, control = process.app, process.config, process.control
     began = time.monotonic()
     tries, pause = 0, 1.0
     while not control.stopping:
@@ -369,7 +378,7 @@ def _reach(app: TaskQ, config: Config, control: Control, tell: events.Tell) -> b
             pause = min(pause * 2, _LONGEST_TRY)
         else:
             if tries:
-                tell(events.BrokerBack(time.monotonic() - began))
+                process.outage.began(began)
             return True
     return False
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import enum
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from taskq import events, performing
-from taskq.errors import TaskqError
+from taskq.errors import BrokerUnavailable, TaskqError
 from taskq.outcome import Outcome
 from taskq.performing import Task, Tools
 from taskq.worker.child import Tie
@@ -46,12 +47,14 @@ class Word(enum.Enum):
     UNSEATED = "unseated"
     LIMITED = "limited"
     """A job begins that may take so many seconds, which stand behind the word, and then the job's fence."""
+    AWAY = "away"
+    """The broker was away for longer than a burst waits; what came of it stands behind the word, as JSON."""
     FREE = "free"
     """It ended; what follows has no limit."""
 
-    def line(self, *facts: object) -> bytes:
+    def line(self, *more: object) -> bytes:
         """As it is said."""
-        return " ".join([self.value, *map(str, facts)]).encode() + b"\n"
+        return " ".join([self.value, *map(str, more)]).encode() + b"\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,9 @@ def runner(
             word = Word.UNSEATED
         except GaveUp:
             word = None  # what is left there is the parent's to look at
+        except BrokerUnavailable as error:
+            word = None
+            say(Word.AWAY.line(json.dumps([str(error), *getattr(error, "__notes__", ())])))
         except TaskqError as error:
             parent.tell(events.Warned(str(error)))
             word = None
@@ -128,7 +134,7 @@ def _run(parent: Worker, leg: Leg, manners: Manners, orders: int, say: Say) -> W
     mib = resident()
     with Ear() as ear:
         control = Control(ear, manners, tell, supervisor=orders)
-        outage = Outage(tell)
+        outage = Outage(tell, most=parent.seat.outage.most)
         seat = parent.seat.lend(control, outage, tell)
         hand = parent.hand.lent(seat)
         execution = _Runs(parent.tools, seat, hand, control, ear, say)

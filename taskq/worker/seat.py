@@ -60,6 +60,7 @@ class Seat:
         patience: float,
         number: int = 0,
         hidden: bool = False,
+        waits: bool = True,
         requeues: Callable[[], Mapping[str, int]] = dict,
         tokens: Callable[[], Tokens] = Tokens,
     ) -> None:
@@ -78,6 +79,7 @@ class Seat:
             patience: seconds that a stopping worker goes on telling a broker that is away what became of its job.
             number: what to begin with: 0 is `host`, 1 is `host+1`, and so on (see `identity.ids`).
             hidden: other programs are not told of it.
+            waits: whether its first registration waits for a broker that is away.
             requeues: which jobs are requeued when this worker dies with them, and how often; asked when it registers.
             tokens: makes the tokens of one registration.
         """
@@ -93,6 +95,7 @@ class Seat:
         self._patience = patience
         self._number = number
         self._hidden = hidden
+        self._waits = waits
         self._requeues = requeues
         self._make_tokens = tokens
         self._tokens = tokens()
@@ -115,11 +118,13 @@ class Seat:
         Raises:
             GaveUp: the worker was told to end first.
             Unseated: this process has the place on loan; the one that lent it registers anew.
+            BrokerUnavailable: the broker is away, and is not to be waited for.
         """
         if self._lent:
             raise Unseated
         again = bool(self.id)
         self._tokens = self._make_tokens()
+        ask: Callable[[Callable[[], bool]], bool] = self._ask if again or self._waits else lambda call: call()
         for worker in ids(self._host, self._queues, first=self._number):
             registration = Registration(
                 worker,
@@ -130,7 +135,7 @@ class Seat:
                 requeues=self._requeues(),
                 hidden=self._hidden,
             )
-            if self._ask(lambda registration=registration: self._broker.register(registration)):  # type: ignore[misc]
+            if ask(lambda registration=registration: self._broker.register(registration)):  # type: ignore[misc]
                 self.id = worker
                 break
         self.next_beat = time.monotonic() + self._beat
@@ -157,34 +162,38 @@ class Seat:
 
     # ---- the heartbeat
 
-    def beat(self) -> None:
-        """Write a heartbeat; one try. Safe in a thread of its own beside the worker's other calls."""
+    def beat(self) -> bool:
+        """Write a heartbeat; one try. Safe in a thread of its own beside the worker's other calls.
+
+        Returns:
+            False where the broker is away.
+        """
         asked = time.monotonic()
         try:
             known = self._broker.heartbeat(self.id, self._tokens.process, speaks=self.speaks)
         except BrokerUnavailable as error:
-            self.outage.lost(error)
+            self.outage.lost(error, (self, "beat"))
             self.next_beat = time.monotonic() + min(_BEAT_AGAIN, self._beat)
-            return
+            return False
         except BrokerRefused as error:
             # Not the end of the job in hand, nor of the heart: what this worker asks next says it, and ends it.
             if not self._told_refused:
                 self._told_refused = True
                 self._tell(events.Warned(f"{self.id} could not write its heartbeat: {error}"))
             self.next_beat = time.monotonic() + min(_BEAT_AGAIN, self._beat)
-            return
-        self.outage.answered()
+            return True
+        self.outage.answered((self, "beat"))
         self._told_refused = False
         self.next_beat = time.monotonic() + self._beat
         if known:
             self._heard = asked
         else:
             self._tell_pruned()
+        return True
 
-    def beat_if_due(self) -> None:
-        """`beat`, where the time has come."""
-        if time.monotonic() >= self.next_beat:
-            self.beat()
+    def beat_if_due(self) -> bool:
+        """`beat`, where the time has come. False where the broker is away."""
+        return self.beat() if time.monotonic() >= self.next_beat else True
 
     # ---- jobs
 
@@ -261,7 +270,7 @@ class Seat:
                 try:
                     self._give_back()
                 except BrokerUnavailable as error:
-                    self.outage.lost(error, in_hand=True)
+                    self.outage.lost(error, (self, "give back"), in_hand=True)
             else:
                 self._pay_what_is_owed()
 
@@ -314,6 +323,7 @@ class Seat:
         if self._broker.release(jobs, token):
             self._tell(events.GaveBack(len(jobs)))
         self._owed = None
+        self.outage.mended((self, "give back"))
 
     def _tell_pruned(self) -> None:
         if not self._told_pruned:
@@ -321,11 +331,12 @@ class Seat:
             self._tell(events.Pruned(self.id))
 
     def _ask(self, call: Callable[[], T], *, in_hand: bool = False) -> T:
+        failed = None
         if self.outage.since is None:
             try:
                 return call()  # nearly always: nothing to pay for what comes below
             except BrokerUnavailable as error:
-                self.outage.lost(error, in_hand=in_hand)
+                failed = error
 
         began = time.monotonic()
 
@@ -338,4 +349,5 @@ class Seat:
             since = max(control.stopped_at, began)
             return control.hurried or not in_hand or time.monotonic() > since + self._patience
 
-        return self.outage.persist(call, rest=self._control.rest, give_up=give_up, in_hand=in_hand)
+        rest = self._control.rest
+        return self.outage.persist(call, rest=rest, give_up=give_up, in_hand=in_hand, failed=failed)

@@ -26,7 +26,10 @@ from taskq.worker.scout import heard
 from taskq.worker.signals import MEANINGS, MEANINGS_TO_POOL, Ear, Order, has_terminal
 from taskq.worker.waiting import readable
 
-__all__ = ["Crew", "RunOne", "Scouting", "supervise"]
+__all__ = ["NOT_REACHED", "Crew", "RunOne", "Scouting", "supervise"]
+
+NOT_REACHED: Final = 69
+"""The status of a worker whose broker is away, where it is not to wait for that."""
 
 _PAUSE_MOST: Final = 30.0  # seconds before a worker that keeps dying is started again
 _LIVED: Final = 60.0  # seconds after which a death is news, not a habit
@@ -52,6 +55,8 @@ class Crew:
         run_one: what each does in a process of its own; its result is the exit status.
         settings: what tells whether a worker of a crew of this name would be another one now.
         burst: a worker that ends with 0 is not started again.
+        waits: whether they wait for a broker that is away at their start. Else the others start when the first is
+            registered, so that one of them says it where none can be; and it is not tried again.
         grace: the seconds that stopping gives a job in hand, so that it is known when a worker is overdue.
     """
 
@@ -61,6 +66,7 @@ class Crew:
     run_one: RunOne
     settings: object = None
     burst: bool = False
+    waits: bool = True
     grace: float = 8.0
 
 
@@ -89,6 +95,7 @@ class _Muster:
         gauge: what was seen of its queues.
         places: those that are there, are about to be, or are about to go.
         unregistered: how many in a row died before they registered.
+        began: whether one of them has registered.
         given_up: whether its workers cannot start.
     """
 
@@ -97,6 +104,7 @@ class _Muster:
     gauge: Gauge
     places: list[_Place] = field(default_factory=list)
     unregistered: int = 0
+    began: bool = False
     given_up: bool = False
 
     @classmethod
@@ -263,7 +271,7 @@ class _Supervisor:
         assert worker is not None
         code = worker.ended()
         if worker.said():
-            place.registered = True
+            place.registered = muster.began = True
             muster.unregistered = 0
         if code is not None:
             worker.close()
@@ -279,6 +287,8 @@ class _Supervisor:
             number = next(number for number in itertools.count(1) if number not in taken)
             muster.places.append(_Place(number, start_at=now))
         for place in muster.places:
+            if not (muster.crew.waits or muster.began) and any(other.worker is not None for other in muster.places):
+                return  # whether the broker takes us says the first
             if place.worker is None and now >= place.start_at:
                 self._start(muster, place, paused=paused)
 
@@ -314,18 +324,28 @@ class _Supervisor:
             elif ends_burst:
                 muster.wanted -= 1
             return
+        if code == NOT_REACHED and not muster.crew.waits and not muster.began:
+            muster.places.remove(place)
+            self._give_up(muster, f"{who} {end}, not being told to wait for its broker.", code)
+            return
+        if code == NOT_REACHED and muster.crew.burst:
+            muster.places.remove(place)
+            muster.wanted -= 1
+            self._status = self._status or code
+            return
         if not place.registered:
             muster.unregistered += 1
         if muster.unregistered >= _IN_A_ROW:
             muster.places.remove(place)
-            self._give_up(muster, f"{who} {end}", code)
+            why = f"{who} {end}. {_IN_A_ROW} in a row ended before they registered: they cannot start."
+            self._give_up(muster, why, code)
             return
         place.deaths = 1 if time.monotonic() - place.began > _LIVED else place.deaths + 1
         pause = min(2.0 ** (place.deaths - 1), _PAUSE_MOST)
         place.start_at = time.monotonic() + pause
         self._warn(f"{who} {end}; another starts in {pause:g} s.")
 
-    def _give_up(self, muster: _Muster, last: str, code: int) -> None:
+    def _give_up(self, muster: _Muster, why: str, code: int) -> None:
         """Its workers cannot start: end those that could."""
         muster.given_up = True
         self._status = code if code > 0 else 128 - code
@@ -338,7 +358,7 @@ class _Supervisor:
             then = "The others go on without."
         else:
             then = f"Nobody serves {muster.crew.queues.id} for {muster.crew.name} until the file is read again (HUP)."
-        self._warn(f"{last}. {_IN_A_ROW} in a row ended before they registered: they cannot start. {then}")
+        self._warn(f"{why} {then}")
         self._end(muster)
         self._show()
 

@@ -112,10 +112,10 @@ def work_side_by_side(process: Process, audience: Audience) -> bool:
         execution = InThread(app.tools, seat, threads.heart, limits, loop=loop, started=threads.ring, suspects=suspects)
         worker = process.worker(seat, hand, execution, tell, lookout=threads.watch, told=station, wait=station.wait)
         threads.join(Member(worker, execution, station))
-    where = f"in {count} threads of this process"
+    where = f"in {count} threads of this process" if count > 1 else "in a thread of this process"
     if loop is not None:
         where = f"{count} at once, `async def` jobs on one event loop, others in threads of this process"
-    audience(events.Chose(f"{where}, each a worker of its own"))
+    audience(events.Chose(f"{where}, each a worker of its own" if count > 1 else where))
     try:
         left = threads.work()
     finally:
@@ -377,8 +377,9 @@ class Threads:
                     self._lookout.look(first.id, at_start=not self._looked.is_set())
                 finally:
                     self._looked.set()
+                first.outage.mended(self._lookout)
         except BrokerUnavailable as error:
-            first.outage.lost(error)
+            first.outage.lost(error, self._lookout)
         except BaseException as error:
             # Refused, say. Let out, it would end the heart alone, and living workers would be taken for dead.
             self._errors.append(error)

@@ -32,6 +32,26 @@ def test_arguments_are_json_or_texts(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("NaN", "NaN is a number that JSON cannot carry. As a text it goes in quotes of its own: '\"NaN\"'."),
+        ('{"a": [Infinity]}', "Infinity is a number that JSON cannot carry."),
+        ('[{"a": 1, "b": 2, "a": 3}]', 'The key "a" is there twice in one object.'),
+    ],
+)
+def test_what_would_not_arrive_as_it_was_typed_is_refused(memory_shop: Shop, typed: str, said: str) -> None:
+    done = memory_shop.run("enqueue", "--queue", "q", "Job", typed)
+    assert done.exit_code == 2
+    assert said in done.stderr
+    assert waiting(memory_shop, "q") == []
+
+
+def test_a_queue_needs_a_name(memory_shop: Shop) -> None:
+    done = memory_shop.run("enqueue", "--queue", "", "Job")
+    assert (done.exit_code, "a queue needs a name" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
     ("typed", "read"),
     [
         ("5", 5),
@@ -43,8 +63,7 @@ def test_arguments_are_json_or_texts(shop: Shop) -> None:
         ('"5"', "5"),
         ("[1, [2]]", [1, [2]]),
         ("007", "007"),
-        ("NaN", "NaN"),
-        ("Infinity", "Infinity"),
+        ('"NaN"', "NaN"),
         ("True", "True"),
         ("", ""),
         ("two words", "two words"),

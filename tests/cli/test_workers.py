@@ -60,6 +60,17 @@ def test_check_knows_a_host_by_each_of_its_names(shop: Shop, worker: str) -> Non
     assert shop.run("workers", "check", "--host", "web").exit_code == 0
 
 
+def test_check_as_json(memory_shop: Shop) -> None:
+    register(memory_shop, "web:17:emails")
+    found = json.loads(memory_shop.run("workers", "check", "--host", "web", "--json").stdout)
+    assert (found["alive"], found["worker"], found["max_age"]) == (True, "web:17:emails", 30.0)
+    assert 0 <= found["heartbeat_age"] < 30
+    result = memory_shop.run("workers", "check", "--host", "nowhere", "--json")
+    assert (result.exit_code, result.stderr) == (1, "")
+    found = json.loads(result.stdout)
+    assert (found["alive"], found["worker"], found["heartbeat_age"]) == (False, None, None)
+
+
 def test_check_of_one_worker(shop: Shop) -> None:
     register(shop, "web:17:emails")
     assert shop.run("workers", "check", "--worker", "web:17:emails").exit_code == 0

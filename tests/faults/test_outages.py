@@ -28,6 +28,14 @@ Start = Callable[..., RunningWorker]
 EVERY_MODEL = in_every_model("fork", "inline", "threads", "async", "children, prefetch")
 
 
+@pytest.fixture(scope="module")
+def refusing() -> Iterator[RedisServer]:
+    """A replica whose master is not there."""
+    with RedisServer() as server, server.client() as client:
+        client.replicaof("127.0.0.1", 1)
+        yield server
+
+
 @pytest.fixture
 def durable() -> Iterator[RedisServer]:
     """A server of the test's own that writes every command to disk before it answers."""
@@ -152,6 +160,56 @@ def test_redis_is_away_at_the_start_and_the_worker_was_told_not_to_wait(argument
 
 
 @pytest.mark.fault(10)
+@pytest.mark.parametrize("key", ["workers", ""], ids=["wrong type", "replica"])
+@pytest.mark.parametrize(
+    "arguments", ["--burst", "--no-retry --threads 2", "--burst --count 2", "--no-retry --count 2"]
+)
+def test_a_redis_that_answers_and_cannot_register_it_is_away_for_who_does_not_wait(
+    key: str, arguments: str, worker: Start, server: RedisServer, refusing: RedisServer
+) -> None:
+    where, said = refusing, "refuses writes: it is a read-only replica"
+    if key:
+        where, said = server, "holds a string where a set belongs"
+        with server.client() as client:
+            client.set(f"resque:{key}", "x")
+    running = worker(*arguments.split(), url=where.url)
+    assert running.ended() == 69
+    assert running.log.count(said) == 1, running.log
+    for never in ("Traceback", "is back", "Starting worker", "another starts"):
+        assert never not in running.log
+
+
+@pytest.mark.fault(10)
+@pytest.mark.parametrize("model", ["", "--threads 2", "--jobs-per-fork 5", "--count 2"])
+def test_a_burst_whose_broker_does_not_come_back_ends(model: str, worker: Start, server: RedisServer) -> None:
+    with server.client() as client:
+        client.set("resque:queues", "x")
+        running = worker("--burst", "--queue", "*", *model.split(), module="tests.support.hasty")
+        assert running.ended() == 69
+    assert "waits 0.5 s for it and no longer" in running.log
+    assert "resque:queues" in running.log
+    assert "is back" not in running.log
+    assert "Traceback" not in running.log
+
+
+@pytest.mark.fault(11)
+def test_it_is_back_only_when_what_was_refused_is_done(worker: Start, app: taskq.TaskQ, server: RedisServer) -> None:
+    """Its heartbeat is answered all the while."""
+    running = worker("--queue", "*", "--beat", "0.1", "--threads", "2", "-vv")
+    identifier = running.started()
+    running.line("Waiting for")
+    with server.client() as client:
+        client.set("resque:queues", "x")
+        running.line("holds a string .* waits until that is mended")
+        before = client.hget("resque:workers:heartbeat", identifier)
+        wait_until(lambda: client.hget("resque:workers:heartbeat", identifier) != before)
+        assert "is back" not in running.log
+        client.delete("resque:queues")
+    running.line("is back after")
+    assert running.log.count("is back") == running.log.count("waits until that is mended") == 1
+
+
+@pytest.mark.fault(10)
 def test_enqueue_names_the_address_where_redis_is_away() -> None:
     with taskq.using("redis://127.0.0.1:1"), pytest.raises(BrokerUnavailable, match=r"127\.0\.0\.1:1") as raised:
         fault_jobs.numbered.enqueue(1)
@@ -170,7 +228,7 @@ def test_a_replica_that_may_not_write_is_waited_for(model: list[str], worker: St
         client.execute_command("REPLICAOF", "127.0.0.1", "1")
         with pytest.raises(BrokerUnavailable, match="read-only"):
             fault_jobs.numbered.enqueue(2)
-        running.line("is away .*read-only")
+        running.line("refuses writes: it is a read-only replica")
         client.execute_command("REPLICAOF", "NO", "ONE")
         running.line("is back after")
         fault_jobs.numbered.enqueue(3)

@@ -16,7 +16,6 @@ from taskq.errors import (
     InvalidPayload,
     NotAJob,
     PayloadTooLarge,
-    PluginError,
     UnknownOption,
     UnserializableArgument,
     WrongCall,
@@ -558,8 +557,22 @@ def test_load_says_all_that_does_not_load_at_once() -> None:
     message = str(caught.value)
     for part in ("memory://", "Did you mean json?", 'no hook "nosuch"', 'no failure handler "brkr"'):
         assert part in message
-    with pytest.raises(PluginError):
+    with pytest.raises(ConfigurationError, match='no hook "nosuch"') as first_use:
         _ = app.hooks
+    assert first_use.value.problems == caught.value.problems
+
+
+def test_a_wrong_serializer_is_said_once_though_it_is_read_too() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        taskq.TaskQ(serializer="jsn", broker="memory://").load()
+    [problem] = caught.value.problems
+    assert problem.source == "serializer=..."
+
+
+def test_an_empty_queue_is_no_option() -> None:
+    for options in (taskq.options, send.options):
+        with pytest.raises(ValueError, match="a queue needs a name"):
+            options(queue="")
 
 
 def test_a_configuration_and_settings_are_not_given_together() -> None:

@@ -72,9 +72,21 @@ class TestPrecedence:
         assert (found.host, found.app, found.debug, found.hooks) == ("h", ("shop.jobs",), False, ())
 
     def test_an_empty_variable_is_not_set(self, folder: Path) -> None:
-        environ = {"TASKQ_BROKER": "", "REDIS_URL": "redis://other", "QUEUE": "", "INTERVAL": "", "BACKGROUND": ""}
+        environ = {"TASKQ_BROKER": "", "REDIS_URL": "redis://other", "INTERVAL": "", "BACKGROUND": ""}
         found = load(folder, environ, worker=True)
         assert (found.broker, found.queues, found.interval) == ("redis://other", ("*",), 5.0)
+
+    @pytest.mark.parametrize("variable", ["QUEUE", "QUEUES"])
+    def test_but_an_empty_queue_is_a_mistake_unless_the_other_variable_names_some(
+        self, variable: str, folder: Path
+    ) -> None:
+        """Whoever sets it means some queues, and would be given all."""
+        with pytest.raises(ConfigurationError, match=rf"{variable}: Please give .* at least one queue. .*: \*"):
+            load(folder, {variable: ""}, worker=True)
+        assert load(folder, {variable: ""}, options={"queues": ("x",)}, worker=True).queues == ("x",)
+        assert load(folder, {variable: "", "QUEUES" if variable == "QUEUE" else "QUEUE": "x"}, worker=True).queues == (
+            "x",
+        )
 
     def test_taskqs_own_variable_wins_over_one_of_others(self, folder: Path) -> None:
         found = load(

@@ -144,7 +144,7 @@ class TestMistakes:
             f"pool.toml [group.a] inline: is about enqueue, not about workers. {INLINE}",
             'pool.toml [group.a]: a group says which queues it serves: queues = ["mail", "*"].',
             "pool.toml [group.b] count: must be a range from 1 or more to as many or more, such as 2-8, not '9-2'.",
-            "pool.toml [group.b] queues: Please give each worker at least one queue.",
+            "pool.toml [group.b] queues: Please give each worker at least one queue. To serve all that there are: *",
         ]
 
     def test_of_what_all_have_in_common_are_said_once(self, file: Pool) -> None:

@@ -74,7 +74,8 @@ class TestBackendName:
     @pytest.mark.parametrize(
         ("text", "meant"),
         [("memory", "memory://"), ("memory:", "memory://"), ("redis:", "redis://"), ("redis:/host:1", "redis://..."),
-         ("unix:/run/x", "unix://..."), ("redis:host", "redis://..."), ("Memory", "memory://")],
+         ("unix:/run/x", "unix://..."), ("redis:host", "redis://..."), ("Memory", "memory://"),
+         ("redis//:s3cret@h", "redis://..."), ("redsi//h", "redis://...")],
     )  # fmt: skip
     def test_a_scheme_without_its_slashes_is_no_host(self, text: str, meant: str) -> None:
         assert refusal(text).endswith(f"as in {meant}")

@@ -264,11 +264,12 @@ def test_queues_wins_over_queue(redis_server: RedisServer) -> None:
 
 
 @replays("41")
-def test_without_a_queue_every_queue_is_meant(redis_server: RedisServer) -> None:
-    """By design; Ruby says what to set and ends with 1."""
+def test_an_empty_queue_is_refused_as_by_ruby_with_what_to_set(redis_server: RedisServer) -> None:
+    """Where it is not set at all, taskq means every queue, by design."""
     assert recording("41").returned["no QUEUE"][0] == 1
-    running = work_off(redis_server, QUEUE="")
-    assert running.started() == f"vm:{running.pid}:*"
+    with worker(redis_server, QUEUE="") as running:
+        assert running.ended() == 2
+    assert "QUEUE: Please give each worker at least one queue." in running.log
 
 
 @replays("41")

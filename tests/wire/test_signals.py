@@ -164,7 +164,8 @@ def rubys_lines(name: str) -> list[str]:
     lines = [line for line in lines if line != "** Child N already quit and reaped."]
     # The first signal announces the second.
     seconds = {"ignored, RESQUE_TERM_TIMEOUT=0.5": "0.5", list(TERM_CHILD)[-1]: "7"}.get(name, "4")
-    announced = f"** The job in hand has {seconds} s to end; the same signal again ends it now."
+    again = "the same signal again ends it now (within a second it counts once)."
+    announced = f"** The job in hand has {seconds} s to end; {again}"
     lines = replaced(lines, ["** Exiting..."], ["** Exiting...", announced])
     if name == "rescued":
         lines = replaced(lines, ["rescued Resque::TermException SIGTERM signo=15"], ["rescued TermException SIGTERM"])

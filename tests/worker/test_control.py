@@ -82,6 +82,13 @@ class TestStop:
         hears(control, number)
         assert not control.hurried
         assert told.of(events.Heard) == [events.Heard(number)]
+        assert told.all[-1] == events.Doubled(number)
+
+    def test_a_third_one_within_a_second_is_somebodys(self, number: int, ear: Ear, told: Told, clock: Clock) -> None:
+        control = control_of(ear, told, clock)
+        hears(control, number, number, number)
+        assert control.hurried
+        assert control.status == 128 + number
 
     def test_the_same_a_second_later_ends_the_job_and_is_the_status(
         self, number: int, ear: Ear, told: Told, clock: Clock
@@ -221,6 +228,14 @@ class TestSupervisor:
         signal.raise_signal(signal.SIGTERM)  # the supervisor's, to wake
         control.listen()
         assert told.all == [events.Heard(signal.SIGINT), events.Stopping(8.0)]
+
+    def test_what_it_says_is_not_doubled_however_close_it_comes(
+        self, ear: Ear, told: Told, clock: Clock, pipe: tuple[int, int]
+    ) -> None:
+        control = Control(ear, Manners(), told, supervisor=pipe[0], clock=clock)
+        os.write(pipe[1], bytes([signal.SIGINT, signal.SIGINT]))
+        control.listen()
+        assert control.hurried
 
     def test_what_it_says_means_what_a_signal_means(
         self, ear: Ear, told: Told, clock: Clock, pipe: tuple[int, int]

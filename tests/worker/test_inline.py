@@ -84,10 +84,11 @@ class TestPerform:
             seen = bench.broker.workers()[0].heartbeat
             beat = bench.seat.beat
 
-            def noted() -> None:
-                beat()
+            def noted() -> bool:
+                answered = beat()
                 if bench.broker.workers()[0].heartbeat != seen:
                     beaten.set()
+                return answered
 
             bench.seat.beat = noted  # type: ignore[method-assign]  # the real one, and then a bell
             bench.inline.start()

@@ -7,11 +7,12 @@ import threading
 import pytest
 
 from taskq import events
-from taskq.errors import BrokerRefused, BrokerUnavailable
+from taskq.errors import BrokerInTrouble, BrokerRefused, BrokerUnavailable, NotRegistered
 from taskq.worker.outage import GaveUp, Outage
 from tests.support.bench import Clock, Told
 
 AWAY = BrokerUnavailable("memory", "connection refused")
+TROUBLE = BrokerInTrouble("memory", "no")
 
 
 class Call:
@@ -59,12 +60,67 @@ class TestPersist:
         assert gave_up.value.__cause__ is AWAY
         assert len(rests) == 2
 
+    def test_waits_no_longer_than_it_may_and_says_so(self) -> None:
+        clock = Clock()
+        outage = Outage(Told(), most=60.0, clock=clock)
+        with pytest.raises(BrokerUnavailable) as caught:
+            outage.persist(Call(9), rest=lambda _: clock.passes(20.5), give_up=lambda: False, in_hand=False)
+        assert "waits 60 s" in caught.value.__notes__[0]
+        assert clock() - (outage.since or 0.0) == 61.5
+
     def test_lets_a_refusal_rise(self) -> None:
         def refused() -> None:
             raise BrokerRefused("memory", "wrong password")
 
         with pytest.raises(BrokerRefused):
             Outage(Told()).persist(refused, rest=lambda _: None, give_up=lambda: False, in_hand=False)
+
+
+class TestTrouble:
+    """A broker that answers, and cannot do one thing: what it answers to others does not mend that."""
+
+    def test_is_over_when_the_one_who_was_let_down_is_answered(self) -> None:
+        told = Told()
+        outage = Outage(told)
+        outage.lost(TROUBLE, "reserve")
+        outage.answered("heartbeat")
+        assert outage.since is not None
+        assert told.all == [events.BrokerLost("no", trouble=True)]
+        outage.answered("reserve")
+        assert [type(event) for event in told.all[1:]] == [events.BrokerBack]
+        assert outage.since is None
+
+    def test_is_said_once_whoever_has_it(self) -> None:
+        told = Told()
+        outage = Outage(told)
+        outage.lost(TROUBLE, "one")
+        outage.lost(TROUBLE, "two")
+        outage.answered("one")
+        assert told.all == [events.BrokerLost("no", trouble=True)]
+        outage.answered("two")
+        assert len(told.of(events.BrokerBack)) == 1
+
+    def test_after_an_outage_is_one_with_it(self) -> None:
+        told, clock = Told(), Clock()
+        outage = Outage(told, clock=clock)
+        outage.lost(AWAY)
+        clock.passes(5.0)
+        outage.lost(TROUBLE, "one")
+        outage.answered("two")
+        clock.passes(5.0)
+        outage.answered("one")
+        assert told.of(events.BrokerBack) == [events.BrokerBack(10.0)]
+
+    def test_of_one_call_ends_with_its_answer_even_where_that_is_an_error(self) -> None:
+        told = Told()
+        answers = iter([TROUBLE, NotRegistered("me")])
+
+        def call() -> None:
+            raise next(answers)
+
+        with pytest.raises(NotRegistered):
+            Outage(told).persist(call, rest=lambda _: None, give_up=lambda: False, in_hand=False)
+        assert [type(event) for event in told.all] == [events.BrokerLost, events.BrokerBack]
 
 
 class TestState:

@@ -149,6 +149,33 @@ class TestBurst:
         assert len(os.listdir("/proc/self/fd")) == before
 
 
+class TestNotWaiting:
+    def crew(self, run_one: RunOne, *, burst: bool = False) -> Crew:
+        return Crew("", Count(3, 3), queue_lists.parse("*"), run_one, burst=burst, waits=False)
+
+    def test_one_finds_out_for_all_that_the_broker_is_away(self, journal: Journal) -> None:
+        def run_one(orders: int, registered: Callable[[], None]) -> int:
+            journal.write("tried")
+            return supervisor.NOT_REACHED
+
+        told = Told()
+        assert supervisor.supervise([self.crew(run_one)], MANNERS, told) == 69
+        assert journal.lines() == ["tried"]
+        [warned] = told.of(events.Warned)
+        assert "ended with status 69, not being told to wait for its broker. The supervisor ends." in warned.message
+
+    def test_a_burst_that_lost_its_broker_is_not_begun_again(self, journal: Journal) -> None:
+        def run_one(orders: int, registered: Callable[[], None]) -> int:
+            registered()
+            journal.write("ran")
+            return supervisor.NOT_REACHED
+
+        told = Told()
+        assert supervisor.supervise([self.crew(run_one, burst=True)], MANNERS, told) == 69
+        assert journal.lines() == ["ran"] * 3
+        assert told.of(events.Warned) == []
+
+
 class TestStopping:
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
     def test_is_handed_on_to_every_worker_once(self, journal: Journal, number: signal.Signals) -> None:

@@ -282,7 +282,7 @@ class TestStopping:
         many.push("note")
         assert not many.works()
         assert (many.broker.stats().processed, many.broker.size("jobs"), log) == (3, 1, [])
-        assert "*** The 3 jobs in hand have 8 s to end; the same signal again ends them now." in many.out.getvalue()
+        assert "*** The 3 jobs in hand have 8 s to end; the same signal again ends them now" in many.out.getvalue()
         assert many.control.status == 0
 
     def test_when_their_time_is_over_all_are_broken_into_and_clean_up(self) -> None:

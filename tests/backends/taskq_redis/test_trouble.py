@@ -151,7 +151,7 @@ def test_a_full_redis_is_drained_by_its_workers(broker: RedisBroker, holder: Hol
     taken = holder.take("q")
     client.config_set("maxmemory", 1)
     try:
-        with pytest.raises(BrokerUnavailable, match="out of memory") as raised:
+        with pytest.raises(BrokerInTrouble, match=r"^Redis at \S+ refuses writes: out of memory\. Give it") as raised:
             broker.push("q", [ONE])
         assert raised.value.sent == "no"
         assert broker.heartbeat(ID, holder.tokens.process)
