@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import click
 
 if TYPE_CHECKING:
+    from rich.table import Table
     from rich.text import Text
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "show",
     "show_facts",
     "show_json",
+    "table",
 ]
 
 Style: TypeAlias = Literal["", "good", "bad", "dim", "name"]
@@ -39,6 +41,7 @@ Style: TypeAlias = Literal["", "good", "bad", "dim", "name"]
 _STYLES = {"": "", "good": "green", "bad": "red", "dim": "dim", "name": "cyan"}
 _GAP = 2  # cells between two columns
 _LEAST = 12  # cells that a column keeps, however narrow the terminal
+_LEAST_OF_ALL = 3  # where the table keeps to its width all the same
 # They turn the direction of what follows, so that it reads as something else.
 _TURNS_TEXT = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -92,23 +95,40 @@ def show(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, always: bo
         for row in rows:
             sys.stdout.write("\t".join(plain(value) for value in row) + "\n")
         return
-    from rich import box
-    from rich.cells import cell_len
     from rich.console import Console
-    from rich.table import Table
 
     console = Console(highlight=False, markup=False, emoji=False)
+    made, width = _made(columns, rows, console.width if on_terminal() else None)
+    # Wider than the terminal, it is wrapped there; rich would leave out columns instead.
+    console.width = max(console.width, width)
+    console.print(made)
+
+
+def table(columns: Sequence[Column], rows: Iterable[Sequence[str]], width: int) -> Table:
+    """A table that keeps to a width whatever that costs: for what redraws a terminal."""
+    return _made(columns, rows, width, whole=False)[0]
+
+
+def _made(
+    columns: Sequence[Column], rows: Iterable[Sequence[str]], room: int | None, *, whole: bool = True
+) -> tuple[Table, int]:
+    """A table, and how wide it is; what may not be cut is whole, even where it has no room."""
+    from rich import box
+    from rich.cells import cell_len
+    from rich.table import Table
+
     filled = [[_text(value) for value in row] for row in rows]
-    whole = [
+    wanted = [
         max([cell_len(column.name), *(cells[place].cell_len for cells in filled)])
         for place, column in enumerate(columns)
     ]
     gaps = _GAP * (len(columns) - 1)
-    room = console.width - gaps if on_terminal() else sum(whole)
-    widths = _fitted(whole, [column.cut for column in columns], room)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold", padding=(0, 1, 0, 0))
+    widths = wanted if room is None else _fitted(wanted, [column.cut for column in columns], room - gaps)
+    if room is not None and not whole:
+        widths = _fitted(widths, [True] * len(columns), room - gaps, least=_LEAST_OF_ALL)
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold", padding=(0, 1, 0, 0))
     for column, width in zip(columns, widths, strict=True):
-        table.add_column(
+        made.add_column(
             column.name,
             justify="right" if column.right else "left",
             style=_STYLES[column.style],
@@ -117,10 +137,8 @@ def show(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, always: bo
             width=width,
         )
     for cells in filled:
-        table.add_row(*cells)
-    # Wider than the terminal, it is wrapped there; rich would leave out columns instead.
-    console.width = max(console.width, sum(widths) + gaps)
-    console.print(table)
+        made.add_row(*cells)
+    return made, sum(widths) + gaps
 
 
 def show_facts(facts: Iterable[tuple[str, str]]) -> None:
@@ -162,11 +180,11 @@ def count_of(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _fitted(widths: Sequence[int], cut: Sequence[bool], room: int) -> Sequence[int]:
-    """The widths, of those columns that may be cut the widest made narrower, until they fit or each is `_LEAST`."""
+def _fitted(widths: Sequence[int], cut: Sequence[bool], room: int, *, least: int = _LEAST) -> Sequence[int]:
+    """The widths, of those columns that may be cut the widest made narrower, until they fit or each is the least."""
     fitted = list(widths)
     while sum(fitted) > room:
-        places = [place for place, may in enumerate(cut) if may and fitted[place] > _LEAST]
+        places = [place for place, may in enumerate(cut) if may and fitted[place] > least]
         if not places:
             break
         fitted[max(places, key=lambda place: fitted[place])] -= 1
