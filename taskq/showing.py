@@ -176,8 +176,10 @@ class Showing:
             text: what it said when it failed.
         """
         secrets = _Secrets()
-        unread = task.payload is None or isinstance(task.problem, InvalidPayload)
-        args = task.shown if unread else self._args(task.payload.args, task.definition, secrets.hide)
+        if task.payload is None or isinstance(task.problem, InvalidPayload):
+            args = task.shown
+        else:
+            args = self._args(task.payload.args, task.definition, secrets.hide)
         return args, cast("str", self.masks.shown(secrets.taken_out(text)))
 
     # ---- failures

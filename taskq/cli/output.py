@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Column",
     "as_json",
+    "change",
     "count_of",
     "duration",
     "hint",
@@ -40,7 +41,7 @@ Style: TypeAlias = Literal["", "good", "bad", "dim", "name"]
 
 _STYLES = {"": "", "good": "green", "bad": "red", "dim": "dim", "name": "cyan"}
 _GAP = 2  # cells between two columns
-_LEAST = 12  # cells that a column keeps, however narrow the terminal
+_LEAST = 8  # cells that a column keeps, however narrow the terminal
 _LEAST_OF_ALL = 3  # where the table keeps to its width all the same
 # They turn the direction of what follows, so that it reads as something else.
 _TURNS_TEXT = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -55,12 +56,14 @@ class Column:
         right: whether its values stand at its right edge: numbers.
         cut: whether its values may be cut where the terminal is too narrow for them all.
         style: how its values look.
+        spare: whether it is left out where the terminal is too narrow for all; the last such column first.
     """
 
     name: str
     right: bool = False
     cut: bool = False
     style: Style = ""
+    spare: bool = False
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line, with its schema.")
@@ -122,6 +125,10 @@ def _made(
         max([cell_len(column.name), *(cells[place].cell_len for cells in filled)])
         for place, column in enumerate(columns)
     ]
+    if room is not None:
+        kept = _kept(columns, wanted, room)
+        columns, wanted = [columns[place] for place in kept], [wanted[place] for place in kept]
+        filled = [[cells[place] for place in kept] for cells in filled]
     gaps = _GAP * (len(columns) - 1)
     widths = wanted if room is None else _fitted(wanted, [column.cut for column in columns], room - gaps)
     if room is not None and not whole:
@@ -175,9 +182,27 @@ def duration(seconds: float) -> str:
     return f"{max(seconds, 0.0):.0f} s"
 
 
+def change(number: float) -> str:
+    """By how much something grows or shrinks: `+3`, `-2`, `0`."""
+    whole = round(number)
+    return f"{whole:+,}" if whole else "0"
+
+
 def count_of(number: int, noun: str) -> str:
     """`1 job`, `3 jobs`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _kept(columns: Sequence[Column], widths: Sequence[int], room: int) -> Sequence[int]:
+    """The places of the columns that there is room for, those that may be cut as narrow as they get."""
+    places = list(range(len(columns)))
+    least = [min(width, _LEAST) if column.cut else width for column, width in zip(columns, widths, strict=True)]
+    while sum(least[place] for place in places) + _GAP * (len(places) - 1) > room:
+        spare = [place for place in places if columns[place].spare]
+        if not spare:
+            break
+        places.remove(spare[-1])
+    return places
 
 
 def _fitted(widths: Sequence[int], cut: Sequence[bool], room: int, *, least: int = _LEAST) -> Sequence[int]:

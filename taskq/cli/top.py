@@ -18,7 +18,7 @@ from taskq import failed_entry, history
 from taskq.app import TaskQ
 from taskq.cli.endings import DONE, USAGE, Stop
 from taskq.cli.keys import pressed_keys
-from taskq.cli.output import Column, duration, json_option, on_terminal, plain, show, show_json, table
+from taskq.cli.output import Column, change, duration, json_option, on_terminal, plain, show, show_json, table
 from taskq.cli.output import as_json as json_text
 from taskq.cli.session import common, examples, the_session
 from taskq.errors import BrokerRefused, BrokerUnavailable
@@ -91,7 +91,7 @@ def _show_once(app: TaskQ) -> None:
         console = Console(highlight=False, markup=False, emoji=False)
         console.print(_drawn(app, look, [look.sample], "", console))
         return
-    rows = [("figure", name, str(value)) for name, value in _figures(look.sample).items()]
+    rows: list[Sequence[str]] = [("figure", name, str(value)) for name, value in _figures(look.sample).items()]
     rows += [("queue", *row) for row in _queue_rows(look)]
     rows += [("worker", *row) for row in _worker_rows(app, look)]
     rows += [("failed", *row) for row in _failed_rows(app, look)]
@@ -246,7 +246,7 @@ def _queue_rows(look: _Look) -> Iterator[Sequence[str]]:
         yield (
             queue.name,
             f"{queue.size:,}" if on_terminal() else str(queue.size),
-            "" if queue.change is None else f"{queue.change:+.0f}",
+            "" if queue.change is None else change(queue.change),
             "" if queue.oldest is None else duration(queue.oldest),
             str(len(queue.served_by)),
             "paused" if queue.paused else "no worker" if queue.size and not queue.served_by else "",
