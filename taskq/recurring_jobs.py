@@ -21,6 +21,7 @@ from taskq.job_options import CallOptions
 from taskq.jobs import Call, make_call
 from taskq.registry import Registry
 from taskq.schedule_entry import Missed, Schedule, WrongSchedule, as_json, decode, encode, from_json, made
+from taskq.showing import Showing
 
 __all__ = [
     "ListedSchedule",
@@ -105,6 +106,10 @@ class Holder(Protocol):
     def registry(self) -> Registry:
         """The jobs that are known by name."""
 
+    @property
+    def showing(self) -> Showing:
+        """Shows arguments without what is secret."""
+
     def enqueue_call(self, call: Call, /) -> Enqueued:
         """Enqueue one call."""
 
@@ -130,9 +135,7 @@ class Schedules:
         found = {name: (origin, entry) for name, origin, entry in self._entries()}
         last = broker.last_fired(list(found))
         now = broker.now()
-        return [
-            _listed(holder.registry, name, *found[name], last.get(name), now) for name in sorted(found, key=str.encode)
-        ]
+        return [_listed(holder, name, *found[name], last.get(name), now) for name in sorted(found, key=str.encode)]
 
     def get(self, name: str) -> ListedSchedule:
         """One of them. Raises NoSuchSchedule."""
@@ -263,9 +266,7 @@ class Schedules:
             yield name, "stored", body
 
 
-def _listed(
-    registry: Registry, name: str, origin: Origin, entry: object, last: float | None, now: float
-) -> ListedSchedule:
+def _listed(holder: Holder, name: str, origin: Origin, entry: object, last: float | None, now: float) -> ListedSchedule:
     try:
         schedule = from_json(name, entry) if isinstance(entry, bytes) else decode(name, entry)
     except WrongSchedule as wrong:
@@ -283,8 +284,7 @@ def _listed(
             (),
             {str(k): v for k, v in raw.items()} if isinstance(raw, dict) else {},
         )
-    definition = registry.find(schedule.job)
-    shown = schedule.args if definition is None else definition.shown(schedule.args)
+    shown = holder.showing.args(tuple(schedule.args), holder.registry.find(schedule.job))
     following = schedule.rule.after(now) if schedule.is_on else None
     return ListedSchedule(name, schedule, "", origin, last, following, shown, encode(schedule))
 

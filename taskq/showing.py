@@ -26,7 +26,7 @@ from taskq.serializer import Serializer
 from taskq.signature import HIDDEN, KEYWORDS
 
 if TYPE_CHECKING:  # a producer performs nothing: it should not pay for the import
-    from taskq.performing import Tools
+    from taskq.performing import Task, Tools
 
 __all__ = ["DecodedJob", "Editable", "Showing", "ShownFailure"]
 
@@ -158,6 +158,29 @@ class Showing:
         if isinstance(value, list):
             return [self._payloads_shown(item, hide) for item in value]
         return self.masks.shown(value, hide)
+
+    def args(self, args: tuple[object, ...], definition: JobDefinition | None) -> tuple[object, ...]:
+        """Arguments that were read already, as they may be shown.
+
+        Args:
+            args: as a payload carries them.
+            definition: their job; None where it is not registered here.
+        """
+        return self._args(args, definition, hidden)
+
+    def task(self, task: Task, text: str = "") -> tuple[tuple[object, ...], str]:
+        """What a worker may say of a job in hand: its arguments, and a text about it without what they hide.
+
+        Args:
+            task: the job, made ready.
+            text: what it said when it failed.
+        """
+        secrets = _Secrets()
+        if task.payload is None or isinstance(task.problem, InvalidPayload):
+            args = task.shown
+        else:
+            args = self._args(task.payload.args, task.definition, secrets.hide)
+        return args, cast("str", self.masks.shown(secrets.taken_out(text)))
 
     # ---- failures
 

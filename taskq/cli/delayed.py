@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 
@@ -12,10 +12,11 @@ import click
 from taskq import due
 from taskq.app import TaskQ
 from taskq.cli.asking import confirm, yes_option
-from taskq.cli.endings import DONE, NOTHING_MATCHED, SOME_FAILED, USAGE, Stop
+from taskq.cli.endings import DONE, INTERRUPTED, NOTHING_MATCHED, SOME_FAILED, USAGE, Stop
 from taskq.cli.groups import ListedGroup
 from taskq.cli.output import Column, count_of, duration, hint, json_option, say, show, show_json
 from taskq.cli.output import as_json as json_text
+from taskq.cli.progress import Long
 from taskq.cli.session import common, examples, the_session
 from taskq.delayed_jobs import Cursor, DelayedJob
 from taskq.errors import InvalidPayload
@@ -63,7 +64,7 @@ def list_(job: str | None, queue: str | None, since: str | None, skip: int, limi
             show_json("delayed/1", _described(each))
     elif found:
         show(
-            [Column("when"), Column("in", right=True), Column("queue"), Column("job", style="name"),
+            [Column("when"), Column("in", right=True, spare=True), Column("queue"), Column("job", style="name"),
              Column("arguments", cut=True)],
             [_row(each, app.broker.now()) for each in found],
         )  # fmt: skip
@@ -91,17 +92,23 @@ def list_(job: str | None, queue: str | None, since: str | None, skip: int, limi
 @click.option("--at", metavar="TIME", help="Those of just this time: unix seconds, or a time with its zone.")
 @click.option("--all", "all_", is_flag=True, help="All of them.")
 @common
-def run(job: str | None, args: str | None, queue: str | None, at: str | None, all_: bool) -> int:
+@json_option
+def run(job: str | None, args: str | None, queue: str | None, at: str | None, all_: bool, as_json: bool) -> int:
     """Move delayed jobs into their queues now. No scheduler is needed for it."""
     app = the_session().connected()
-    done = refused = 0
-    for each in _meant(app, job, args, queue, at, all_, "run"):
+    refused = 0
+
+    def enqueue(each: DelayedJob) -> int:
+        nonlocal refused
         try:
-            done += app.delayed.enqueue_now(each)
+            return app.delayed.enqueue_now(each)
         except InvalidPayload as wrong:
             click.echo(f"{due.shown(each.at)}: {wrong}", err=True)
             refused += 1
-    return _ended(done, refused, "Enqueued", app)
+            return 0
+
+    done, stopped = _each("Enqueueing", [*_meant(app, job, args, queue, at, all_, "run")], enqueue)
+    return _ended(done, refused, "Enqueued", app, stopped=stopped, as_json=as_json)
 
 
 @delayed.command(epilog=examples("taskq delayed remove --class Emailer", "taskq delayed remove --at 1900000000 --yes"))
@@ -111,27 +118,33 @@ def run(job: str | None, args: str | None, queue: str | None, at: str | None, al
 @click.option("--at", metavar="TIME", help="Those of just this time: unix seconds, or a time with its zone.")
 @yes_option
 @common
-def remove(job: str | None, args: str | None, queue: str | None, at: str | None, yes: bool) -> int:
+@json_option
+def remove(job: str | None, args: str | None, queue: str | None, at: str | None, yes: bool, as_json: bool) -> int:
     """Remove delayed jobs for good. It asks first."""
     app = the_session().connected()
     meant = [*_meant(app, job, args, queue, at, False, "remove")]
     if meant:
         confirm(f"Remove {count_of(len(meant), 'delayed job')}", yes=yes)
-    return _ended(sum(app.delayed.remove(each) for each in meant), 0, "Removed", app)
+    done, stopped = _each("Removing", meant, app.delayed.remove)
+    return _ended(done, 0, "Removed", app, stopped=stopped, as_json=as_json)
 
 
 @delayed.command(epilog=examples("taskq delayed clear", "taskq delayed clear --yes"))
 @yes_option
 @common
-def clear(yes: bool) -> int:
+@json_option
+def clear(yes: bool, as_json: bool) -> int:
     """Remove all delayed jobs for good. It asks first."""
     app = the_session().connected()
     times = app.delayed.time_count()
-    if not times:
-        say("There are no delayed jobs.")
-        return DONE
-    confirm(f"Remove all delayed jobs, of {count_of(times, 'time')}", yes=yes)
-    say(f"Removed {count_of(app.delayed.clear(), 'delayed job')}.")
+    gone = 0
+    if times:
+        confirm(f"Remove all delayed jobs, of {count_of(times, 'time')}", yes=yes)
+        gone = app.delayed.clear()
+    if as_json:
+        show_json("delayed_removed/1", {"done": gone, "refused": 0})
+    else:
+        say(f"Removed {count_of(gone, 'delayed job')}." if times else "There are no delayed jobs.")
     return DONE
 
 
@@ -177,9 +190,26 @@ def _time(text: str) -> float:
     return when.timestamp()
 
 
-def _ended(done: int, refused: int, verb: str, app: TaskQ) -> int:
-    if done:
+def _each(what: str, meant: Sequence[DelayedJob], act: Callable[[DelayedJob], int]) -> tuple[int, str]:
+    """Do it with each until somebody says to stop: with how many it was done, and how far it got if somebody did."""
+    done = 0
+    with Long(what) as work:
+        for place, each in enumerate(meant):
+            if work.stopped:
+                return done, f"{place:,} of {len(meant):,}"
+            done += act(each)
+            work.tell(place + 1, len(meant))
+    return done, ""
+
+
+def _ended(done: int, refused: int, verb: str, app: TaskQ, *, stopped: str, as_json: bool) -> int:
+    if as_json:
+        show_json(f"delayed_{verb.lower()}/1", {"done": done, "refused": refused})
+    elif done:
         say(f"{verb} {count_of(done, 'delayed job')}.")
+    if stopped:
+        click.echo(f"Stopped after {stopped}. To go on: the same again.", err=True)
+        return INTERRUPTED
     if refused:
         return SOME_FAILED
     if not done:

@@ -6,7 +6,7 @@ from collections import Counter
 
 import click
 
-from taskq.cli.endings import DONE, NOT_REACHED, SOME_FAILED
+from taskq.cli.endings import DONE, NOT_REACHED, SOME_FAILED, USAGE, WITHOUT_A_SERVER
 from taskq.cli.output import json_option, on_terminal, plain, say, show_json
 from taskq.cli.session import common, examples, the_session
 from taskq.inspection import Finding
@@ -23,14 +23,15 @@ def doctor(as_json: bool) -> int:
     """Check the set-up: the broker and what it keeps, clocks, plugins, workers, queues, jobs, failures.
 
     In a pipe: level, what was looked at, what was found, what to do, with tabs between. It ends with 1 where something
-    is an error, with 69 where the broker does not answer.
+    is an error, with 69 where the broker does not answer, with 2 where it refuses.
     """
+    session = the_session()
     seen: Counter[str] = Counter()
-    reached = True
-    for finding in the_session().application().operator.doctor():
+    code = DONE
+    for finding in session.application().operator.doctor():
         seen[finding.level] += 1
-        if finding.check == "broker" and finding.level == "error":
-            reached = False
+        if finding.level == "error":
+            code = {"broker": NOT_REACHED, "access": USAGE}.get(finding.check, code or SOME_FAILED)
         if as_json:
             record = {"level": finding.level, "check": finding.check, "said": finding.said}
             show_json("finding/1", {**record, "advice": finding.advice or None})
@@ -40,9 +41,9 @@ def doctor(as_json: bool) -> int:
         bad = [f"{count} {level}{'s' if count > 1 else ''}" for level, count in seen.items() if level != "ok"]
         say("")
         say(f"{', '.join(bad)}." if bad else "All is well.")
-    if not reached:
-        return NOT_REACHED
-    return SOME_FAILED if seen["error"] else DONE
+    if code == NOT_REACHED and not session.broker_is_said:
+        click.echo(WITHOUT_A_SERVER, err=True)
+    return code
 
 
 def _show(finding: Finding) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -30,7 +29,7 @@ from taskq.cli.output import as_json as json_text
 from taskq.cli.progress import Long
 from taskq.cli.session import common, examples, the_session
 from taskq.errors import EnqueueError, InvalidPayload
-from taskq.failed_entry import FailedJob
+from taskq.failed_entry import FailedJob, glance
 from taskq.failed_filter import FailureFilter
 from taskq.failed_groups import FailureGroup, Groups
 from taskq.failed_ids import Missing, find, id_of, parse
@@ -137,13 +136,16 @@ def list_(cursor: str, limit: int, search: int, as_json: bool, **said: str | Non
         if not page.jobs:
             click.echo(f"None of {count_of(page.searched, 'failed job')} is like that.", err=True)
     elif not page.total:
-        hint("There are no failed jobs.")
+        if wanted.place is not None:
+            click.echo(_nothing(app, wanted), err=True)
+        else:
+            hint("There are no failed jobs.")
     if page.older and page.jobs and len(page.jobs) == limit:
         hint(f"{len(page.jobs)} of {page.total:,}. Older ones: taskq failed list{further} --cursor {page.older}")
     if page.jobs:
         first = id_of(page.jobs[0])
         hint(f"Why one failed: taskq failed show {first}   Again: taskq failed requeue {first}")
-    return NOTHING_MATCHED if wanted.says_anything and not page.jobs else DONE
+    return NOTHING_MATCHED if (wanted.says_anything or wanted.place is not None) and not page.jobs else DONE
 
 
 @failed.command(epilog=examples("taskq failed groups", "taskq failed groups --since 2h --json"))
@@ -175,10 +177,14 @@ def groups(search: int, as_json: bool, **said: str | None) -> int:
         columns = [
             Column("count", right=True),
             Column("group"),
-            Column("job", style="name"),
+            Column("job", cut=True, style="name"),
             Column("exception", cut=True, style="bad"),
             Column("message", cut=True),
-            *((Column("first", right=True), Column("last", right=True)) if on_terminal() else ()),
+            *(
+                (Column("first", right=True, spare=True), Column("last", right=True, spare=True))
+                if on_terminal()
+                else ()
+            ),
         ]
         show(columns, [_group_row(group, now) for group in found.groups])
     if found.left:
@@ -256,12 +262,15 @@ def requeue(ids: Sequence[str], all_: bool, again: bool, as_json: bool, **said: 
 @click.argument("failed_id", metavar="ID")
 @click.option("--args", "text", metavar="JSON", help="The arguments, a list; - reads them from standard input.")
 @click.option("--queue", "-q", metavar="QUEUE", help="Where it goes instead of the queue that it came from.")
+@click.option("--again", is_flag=True, help="Also where it was retried before.")
 @common
-def edit(failed_id: str, text: str | None, queue: str | None) -> int:
+@json_option
+def edit(failed_id: str, text: str | None, queue: str | None, again: bool, as_json: bool) -> int:
     """Edit a failed job's arguments, and requeue it.
 
     They open in $EDITOR as JSON. What is secret stands there as [secret 1: password] and stays as it is. The entry
-    stays too, marked as retried, with the arguments that failed.
+    stays too, marked as retried, with the arguments that failed. An editor that changes nothing, leaves nothing or
+    fails requeues nothing.
     """
     app = the_session().connected()
     found, _ = _find(app, [failed_id])
@@ -271,36 +280,45 @@ def edit(failed_id: str, text: str | None, queue: str | None) -> int:
     before = app.failures.editable(one)
     if before.problem:
         raise Stop(SOME_FAILED, before.problem)
+    if one.retried_at is not None and not again:
+        raise Stop(SOME_FAILED, _retried(one))
+    in_editor = text is None
     if text is None:
-        text = _edited(before.text)
+        text = _edited(before.text, id_of(one))
     elif text == "-":
         text = sys.stdin.read()
     try:
         done = app.failures.requeue_edited(one, text, queue=queue)
     except (InvalidPayload, EnqueueError) as wrong:
         # What was typed is not lost with it.
-        raise Stop(USAGE, str(wrong), *_kept(text)) from None
+        raise Stop(USAGE, str(wrong), *(_kept(text, id_of(one)) if in_editor else ())) from None
     if done is not Requeued.DONE:
         click.echo(f"{id_of(one)}: {_too_late(done)}", err=True)
         return NOTHING_MATCHED
-    say(f"Requeued 1 failed job to {queue or one.job_queue}, edited.")
+    to = queue or one.job_queue
+    if as_json:
+        show_json("failed_edit/1", {"id": id_of(one), "queue": to, "done": 1})
+    else:
+        say(f"Requeued 1 failed job to {to}, edited.")
     return DONE
 
 
-@failed.command(epilog=examples("taskq failed remove 12-8f3a1c", "taskq failed remove --all --queue emails --yes"))
+@failed.command(epilog=examples("taskq failed remove 12-8f3a1c", "taskq failed remove --queue emails --yes"))
 @click.argument("ids", metavar="[ID]...", nargs=-1)
-@click.option("--all", "all_", is_flag=True, help="All of them, or all that are meant. It asks first.")
+@click.option("--all", "all_", is_flag=True, help="All of them, or all that are meant.")
 @_filtered
 @yes_option
 @common
 @json_option
 def remove(ids: Sequence[str], all_: bool, yes: bool, as_json: bool, **said: str | None) -> int:
-    """Remove failed jobs for good. Ctrl-C stops it between two jobs."""
+    """Remove failed jobs for good. It asks first. Ctrl-C stops it between two jobs."""
     wanted = _wanted(said)
     _one_way(ids, all_, wanted, "remove")
     app = the_session().connected()
     if ids:
         found, missing = _find(app, ids)
+        if found:
+            confirm(f"Remove {count_of(len(found), 'failed job')}", yes=yes)
         tally = app.failures.remove_each(found)
         if as_json:
             _show_tally("remove", tally)
@@ -327,7 +345,10 @@ def clear(queue: str | None, retried: bool, yes: bool, as_json: bool) -> int:
         )
     there = app.failures.count()
     if not there:
-        say("There are no failed jobs.")
+        if as_json:
+            _show_tally("remove", Tally(0, 0, 0))
+        else:
+            say("There are no failed jobs.")
         return DONE
     confirm(f"Remove {count_of(there, 'failed job')}", yes=yes)
     gone = app.failures.clear()
@@ -347,7 +368,7 @@ def _requeue_named(app: TaskQ, ids: Sequence[str], *, again: bool, as_json: bool
     for each in named:
         if each.retried_at is not None and not again:
             retried += 1
-            click.echo(f"{id_of(each)} was already retried at {each.retried_at}; once more: --again", err=True)
+            click.echo(_retried(each), err=True)
             continue
         why_not = _requeue(app, each)
         if why_not:
@@ -377,7 +398,7 @@ def _remove_matching(app: TaskQ, wanted: FailureFilter, *, yes: bool, as_json: b
         _show_tally("remove", tally)
     else:
         say(f"Removed {count_of(tally.done, 'failed job')}.")
-    return INTERRUPTED if tally.stopped else DONE
+    return _ended(tally)
 
 
 def _show_tally(act: str, tally: Tally) -> None:
@@ -398,30 +419,41 @@ def _show_tally(act: str, tally: Tally) -> None:
 
 def _ended(tally: Tally) -> int:
     if tally.stopped:
-        click.echo(f"Stopped after {tally.searched:,} of {tally.total:,}.", err=True)
+        click.echo(f"Stopped after {tally.searched:,} of {tally.total:,}. To go on: the same again.", err=True)
         return INTERRUPTED
     # To find nothing left to do with --all is no failure; what cannot be done is one.
     return SOME_FAILED if tally.refused else DONE
 
 
-def _edited(text: str) -> str:
+def _edited(text: str, failed_id: str) -> str:
     if not on_terminal():
         raise Stop(USAGE, "There is no terminal to edit on. Say the arguments: --args JSON, or --args - to read them.")
-    changed = click.edit(text, extension=".json")
-    if changed is None:
-        raise Stop(SOME_FAILED, "Nothing was changed, so nothing was requeued.")
+    try:
+        changed = click.edit(text, extension=".json")
+    except (click.ClickException, ValueError) as failed:  # ValueError: $EDITOR has a quotation that does not end
+        said = failed.message if isinstance(failed, click.ClickException) else f"$EDITOR cannot be read: {failed}"
+        ran = isinstance(failed, click.ClickException) and not isinstance(failed.__cause__, OSError)
+        raise Stop(
+            SOME_FAILED if ran else USAGE,
+            f"{said.rstrip('.')}. Nothing was requeued.",
+            f"Another editor: EDITOR=nano taskq failed edit {failed_id}; without one: --args JSON",
+        ) from None
+    if changed is None or changed.strip() == text.strip():
+        raise Stop(
+            SOME_FAILED, f"Nothing was changed, so nothing was requeued. As it is: taskq failed requeue {failed_id}"
+        )
+    if not changed.strip():
+        raise Stop(SOME_FAILED, "Nothing was left of the arguments, so nothing was requeued. A job without any has [].")
     return changed
 
 
-def _kept(text: str) -> Sequence[str]:
-    """Where a text is that was typed for nothing; empty where it was given by the command line."""
-    if not on_terminal():
-        return ()
+def _kept(text: str, failed_id: str) -> Sequence[str]:
+    """Where a text is that was typed for nothing."""
     import tempfile
 
     with tempfile.NamedTemporaryFile("w", prefix="taskq-args-", suffix=".json", delete=False, encoding="utf-8") as file:
         file.write(text)
-    return (f"What you wrote is in {Path(file.name)}: taskq failed edit ID --args - < {file.name}",)
+    return (f"What you wrote is kept; mend it there, then: taskq failed edit {failed_id} --args - < {file.name}",)
 
 
 # ---- finding them
@@ -464,6 +496,10 @@ def _requeue(app: TaskQ, failed: FailedJob) -> str:
     return "" if done is Requeued.DONE else _too_late(done)
 
 
+def _retried(failed: FailedJob) -> str:
+    return f"{id_of(failed)} was already retried at {failed.retried_at}; once more: --again"
+
+
 def _too_late(answer: Requeued) -> str:
     if answer is Requeued.ALREADY:
         return "somebody else has just requeued it."
@@ -477,19 +513,21 @@ def show_list(app: TaskQ, found: Sequence[FailedJob], *, always: bool = False) -
     """Failed jobs as a table, a line each; see `output.show`."""
     columns = [
         Column("id"),
-        Column("failed at"),
-        Column("queue"),
-        Column("job", style="name"),
+        Column("failed", right=True, spare=True) if on_terminal() else Column("failed at"),
+        Column("queue", spare=True),
+        Column("job", cut=True, style="name"),
         Column("error", cut=True, style="bad"),
         Column("", style="dim"),
     ]
-    show(columns, [_row(app, each) for each in found], always=always)
+    now = app.broker.now()
+    show(columns, [_row(app, each, now) for each in found], always=always)
 
 
-def _row(app: TaskQ, failed: FailedJob) -> tuple[str, ...]:
+def _row(app: TaskQ, failed: FailedJob, now: float) -> tuple[str, ...]:
+    at = glance(failed.entry).at if on_terminal() else None
     return (
         id_of(failed),
-        failed.failed_at or "?",
+        (failed.failed_at or "?") if at is None else f"{duration(now - at)} ago",
         failed.job_queue or "?",
         failed.payload.job if failed.payload is not None else "[unreadable]",
         _first_line(f"{failed.exception}: {_error(app, failed)}" if failed.exception else failed.why_not),
@@ -574,6 +612,10 @@ def _quoted(value: str) -> str:
 
 
 def _nothing(app: TaskQ, wanted: FailureFilter) -> str:
+    if wanted.place and not app.failures.count_matching(FailureFilter(place=wanted.place)).matched:
+        there = sorted(app.broker.failed_queues())
+        kept = f" Queues that have one: {', '.join(there[:8])}." if there else ""
+        return f"The queue {wanted.place} has no failed list of its own.{kept}"
     total = app.failures.count()
     if wanted.says_anything and total:
         return f"None of {count_of(total, 'failed job')} is like that."

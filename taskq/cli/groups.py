@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import click
+from click.shell_completion import CompletionItem
 
 from taskq.errors import nearest
 
@@ -22,7 +23,9 @@ class ListedGroup(click.Group):
         """As click, with `list` put where no command is."""
         place = self._behind_own_options(ctx, args)
         typed = args[place] if place < len(args) else "-"
-        if typed.startswith("-") and typed not in ctx.help_option_names:
+        # A shell that completes has not seen the end of it: what comes next may be another command.
+        unfinished = ctx.resilient_parsing and place >= len(args)
+        if typed.startswith("-") and typed not in ctx.help_option_names and not unfinished:
             args = [*args[:place], _DEFAULT, *args[place:]]
         return super().parse_args(ctx, args)
 
@@ -30,11 +33,21 @@ class ListedGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click, with the nearest command in the error."""
-        if args[0] not in self.commands:
+        if args[0] not in self.commands and not ctx.resilient_parsing:
             near = nearest(args[0], self.commands)
             meant = f"Did you mean {near}?" if near else f"There are: {', '.join(self.commands)}."
             raise click.UsageError(f'there is no command "{args[0]}". {meant}', ctx)
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """As click, with the options of `list`, which may stand without it."""
+        found = super().shell_complete(ctx, incomplete)
+        if incomplete.startswith("-"):
+            listing = self.commands[_DEFAULT]
+            inner = listing.make_context(_DEFAULT, [], parent=ctx, resilient_parsing=True)
+            known = {item.value for item in found}
+            found += [item for item in listing.shell_complete(inner, incomplete) if item.value not in known]
+        return found
 
     def _behind_own_options(self, ctx: click.Context, args: list[str]) -> int:
         """The place of the first word that is no option of the group itself, nor the value of one."""

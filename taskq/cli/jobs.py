@@ -40,8 +40,8 @@ def list_(as_json: bool) -> None:
         Column("job", style="name"),
         Column("takes", cut=True),
         Column("queue"),
-        Column("options", cut=True),
-        Column("does", cut=True, style="dim"),
+        Column("options", cut=True, spare=True),
+        Column("does", cut=True, style="dim", spare=True),
     ]
     show(columns, [_row(job) for job in found])
 

@@ -58,7 +58,7 @@ class _Program(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args[0] not in self.list_commands(ctx):
+        if not ctx.resilient_parsing and args[0] not in self.list_commands(ctx):
             raise click.UsageError(_no_such_command(args[0], self.list_commands(ctx)), ctx)
         return super().resolve_command(ctx, args)
 

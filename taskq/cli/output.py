@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import click
 
 if TYPE_CHECKING:
+    from rich.table import Table
     from rich.text import Text
 
 __all__ = [
     "Column",
     "as_json",
+    "change",
     "count_of",
     "duration",
     "hint",
@@ -32,13 +34,15 @@ __all__ = [
     "show",
     "show_facts",
     "show_json",
+    "table",
 ]
 
 Style: TypeAlias = Literal["", "good", "bad", "dim", "name"]
 
 _STYLES = {"": "", "good": "green", "bad": "red", "dim": "dim", "name": "cyan"}
 _GAP = 2  # cells between two columns
-_LEAST = 12  # cells that a column keeps, however narrow the terminal
+_LEAST = 8  # cells that a column keeps, however narrow the terminal
+_LEAST_OF_ALL = 3  # where the table keeps to its width all the same
 # They turn the direction of what follows, so that it reads as something else.
 _TURNS_TEXT = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -52,12 +56,14 @@ class Column:
         right: whether its values stand at its right edge: numbers.
         cut: whether its values may be cut where the terminal is too narrow for them all.
         style: how its values look.
+        spare: whether it is left out where the terminal is too narrow for all; the last such column first.
     """
 
     name: str
     right: bool = False
     cut: bool = False
     style: Style = ""
+    spare: bool = False
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line, with its schema.")
@@ -92,23 +98,44 @@ def show(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, always: bo
         for row in rows:
             sys.stdout.write("\t".join(plain(value) for value in row) + "\n")
         return
-    from rich import box
-    from rich.cells import cell_len
     from rich.console import Console
-    from rich.table import Table
 
     console = Console(highlight=False, markup=False, emoji=False)
+    made, width = _made(columns, rows, console.width if on_terminal() else None)
+    # Wider than the terminal, it is wrapped there; rich would leave out columns instead.
+    console.width = max(console.width, width)
+    console.print(made)
+
+
+def table(columns: Sequence[Column], rows: Iterable[Sequence[str]], width: int) -> Table:
+    """A table that keeps to a width whatever that costs: for what redraws a terminal."""
+    return _made(columns, rows, width, whole=False)[0]
+
+
+def _made(
+    columns: Sequence[Column], rows: Iterable[Sequence[str]], room: int | None, *, whole: bool = True
+) -> tuple[Table, int]:
+    """A table, and how wide it is; what may not be cut is whole, even where it has no room."""
+    from rich import box
+    from rich.cells import cell_len
+    from rich.table import Table
+
     filled = [[_text(value) for value in row] for row in rows]
-    whole = [
+    wanted = [
         max([cell_len(column.name), *(cells[place].cell_len for cells in filled)])
         for place, column in enumerate(columns)
     ]
+    if room is not None:
+        kept = _kept(columns, wanted, room)
+        columns, wanted = [columns[place] for place in kept], [wanted[place] for place in kept]
+        filled = [[cells[place] for place in kept] for cells in filled]
     gaps = _GAP * (len(columns) - 1)
-    room = console.width - gaps if on_terminal() else sum(whole)
-    widths = _fitted(whole, [column.cut for column in columns], room)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold", padding=(0, 1, 0, 0))
+    widths = wanted if room is None else _fitted(wanted, [column.cut for column in columns], room - gaps)
+    if room is not None and not whole:
+        widths = _fitted(widths, [True] * len(columns), room - gaps, least=_LEAST_OF_ALL)
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold", padding=(0, 1, 0, 0))
     for column, width in zip(columns, widths, strict=True):
-        table.add_column(
+        made.add_column(
             column.name,
             justify="right" if column.right else "left",
             style=_STYLES[column.style],
@@ -117,10 +144,8 @@ def show(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, always: bo
             width=width,
         )
     for cells in filled:
-        table.add_row(*cells)
-    # Wider than the terminal, it is wrapped there; rich would leave out columns instead.
-    console.width = max(console.width, sum(widths) + gaps)
-    console.print(table)
+        made.add_row(*cells)
+    return made, sum(widths) + gaps
 
 
 def show_facts(facts: Iterable[tuple[str, str]]) -> None:
@@ -157,16 +182,34 @@ def duration(seconds: float) -> str:
     return f"{max(seconds, 0.0):.0f} s"
 
 
+def change(number: float) -> str:
+    """By how much something grows or shrinks: `+3`, `-2`, `0`."""
+    whole = round(number)
+    return f"{whole:+,}" if whole else "0"
+
+
 def count_of(number: int, noun: str) -> str:
     """`1 job`, `3 jobs`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _fitted(widths: Sequence[int], cut: Sequence[bool], room: int) -> Sequence[int]:
-    """The widths, of those columns that may be cut the widest made narrower, until they fit or each is `_LEAST`."""
+def _kept(columns: Sequence[Column], widths: Sequence[int], room: int) -> Sequence[int]:
+    """The places of the columns that there is room for, those that may be cut as narrow as they get."""
+    places = list(range(len(columns)))
+    least = [min(width, _LEAST) if column.cut else width for column, width in zip(columns, widths, strict=True)]
+    while sum(least[place] for place in places) + _GAP * (len(places) - 1) > room:
+        spare = [place for place in places if columns[place].spare]
+        if not spare:
+            break
+        places.remove(spare[-1])
+    return places
+
+
+def _fitted(widths: Sequence[int], cut: Sequence[bool], room: int, *, least: int = _LEAST) -> Sequence[int]:
+    """The widths, of those columns that may be cut the widest made narrower, until they fit or each is the least."""
     fitted = list(widths)
     while sum(fitted) > room:
-        places = [place for place, may in enumerate(cut) if may and fitted[place] > _LEAST]
+        places = [place for place, may in enumerate(cut) if may and fitted[place] > least]
         if not places:
             break
         fitted[max(places, key=lambda place: fitted[place])] -= 1

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Long"]
 
 _PATIENCE: Final = 0.5  # seconds of work that need no bar
+_WIDE: Final = 72  # cells from which on there is room for more than a bar and how far it is
 
 
 class Long:
@@ -79,13 +80,14 @@ class Long:
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+            console = Console(stderr=True)
+            further = (TimeRemainingColumn(), TextColumn("{task.fields[done]}")) if console.width >= _WIDE else ()
             self._bar = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(),
                 MofNCompleteColumn(),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[done]}"),
-                console=Console(stderr=True),
+                *further,
+                console=console,
                 transient=True,
             )
             self._bar.add_task(self._what, total=total, done=done)

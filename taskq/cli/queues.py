@@ -10,7 +10,7 @@ from taskq.app import TaskQ
 from taskq.cli.asking import confirm, yes_option
 from taskq.cli.endings import DONE, NOTHING_MATCHED, SOME_FAILED, USAGE, Stop
 from taskq.cli.groups import ListedGroup
-from taskq.cli.output import Column, count_of, duration, hint, json_option, on_terminal, say, show, show_json
+from taskq.cli.output import Column, change, count_of, duration, hint, json_option, on_terminal, say, show, show_json
 from taskq.cli.output import as_json as json_text
 from taskq.cli.session import common, examples, the_session
 from taskq.errors import nearest
@@ -52,12 +52,12 @@ def list_(as_json: bool) -> None:
             )
         return
     columns = [
-        Column("queue"),
+        Column("queue", cut=True),
         Column("jobs", right=True),
         Column("workers", right=True),
         Column(""),
-        Column("oldest", right=True),
-        Column("a minute", right=True),
+        Column("oldest", right=True, spare=True),
+        Column("a minute", right=True, spare=True),
     ]
     if found:
         show(columns, [_row(queue) for queue in found])
@@ -76,7 +76,7 @@ def _row(queue: QueueState) -> tuple[str, ...]:
         str(len(queue.served_by)),
         "paused" if queue.paused else "no worker" if queue.size and not queue.served_by and on_terminal() else "",
         "" if queue.oldest is None else duration(queue.oldest),
-        "" if queue.change is None else f"{queue.change:+.0f}",
+        "" if queue.change is None else change(queue.change),
     )
 
 
@@ -117,7 +117,8 @@ def peek(queue: str, start: int, limit: int, as_json: bool) -> int:
 @click.argument("names", metavar="[QUEUE]...", nargs=-1)
 @click.option("--all", "all_", is_flag=True, help="All queues, also those of Ruby workers.")
 @common
-def pause(names: Sequence[str], all_: bool) -> None:
+@json_option
+def pause(names: Sequence[str], all_: bool, as_json: bool) -> None:
     """Let workers take nothing more from these queues. Jobs in hand go on.
 
     One queue's pause is taskq's own; workers of Ruby's Resque heed only that of --all.
@@ -125,13 +126,14 @@ def pause(names: Sequence[str], all_: bool) -> None:
     _one_of_both(names, all_, "taskq queues pause emails, or --all")
     app = the_session().connected()
     there = app.queues()
+    before = app.broker.paused()
     for name in names:
         app.pause(name)
         missing = "" if name in there else f" There is no such queue yet.{_meant(name, there)}"
-        say(f"{name} is paused.{missing}")
+        _tell_pause(f"{name} is paused.{missing}", name, True, name not in before.queues, as_json=as_json)
     if all_:
         app.pause()
-        say("All queues are paused.")
+        _tell_pause("All queues are paused.", None, True, not before.all, as_json=as_json)
     hint(f"To go on: taskq queues unpause {' '.join(names) or '--all'}")
 
 
@@ -139,7 +141,8 @@ def pause(names: Sequence[str], all_: bool) -> None:
 @click.argument("names", metavar="[QUEUE]...", nargs=-1)
 @click.option("--all", "all_", is_flag=True, help="Undo pause --all; queues paused by their names stay so.")
 @common
-def unpause(names: Sequence[str], all_: bool) -> int:
+@json_option
+def unpause(names: Sequence[str], all_: bool, as_json: bool) -> int:
     """Let workers take jobs from these queues again."""
     _one_of_both(names, all_, "taskq queues unpause emails, or --all")
     app = the_session().connected()
@@ -148,17 +151,34 @@ def unpause(names: Sequence[str], all_: bool) -> int:
     for name in names:
         app.unpause(name)
         if name in paused.queues:
-            say(f"{name} is not paused any more.{' All queues still are: --all.' if paused.all else ''}")
+            still = " All queues still are: --all." if paused.all else ""
+            _tell_pause(f"{name} is not paused any more.{still}", name, False, True, as_json=as_json)
             undone += 1
         else:
             by_all = " by its name; all queues are: taskq queues unpause --all" if paused.all else ""
-            click.echo(f"{name} was not paused{by_all or _meant(name, paused.queues) or '.'}", err=True)
+            near = by_all or f".{_meant(name, paused.queues)}"
+            _tell_pause(
+                f"{name} was not paused{near}",
+                name,
+                False,
+                False,
+                as_json=as_json,
+            )
     if all_:
         app.unpause()
         rest = f" Still paused: {', '.join(sorted(paused.queues))}." if paused.queues else ""
-        say(f"{'No longer are all queues paused' if paused.all else 'All queues were not paused'}.{rest}")
-        undone += 1
+        said = "No longer are all queues paused." if paused.all else "There was no pause of all queues."
+        _tell_pause(f"{said}{rest}", None, False, paused.all, as_json=as_json)
+        undone += paused.all
     return _code(undone, len(names) + all_)
+
+
+def _tell_pause(said: str, queue: str | None, paused: bool, done: bool, *, as_json: bool) -> None:
+    """What became of one pause; `queue` is None for that of all."""
+    if as_json:
+        show_json("queue_pause/1", {"queue": queue, "paused": paused, "done": done})
+    else:
+        click.echo(said, err=not (done or paused))
 
 
 @queues.command(epilog=examples("taskq queues remove emails low --yes", "taskq queues remove emails --job 12-8f3a1c"))
@@ -166,7 +186,8 @@ def unpause(names: Sequence[str], all_: bool) -> int:
 @click.option("--job", "ids", metavar="ID", multiple=True, help="Only this waiting job of the queue; again for more.")
 @yes_option
 @common
-def remove(names: Sequence[str], ids: Sequence[str], yes: bool) -> int:
+@json_option
+def remove(names: Sequence[str], ids: Sequence[str], yes: bool, as_json: bool) -> int:
     """Remove queues and every job that waits in them, or single jobs of one queue. It asks first."""
     if ids and len(names) > 1:
         raise Stop(USAGE, "--job names jobs of one queue. As in: taskq queues remove emails --job 12-8f3a1c")
@@ -177,16 +198,20 @@ def remove(names: Sequence[str], ids: Sequence[str], yes: bool) -> int:
         if name not in there:
             click.echo(_no_such_queue(app, name), err=True)
     if ids:
-        return _remove_jobs(app, found[0], ids, yes=yes) if found else NOTHING_MATCHED
+        return _remove_jobs(app, found[0], ids, yes=yes, as_json=as_json) if found else NOTHING_MATCHED
     if found:
         waiting = sum(app.sizes(found).values())
         confirm(f"Remove {', '.join(found)} with {count_of(waiting, 'waiting job')}", yes=yes)
     for name in found:
-        say(f"Removed {name} with {count_of(app.remove_queue(name), 'job')}.")
+        gone = app.remove_queue(name)
+        if as_json:
+            show_json("queue_remove/1", {"queue": name, "whole": True, "jobs": gone})
+        else:
+            say(f"Removed {name} with {count_of(gone, 'job')}.")
     return _code(len(found), len(names))
 
 
-def _remove_jobs(app: TaskQ, queue: str, ids: Sequence[str], *, yes: bool) -> int:
+def _remove_jobs(app: TaskQ, queue: str, ids: Sequence[str], *, yes: bool, as_json: bool) -> int:
     try:
         there = [one for one in ids if app.operator.find_job(queue, one) is not None]
     except ValueError as wrong:
@@ -197,7 +222,9 @@ def _remove_jobs(app: TaskQ, queue: str, ids: Sequence[str], *, yes: bool) -> in
     for one in ids:
         if one not in there:
             click.echo(f"{one} waits no more: a worker took it, or somebody removed it.", err=True)
-    if done:
+    if as_json:
+        show_json("queue_remove/1", {"queue": queue, "whole": False, "jobs": done})
+    elif done:
         say(f"Removed {count_of(done, 'job')} of {queue}.")
     return _code(done, len(ids))
 

@@ -49,7 +49,12 @@ def list_(as_json: bool) -> None:
         columns = ["name", "when", "job", "arguments", "queue", "last", "next", "of"]
         show(
             [
-                Column(name, cut=name in {"arguments", "when"}, style="name" if name == "name" else "")
+                Column(
+                    name,
+                    cut=name in {"name", "when", "job", "arguments"},
+                    style="name" if name == "name" else "",
+                    spare=name in {"arguments", "queue", "last", "of"},
+                )
                 for name in columns
             ],
             [_row(app, each) for each in listed],
@@ -67,7 +72,8 @@ def list_(as_json: bool) -> None:
 @schedule.command(epilog=examples("taskq schedule run nightly"))
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @common
-def run(names: Sequence[str]) -> int:
+@json_option
+def run(names: Sequence[str], as_json: bool) -> int:
     """Enqueue recurring jobs once, now. Their times go on as if nothing had been."""
     app = the_session().connected()
 
@@ -80,16 +86,22 @@ def run(names: Sequence[str]) -> int:
             case Vetoed(job, by, reason):
                 raise Stop(SOME_FAILED, f"{job} was not enqueued: {by} said no ({reason}).")
 
-    return _each(names, run_one)
+    return _each(names, run_one, "run", as_json=as_json)
 
 
 @schedule.command(epilog=examples("taskq schedule disable nightly"))
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @common
-def disable(names: Sequence[str]) -> int:
+@json_option
+def disable(names: Sequence[str], as_json: bool) -> int:
     """Enqueue these no more, until they are enabled. What is in a queue already stays there."""
     app = the_session().connected()
-    code = _each(names, lambda name: f"{name} is {'' if app.schedules.disable(name) else 'already '}disabled.")
+    code = _each(
+        names,
+        lambda name: f"{name} is {'' if app.schedules.disable(name) else 'already '}disabled.",
+        "disable",
+        as_json=as_json,
+    )
     hint(f"To go on: taskq schedule enable {' '.join(names)}")
     return code
 
@@ -97,10 +109,16 @@ def disable(names: Sequence[str]) -> int:
 @schedule.command(epilog=examples("taskq schedule enable nightly"))
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @common
-def enable(names: Sequence[str]) -> int:
+@json_option
+def enable(names: Sequence[str], as_json: bool) -> int:
     """Enqueue these again, from their next time on."""
     app = the_session().connected()
-    return _each(names, lambda name: f"{name} is {'' if app.schedules.enable(name) else 'already '}enabled.")
+    return _each(
+        names,
+        lambda name: f"{name} is {'' if app.schedules.enable(name) else 'already '}enabled.",
+        "enable",
+        as_json=as_json,
+    )
 
 
 @schedule.command(
@@ -121,6 +139,7 @@ def enable(names: Sequence[str]) -> int:
 @click.option("--missed", type=click.Choice(["once", "skip"]), default="once", show_default=True,
               help="What becomes of a time at which no scheduler ran.")  # fmt: skip
 @common
+@json_option
 def set_(
     name: str,
     job: str,
@@ -131,6 +150,7 @@ def set_(
     queue: str | None,
     description: str,
     missed: str,
+    as_json: bool,
 ) -> int:
     """Keep a recurring job in the store: NAME enqueues JOB with these arguments. Running schedulers take it over.
 
@@ -156,6 +176,9 @@ def set_(
     except WrongSchedule as wrong:
         raise Stop(USAGE, f"{name}: {wrong}") from None
     found = app.schedules.get(name)
+    if as_json:
+        show_json("schedule/1", _described(found))
+        return DONE
     words = "" if found.schedule is None else f": {found.schedule.rule.words}"
     following = "" if found.next is None else f". Next: {due.shown(found.next)}"
     say(f"{name} enqueues {call.job} to {call.queue}{words}{following}.")
@@ -166,10 +189,13 @@ def set_(
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @yes_option
 @common
-def remove(names: Sequence[str], yes: bool) -> int:
+@json_option
+def remove(names: Sequence[str], yes: bool, as_json: bool) -> int:
     """Remove recurring jobs from the store. It asks first. Those of the code or a file are not there: disable them."""
     app = the_session().connected()
-    confirm(f"Remove {', '.join(names)}", yes=yes)
+    there = {each.name for each in app.schedules.list()}
+    if known := [name for name in names if name in there]:
+        confirm(f"Remove {', '.join(known)}", yes=yes)
 
     def remove_one(name: str) -> str:
         found = app.schedules.get(name)
@@ -178,24 +204,29 @@ def remove(names: Sequence[str], yes: bool) -> int:
         app.schedules.remove(name)
         return f"Removed {name}."
 
-    return _each(names, remove_one)
+    return _each(names, remove_one, "remove", as_json=as_json)
 
 
-def _each(names: Sequence[str], do: Callable[[str], str]) -> int:
+def _each(names: Sequence[str], do: Callable[[str], str], verb: str, *, as_json: bool) -> int:
     done = failed = 0
     for name in names:
+        well = False
         try:
-            say(do(name))
+            said = do(name)
+            well = True
             done += 1
         except NoSuchSchedule as missing:
-            click.echo(str(missing), err=True)
+            said = str(missing)
         except WrongSchedule as wrong:
-            click.echo(str(wrong), err=True)
+            said = str(wrong)
             failed += 1
         except Stop as stop:
-            for line in stop.lines:
-                click.echo(line, err=True)
+            said = "\n".join(stop.lines)
             failed += 1
+        if as_json:
+            show_json(f"schedule_{verb}/1", {"name": name, "done": well, "said": said})
+        else:
+            click.echo(said, err=not well)
     if done == len(names):
         return DONE
     return SOME_FAILED if done + failed else NOTHING_MATCHED

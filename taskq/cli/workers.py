@@ -53,10 +53,10 @@ def list_(as_json: bool) -> None:
         Column("worker"),
         Column("state"),
         Column("job", cut=True, style="name"),
-        Column("since", right=True),
+        Column("since", right=True, spare=True),
         Column("heartbeat", right=True),
-        Column("processed", right=True),
-        Column("failed", right=True),
+        Column("processed", right=True, spare=True),
+        Column("failed", right=True, spare=True),
     ]
     if found:
         show(columns, [_row(app, worker, now) for worker in found])

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from taskq import envelope
+from taskq import envelope, plugins
 from taskq.broker import Broker
 from taskq.errors import BrokerRefused, BrokerUnavailable, ConfigurationError, InvalidPayload, TaskqError, nearest
 from taskq.history import History
@@ -27,21 +27,29 @@ _OFF: Final = 2.0  # seconds that two clocks may differ: heartbeats are written 
 _FAR_OFF: Final = 60.0
 _LOOKED_AT: Final = 100  # jobs of each queue, and queues
 _MANY: Final = 10_000  # failed jobs from which on nobody looks at each
+_DAY: Final = 24  # samples, one an hour
+_OURS: Final = "taskq"  # the distribution
 _NAMED: Final = 5  # names in one sentence
 
 
 def what_loads(load: Callable[[], None]) -> Iterator[Finding]:
-    """Whether all that the configuration names loads."""
+    """Whether all that the configuration names loads, and what others have installed."""
+    wrong: list[str] = []
     try:
         load()
     except ConfigurationError as error:
-        for problem in error.problems:
-            yield Finding(
-                "error", "plugins", str(problem), "What is installed, and what of it is enabled: taskq plugins"
-            )
+        wrong = [str(problem) for problem in error.problems]
+        for said in wrong:
+            yield Finding("error", "plugins", said, "What is installed, and what of it is enabled: taskq plugins")
     except TaskqError as error:
+        wrong = [str(error)]
         yield Finding("error", "plugins", str(error))
-    else:
+    for plugin in plugins.catalogue():
+        # One of taskq's own may lack the extra that it needs, and nobody misses it.
+        if plugin.error and plugin.distribution != _OURS and not any(said.endswith(plugin.error) for said in wrong):
+            wrong.append(plugin.error)
+            yield Finding("warning", "plugins", f"Nothing uses it yet: {plugin.error}", "taskq plugins")
+    if not wrong:
         yield Finding("ok", "plugins", "All that the configuration names loads.")
 
 
@@ -50,9 +58,9 @@ def broker_answers(broker: Broker) -> Finding:
     try:
         broker.check()
     except BrokerUnavailable as error:
-        return Finding("error", "broker", str(error), "Is it running? Another one: --broker or TASKQ_BROKER")
+        return Finding("error", "broker", str(error))  # which says what to do
     except BrokerRefused as error:
-        return Finding("error", "broker", str(error))
+        return Finding("error", "access", str(error))
     return Finding("ok", "broker", f"{broker.address} answers.")
 
 
@@ -138,14 +146,19 @@ def unknown_jobs(broker: Broker, queues: Sequence[QueueState], registry: Registr
 
 def about_failures(count: int, failed_max: int | None, days: History) -> Finding:
     """Whether the failed list only grows."""
-    sizes = [sample.failures for sample in days.samples]
-    grows = len(sizes) >= 24 and sizes == sorted(sizes) and sizes[-1] > sizes[0]
+    sizes = [sample.failures for sample in days.samples[-_DAY:]]
+    grows = len(sizes) == _DAY and sizes == sorted(sizes) and sizes[0] < sizes[-1] <= count
     if grows:
-        said = f"The failed list only grows: {sizes[0]:,} entries {len(sizes)} h ago, {count:,} now."
+        hours = (days.samples[-1].at - days.samples[-_DAY].at) / 3600
+        said = f"The failed list only grows: {sizes[0]:,} entries {hours:.0f} h before, {count:,} now."
     elif count >= _MANY:
         said = f"The failed list has {count:,} entries."
+    elif count:
+        return Finding(
+            "ok", "failures", "There is 1 failed job." if count == 1 else f"There are {count:,} failed jobs."
+        )
     else:
-        return Finding("ok", "failures", f"There are {count:,} failed jobs." if count else "There are no failed jobs.")
+        return Finding("ok", "failures", "There are no failed jobs.")
     bound = "" if failed_max is not None else " Or let failed_max bound it."
     return Finding(
         "warning", "failures", said, f"What they are: taskq failed groups. Then requeue, remove or clear them.{bound}"

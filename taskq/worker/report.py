@@ -18,8 +18,11 @@ from taskq import envelope, events
 from taskq.errors import UnknownJob
 from taskq.failed_entry import dying, last_words
 from taskq.failure_handler import Quarantine
+from taskq.masks import Masks
 from taskq.outcome import Crashed, Done, Failed, NotBegun, Postponed
 from taskq.performing import Task
+from taskq.registry import Registry
+from taskq.showing import Showing
 from taskq.worker import title
 
 __all__ = ["QUIET", "VERBOSE", "VERY_VERBOSE", "Report"]
@@ -49,6 +52,7 @@ class Report:
         prefix: str = "",
         place: str = "the broker",
         at_once: int = 1,
+        showing: Showing | None = None,
     ) -> None:
         """Nothing was told yet.
 
@@ -60,8 +64,10 @@ class Report:
             place: the broker as people call it: `Redis at 127.0.0.1:6379`.
             at_once: how many workers there are in this process. Of more than one each line about a job begins with the
                 host part of its worker's id, and the title says how many are at work.
+            showing: what hides secrets in arguments; None hides what lies under the usual names.
         """
         self._verbosity = verbosity
+        self._showing = Showing(Registry(), dict, Masks()) if showing is None else showing
         self._out = out
         self._set_title = set_title
         self._prefix = f"{prefix} " if prefix and not prefix.endswith(" ") else prefix
@@ -167,7 +173,7 @@ class Report:
                 self._title(_processing(task))
                 self._titled_for = shown
         if self._verbosity >= VERBOSE:
-            self._say(f"{self._whose(task)}got: {_job(task)}")
+            self._say(f"{self._whose(task)}got: {self._job(task)}")
 
     def _empty(self, event: events.Empty) -> None:
         if self._verbosity >= VERY_VERBOSE:
@@ -204,21 +210,24 @@ class Report:
             self._title_of_many()
         if isinstance(event.outcome, NotBegun):
             say = self._very if event.outcome.waits else self._always
-            say(f"{_job(event.task)} was not begun and goes back: {event.outcome.reason}.")
+            say(f"{self._job(event.task)} was not begun and goes back: {event.outcome.reason}.")
         elif isinstance(event.outcome, Postponed):
             seconds, reason = event.outcome.seconds, event.outcome.reason
-            what = f"{self._whose(event.task)}{_job(event.task)} is postponed by {seconds:g} s: {_cut(reason)}."
+            why = self._said(event.task, reason)
+            what = f"{self._whose(event.task)}{self._job(event.task)} is postponed by {seconds:g} s: {why}."
             self._say(what) if isinstance(event.task.problem, UnknownJob) else self._very(what)
         if self._verbosity < VERBOSE:
             return
         whose = self._whose(event.task)
         match event.outcome:
             case Done():
-                self._say(f"{whose}done: {_job(event.task)}")
+                self._say(f"{whose}done: {self._job(event.task)}")
             case Failed(error=error):
-                self._say(f"{whose}{_job(event.task)} failed: #<{error.type}: {_cut(error.message)}>")
+                self._say(
+                    f"{whose}{self._job(event.task)} failed: #<{error.type}: {self._said(event.task, error.message)}>"
+                )
             case Crashed(crash=crash):
-                self._say(f"{whose}{_job(event.task)} failed: #<{dying(crash)}: {last_words(crash)}>")
+                self._say(f"{whose}{self._job(event.task)} failed: #<{dying(crash)}: {last_words(crash)}>")
 
     def _settled(self, event: events.SettledJob) -> None:
         settled = event.settled
@@ -227,13 +236,15 @@ class Report:
         whose = self._whose(event.task)
         if settled.outcome == "refused":
             self._always(
-                f"{whose}{_job(event.task)} is not this worker's any more: somebody else settled it, or the broker "
-                "lost its data; what became of it here counts for nothing."
+                f"{whose}{self._job(event.task)} is not this worker's any more: somebody else settled it, or the "
+                "broker lost its data; what became of it here counts for nothing."
             )
         elif isinstance(settled.decision, Quarantine):
-            self._always(f"{whose}{_job(event.task)} is quarantined in the failed list: {settled.decision.reason}.")
+            self._always(
+                f"{whose}{self._job(event.task)} is quarantined in the failed list: {settled.decision.reason}."
+            )
         elif settled.outcome in {"retried", "discarded"}:
-            self._very(f"{whose}{_job(event.task)} {settled.outcome}")
+            self._very(f"{whose}{self._job(event.task)} {settled.outcome}")
 
     def _stopping(self, event: events.Stopping) -> None:
         if self._verbosity >= VERBOSE and not event.again:
@@ -283,7 +294,7 @@ class Report:
             self._always(line)
 
     def _loop_stands(self, event: events.LoopStands) -> None:
-        who = "something" if event.task is None else f"{self._whose(event.task)}{_job(event.task)}"
+        who = "something" if event.task is None else f"{self._whose(event.task)}{self._job(event.task)}"
         self._always(
             f"The event loop has stood still for {event.seconds:.1f} s, and all jobs on it: {who} neither awaits nor "
             "ends. A plain function would be performed in a thread; it is at:"
@@ -318,6 +329,15 @@ class Report:
         self._always(f"{first}{more} changed; the worker starts again.")
 
     # ---- writing
+
+    def _job(self, task: Task) -> str:
+        """A job as Resque prints it: `(Job{emails} | Emailer | ["a@example.com"])`."""
+        args, _ = self._showing.task(task)
+        return f"(Job{{{_cut(task.reservation.queue)}}} | {_cut(task.name)} | {_cut(envelope.inspect(args))})"
+
+    def _said(self, task: Task, text: str) -> str:
+        """What a job said, which may quote its arguments."""
+        return _cut(self._showing.task(task, text)[1])
 
     def _always(self, text: str) -> None:
         self._say(text)
@@ -370,11 +390,6 @@ class Report:
 
 def _processing(task: Task) -> str:
     return f"Processing {task.reservation.queue} since {int(task.reservation.run_at)} [{task.name}]"
-
-
-def _job(task: Task) -> str:
-    """A job as Resque prints it: `(Job{emails} | Emailer | ["a@example.com"])`."""
-    return f"(Job{{{_cut(task.reservation.queue)}}} | {_cut(task.name)} | {_cut(envelope.inspect(task.shown))})"
 
 
 def _cut(text: str) -> str:

@@ -99,6 +99,7 @@ def run(
         prefix=config.procline_prefix,
         place=app.broker.address,
         at_once=config.at_once,
+        showing=app.showing,
     )
     audience = Audience(report, app.hooks, observers, registered)
     audience(events.Starting())

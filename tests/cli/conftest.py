@@ -104,8 +104,11 @@ def typed(tmp_path: Path) -> Typed:
     return run
 
 
-def on_a_terminal(*args: str, cwd: Path, answer: str = "") -> tuple[int, str]:
-    """The real program on a terminal: its exit code, and all that is seen. It is given `answer` when it asks."""
+def on_a_terminal(*args: str, cwd: Path, answer: str = "", when: bytes = b"]: ") -> tuple[int, str]:
+    """The real program on a terminal: its exit code, and all that is seen.
+
+    It is given `answer` when `when` was seen; as it is, when it asks.
+    """
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "taskq", *args]
     process = subprocess.Popen(
@@ -124,7 +127,7 @@ def on_a_terminal(*args: str, cwd: Path, answer: str = "") -> tuple[int, str]:
         if not chunk:
             break
         seen += chunk
-        if answer and not asked and seen.endswith(b"]: "):
+        if answer and not asked and when in seen:
             asked = True
             os.write(ours, answer.encode())
     os.close(ours)

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import re
+import signal
+from pathlib import Path
 
 import pytest
 
@@ -241,7 +243,7 @@ def test_an_id_of_what_was_removed_names_nothing_else(shop: Shop, failing: Faili
     failing.fail("Job0")
     failing.fail("Job1")
     seen = ids(shop)[1]
-    assert shop.run("failed", "remove", seen).exit_code == 0
+    assert shop.run("failed", "remove", seen, "--yes").exit_code == 0
     for verb in ("requeue", "remove", "show"):
         result = shop.run("failed", verb, seen)
         assert result.exit_code == 3
@@ -348,6 +350,84 @@ def test_edit_with_what_are_no_arguments(shop: Shop, failing: Failing, args: str
     assert requeued(shop) == []
 
 
+@pytest.mark.parametrize(
+    ("editor", "code", "said"),
+    [
+        ("sed -i s/ada/bob/", 0, "Requeued 1 failed job to emails, edited."),
+        ("touch", 1, "Nothing was changed"),
+        ("true", 1, "Nothing was changed"),
+        ("cp /dev/null", 1, "Nothing was left of the arguments"),
+        ("sed -i s/[]]//", 2, "What you wrote is kept"),
+        ("sed -i s/1:/7:/", 2, "stands for no argument of this job"),
+        ("false", 1, "Another editor: EDITOR=nano taskq failed edit 0-"),
+        ("no-such-editor", 2, "Another editor: EDITOR=nano taskq failed edit 0-"),
+        ("sed 'x", 2, "$EDITOR cannot be read"),
+    ],
+)
+def test_edit_in_an_editor(
+    memory_shop: Shop, editor: str, code: int, said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    Failing(memory_shop.app.broker).fail("Emailer", '["ada",{"api_token":"hunter2"}]')
+    monkeypatch.setattr("taskq.cli.failed.on_terminal", lambda: True)
+    monkeypatch.delenv("VISUAL", raising=False)
+    monkeypatch.setenv("EDITOR", editor)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    result = memory_shop.run("failed", "edit", "0")
+    assert (result.exit_code, said in result.output) == (code, True)
+    assert len(result.stderr.splitlines()) <= 4
+    kept = [path.read_text() for path in tmp_path.glob("taskq-args-*.json")]
+    assert not any("hunter2" in text for text in (result.output, *kept))
+    edited = b'{"class":"Emailer","args":["bob",{"api_token":"hunter2"}]}'
+    assert requeued(memory_shop) == ([] if code else [edited])
+    assert len(kept) == ("What you wrote is kept" in result.stderr)
+
+
+def test_edit_of_one_that_was_retried_needs_again(shop: Shop, failing: Failing) -> None:
+    failing.fail()
+    shop.run("failed", "requeue", "0")
+    result = shop.run("failed", "edit", "0", "--args", "[1]")
+    assert result.exit_code == 1
+    assert "once more: --again" in result.stderr
+    said = json.loads(shop.run("failed", "edit", "0", "--args", "[1]", "--again", "--json").stdout)
+    assert (said["schema"], said["queue"], said["done"]) == ("taskq.failed_edit/1", "emails", 1)
+
+
+@pytest.mark.parametrize(("verb", "act"), [("requeue", "requeue_failures"), ("remove", "remove_failures")])
+def test_ctrl_c_stops_between_two_says_how_far_it_got_and_the_same_again_goes_on(
+    memory_shop: Shop, verb: str, act: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing = Failing(memory_shop.app.broker)
+    for number in range(500):
+        failing.fail("Emailer", f"[{number}]")
+    done = getattr(memory_shop.app.broker, act)
+
+    def interrupted(*args: object) -> object:
+        signal.raise_signal(signal.SIGINT)
+        return done(*args)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(memory_shop.app.broker, act, interrupted)
+        result = memory_shop.run("failed", verb, "--class", "Emailer", *(["--yes"] if verb == "remove" else []))
+    assert result.exit_code == 130
+    far = re.search(r"(Requeued|Removed) (\d+) failed jobs?\.", result.stdout)
+    assert far is not None
+    assert 0 < int(far[2]) < 500
+    assert re.search(r"Stopped after \d+ of \d+\. To go on: the same again\.", result.stderr)
+    again = memory_shop.run("failed", verb, "--class", "Emailer", *(["--yes"] if verb == "remove" else []))
+    assert again.exit_code == 0
+    if verb == "requeue":
+        assert len(set(requeued(memory_shop))) == len(requeued(memory_shop)) == 500
+    else:
+        assert memory_shop.app.failures.count() == 0
+
+
+def test_groups_hide_what_arguments_hide(shop: Shop, failing: Failing) -> None:
+    failing.fail("Emailer", '[{"token":"hunterx"}]', error="hunterx is refused")
+    for said in (shop.run("failed", "groups").stdout, shop.run("failed", "groups", "--json").stdout):
+        assert "[secret] is refused" in said
+        assert "hunterx" not in said
+
+
 def test_edit_without_a_terminal_says_how(shop: Shop, failing: Failing) -> None:
     failing.fail()
     result = shop.run("failed", "edit", "0")
@@ -361,7 +441,7 @@ def test_edit_without_a_terminal_says_how(shop: Shop, failing: Failing) -> None:
 def test_remove_of_several_by_their_places_removes_just_these(shop: Shop, failing: Failing) -> None:
     for number in range(5):
         failing.fail(f"Job{number}")
-    result = shop.run("failed", "remove", "0", "2", "3")
+    result = shop.run("failed", "remove", "0", "2", "3", "--yes")
     assert (result.exit_code, result.stdout) == (0, "Removed 3 failed jobs.\n")
     left = [line.split("\t")[3] for line in shop.run("failed").stdout.splitlines()]
     assert left == ["Job4", "Job1"]
@@ -369,7 +449,7 @@ def test_remove_of_several_by_their_places_removes_just_these(shop: Shop, failin
 
 def test_remove_of_the_same_twice_is_once(shop: Shop, failing: Failing) -> None:
     failing.fail()
-    assert shop.run("failed", "remove", "0", ids(shop)[0]).stdout == "Removed 1 failed job.\n"
+    assert shop.run("failed", "remove", "0", ids(shop)[0], "--yes").stdout == "Removed 1 failed job.\n"
 
 
 def test_remove_of_those_that_are_meant_asks(shop: Shop, failing: Failing) -> None:
@@ -421,5 +501,5 @@ def test_failed_lists_of_queues_are_listed_and_named_with_them(shop: Shop, faili
     assert re.fullmatch(r"low:prio:0-[0-9a-f]{6}", found[1])
     assert shop.run("failed", "requeue", found[1]).exit_code == 0
     assert len(requeued(shop, "low:prio")) == 1
-    assert shop.run("failed", "remove", "low:prio:0").exit_code == 0
+    assert shop.run("failed", "remove", "low:prio:0", "--yes").exit_code == 0
     assert shop.app.failures.count() == 1

@@ -8,18 +8,22 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from taskq import plugins
 from taskq.cli import endings
-from taskq.cli.main import COMMANDS
+from taskq.cli.main import COMMANDS, program
 from tests.cli.conftest import Shop, Typed, on_a_terminal, run
 from tests.support.distributions import SitePackages
 
 ALL = [
     *([name] for name in COMMANDS),
     *(["queues", name] for name in ("list", "peek", "pause", "unpause", "remove")),
-    *(["workers", name] for name in ("list", "check")),
-    *(["failed", name] for name in ("list", "show", "requeue", "remove", "clear")),
+    *(["workers", name] for name in ("list", "show", "check", "prune")),
+    *(["failed", name] for name in ("list", "groups", "show", "requeue", "edit", "remove", "clear")),
+    *(["delayed", name] for name in ("list", "run", "remove", "clear")),
+    *(["schedule", name] for name in ("list", "run", "enable", "disable", "set", "remove")),
+    ["jobs", "list"],
 ]
 
 AWAY = "redis://127.0.0.1:1"
@@ -361,3 +365,44 @@ def test_where_no_broker_was_said_and_none_answers_the_error_shows_what_needs_no
     assert "sqlite" not in run("info", "--broker", AWAY).stderr
     monkeypatch.setenv("TASKQ_BROKER", AWAY)
     assert "sqlite" not in run("info").stderr
+
+
+# ---- doctor
+
+
+@pytest.mark.redis
+def test_doctor_tells_a_refusal_from_an_absence(redis_url: str) -> None:
+    refused = run("doctor", "--broker", redis_url.replace("redis://", "redis://mallory:hunter2@"), "--json")
+    assert (refused.exit_code, '"check": "access"' in refused.stdout) == (2, True)
+    assert "hunter2" not in refused.output
+    away = run("doctor", "--broker", AWAY)
+    assert away.exit_code == 69
+    assert away.stdout.splitlines()[-1].startswith("error\tbroker\t")
+
+
+def test_doctor_says_what_somebody_installed_and_does_not_load(site: SitePackages, typed: Typed) -> None:
+    site.install("greeter", entry_points={"taskq.commands": ["greet = nowhere:at_all"]}, modules={})
+    said = typed("doctor", "-b", "memory://").stdout
+    assert 'warning\tplugins\tNothing uses it yet: the command "greet" of greeter' in said
+    assert "ok\tplugins" not in said
+
+
+# ---- completion
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("taskq wor", {"worker", "workers"}),
+        ("taskq failed re", {"requeue", "remove"}),
+        ("taskq failed --cl", {"--class"}),
+        ("taskq failed list --retried ", {"yes", "no"}),
+        ("taskq no-such-thing x", set()),
+    ],
+)
+def test_the_shell_completes_commands_and_options(words: str, found: set[str]) -> None:
+    typed = words.split(" ")
+    env = {"_TASKQ_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(len(typed) - 1)}
+    said = CliRunner().invoke(program, prog_name="taskq", complete_var="_TASKQ_COMPLETE", env=env)
+    assert said.stderr == ""
+    assert {line.removeprefix("plain,") for line in said.stdout.split()} == found

@@ -42,6 +42,20 @@ def test_a_table_takes_no_value_for_markup(capsys: pytest.CaptureFixture[str]) -
         assert text in said
 
 
+@pytest.mark.parametrize(("width", "columns"), [("80", ["job", "error", "since", "last"]), ("24", ["job", "error"])])
+def test_a_narrow_terminal_has_the_columns_that_matter(
+    width: str, columns: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output, "on_terminal", lambda: True)
+    monkeypatch.setenv("COLUMNS", width)
+    rows = [("send_email_to_all", "ValueError: " + "x" * 90, "1 min", "20 min")]
+    spare = [Column(name, right=True, spare=True) for name in ("since", "last")]
+    output.show([Column("job", cut=True), Column("error", cut=True), *spare], rows)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == columns
+    assert (len(lines), {len(line) for line in lines} <= {int(width)}) == (3, True)
+
+
 @pytest.mark.parametrize(
     "value",
     [

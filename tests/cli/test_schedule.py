@@ -25,6 +25,25 @@ def test_list_says_rules_in_words(full: Shop) -> None:
     assert following.count(":") == 2
 
 
+def test_what_lies_under_a_secret_name_is_not_listed(full: Shop) -> None:
+    args = ["schedule", "set", "s", "Other", '{"token":"hunter2"}', "--queue", "low", "--every", "5m"]
+    assert full.run(*args).exit_code == 0
+    assert "hunter2" not in full.run(*args, "--json").stdout
+    for listed in (full.run("schedule").stdout, full.run("schedule", "--json").stdout):
+        assert "[secret: token]" in listed
+        assert "hunter2" not in listed
+
+
+def test_what_acts_says_so_as_json(full: Shop) -> None:
+    done = full.run("schedule", "run", "report", "nope", "--json")
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(each["schema"], each["name"], each["done"]) for each in said] == [
+        ("taskq.schedule_run/1", "report", True),
+        ("taskq.schedule_run/1", "nope", False),
+    ]
+    assert done.exit_code == 1
+
+
 def test_set_run_disable_enable_remove(full: Shop) -> None:
     done = full.run("schedule", "set", "weekly", "report", "weekly", "--cron", "0 7 * * 1", "--tz", "UTC")
     assert done.exit_code == 0

@@ -3,16 +3,25 @@ from __future__ import annotations
 import json
 import re
 import socket
+from dataclasses import replace
 
 import pytest
 
+from taskq.identity import this_process
 from taskq.records import ProcessIdentity, Registration, Tokens
 from tests.cli.conftest import Shop
 
 
-def register(shop: Shop, worker: str, *, host: str = "somewhere", dead_after: float = 25.0) -> Tokens:
+def register(
+    shop: Shop,
+    worker: str,
+    *,
+    host: str = "somewhere",
+    dead_after: float = 25.0,
+    process: ProcessIdentity | None = None,
+) -> Tokens:
     tokens = Tokens()
-    process = ProcessIdentity(host, "", "", 1, "")
+    process = process or ProcessIdentity(host, "", "", 1, "")
     assert shop.app.broker.register(Registration(worker, process, dead_after, 5.0, tokens.process))
     return tokens
 
@@ -45,6 +54,37 @@ def test_list_as_json(shop: Shop) -> None:
 def test_list_of_none_is_empty_and_no_error(shop: Shop) -> None:
     result = shop.run("workers", "list")
     assert (result.exit_code, result.output) == (0, "")
+
+
+def test_show_says_all_that_is_known(shop: Shop) -> None:
+    tokens = register(shop, "a:1:emails,low")
+    shop.app.broker.push("emails", [b'{"class":"Emailer","args":[{"token":"hunter2"}]}'])
+    assert shop.app.broker.reserve("a:1:emails,low", ["emails"], tokens.next()).jobs
+    said = dict(line.split("\t") for line in shop.run("workers", "show", "a:1:emails,low").stdout.splitlines())
+    assert (said["host"], said["pid"], said["queues"], said["state"]) == ("somewhere", "1", "emails,low", "working")
+    assert (said["job"], said["queue"]) == ('Emailer [{"token": "[secret: token]"}]', "emails")
+    as_json = json.loads(shop.run("workers", "show", "a:1:emails,low", "--json").stdout)
+    assert (as_json["schema"], as_json["job"]["args"]) == ("taskq.worker/1", [{"token": "[secret: token]"}])
+    missing = shop.run("workers", "show", "a:1:emails")
+    assert (missing.exit_code, "Did you mean a:1:emails,low?" in missing.stderr) == (3, True)
+
+
+def test_prune_says_what_becomes_of_the_job_asks_and_settles_it(shop: Shop) -> None:
+    tokens = register(shop, "gone:1:*", process=replace(this_process(), pid=2**22 + 7))
+    shop.app.broker.push("emails", [b'{"class":"Emailer","args":["x"]}'])
+    assert shop.app.broker.reserve("gone:1:*", ["emails"], tokens.next()).jobs
+    register(shop, "lives:1:*", process=this_process())
+    asked = shop.run("workers", "prune")
+    assert (asked.exit_code, "gone:1:*" in asked.stdout, "failed list" in asked.stdout) == (2, True, True)
+    assert "Prune 1 dead worker?" in asked.stderr
+    assert shop.run("workers", "prune", "lives:1:*", "--yes").exit_code == 3
+    said = json.loads(shop.run("workers", "prune", "--yes", "--json").stdout)
+    assert (said["schema"], said["worker"], said["done"], said["became"]) == (
+        "taskq.pruned/1", "gone:1:*", True, "failed",
+    )  # fmt: skip
+    assert [worker.id for worker in shop.app.workers()] == ["lives:1:*"]
+    assert shop.app.failures.count() == 1
+    assert shop.run("workers", "prune", "--yes").exit_code == 3
 
 
 def test_check_of_a_living_worker_of_this_host(shop: Shop) -> None:

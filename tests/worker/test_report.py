@@ -14,9 +14,11 @@ from taskq import events
 from taskq.errors import ConfigurationError, Problem
 from taskq.failure_handler import Discard, Fail, Quarantine, Retry
 from taskq.hook import Settled
+from taskq.masks import Masks
 from taskq.outcome import Crashed, Done, Failed, NotBegun
 from taskq.performing import Task, Tools, prepare
 from taskq.records import Crash, Ended, ErrorRecord
+from taskq.showing import Showing
 from taskq.worker.report import QUIET, VERBOSE, VERY_VERBOSE, Report
 from tests.support.bench import held, payload, tools_of
 from tests.support.vectors import returned, vector
@@ -260,6 +262,26 @@ class TestWhatIsShown:
 
     @staticmethod
     def login(name: str, password: str) -> None: ...
+
+    def test_what_lies_under_a_secret_name_is_not_nor_where_an_error_quotes_it(self, tools: Tools) -> None:
+        bad = task(tools, "Bad", "ann", {"k": [{"apiToken": "hunter2", "n": 1}]}, "redis://u:pw@db/0")
+        error = ErrorRecord("Boom", "no hunter2 for ann")
+        got, failed = lines_of(VERBOSE, events.Found(bad, ("jobs",)), events.Performed(bad, Failed(error, Fail(), 0.1)))
+        job = (
+            '(Job{jobs} | Bad | ["ann", {"k"=>[{"apiToken"=>"[secret: token]", "n"=>1}]}, '
+            '"redis://u:[secret: password in a URL]@db/0"])'
+        )
+        assert got == f"*** got: {job}"
+        assert failed == f"*** {job} failed: #<Boom: no [secret] for ann>"
+
+    def test_a_parameter_of_a_secret_name_is_not_and_the_application_says_which(self) -> None:
+        told = tools_of(TestWhatIsShown.login)
+        found = events.Found(task(told, "login", "ann", "hunter2"), ("jobs",))
+        assert lines_of(VERBOSE, found) == ['*** got: (Job{jobs} | login | ["ann", "[secret: password]"])']
+        out = io.StringIO()
+        showing = Showing(told.registry, dict, Masks(["name", "!password"]))
+        Report(VERBOSE, out=out, showing=showing)(found)
+        assert out.getvalue() == '*** got: (Job{jobs} | login | ["[secret: name]", "hunter2"])\n'
 
     def test_a_megabyte_is_cut(self, tools: Tools) -> None:
         bad = task(tools, "Ok", "x" * 1_000_000)
