@@ -55,13 +55,12 @@ _NEAR: Final = 200  # entries of a failed list that are looked at around a posit
 class _Seat:
     """A worker as a transaction finds it: the place of the job in its hand, if any, and all places that it holds."""
 
-    __slots__ = ("answer", "batch", "fence", "hand", "id", "last", "places")
+    __slots__ = ("answer", "batch", "fence", "hand", "id", "last", "places", "several")
 
     def __init__(self, process: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        self.id, self.last, self.answer, self.batch, self.hand, ahead = rows[0]
-        self.places: list[int] = [] if self.hand is None else [self.hand]
-        if ahead is not None:
-            self.places += [row[5] for row in rows]
+        self.id, self.last, self.answer, self.batch, self.hand, first = rows[0]
+        self.several = first is not None
+        self.places: list[int] = [row[5] for row in rows] if self.several else [] if self.hand is None else [self.hand]
         self.fence = f"{process}{self.batch:08x}"
 
     def place(self, job: Reservation) -> int | None:
@@ -76,13 +75,19 @@ class _Seat:
         """Those up to this place ended; how many that were. Whoever calls it says so in the worker's row too."""
         left = [held for held in self.places if held > place]
         ended = len(self.places) - len(left)
-        in_hand = self.hand is not None and self.hand <= place
-        if ended > in_hand:
-            db.execute(SQL["end_ahead"], (self.id, place))
-        if in_hand:
+        if ended and self.several:
+            db.execute(SQL["end"], (self.id, place))
+        if self.hand is not None and self.hand <= place:
             self.hand = None
         self.places = left
         return ended
+
+    def let_go(self, db: sqlite3.Connection, place: int) -> None:
+        """The job at this place goes elsewhere. If it is the one in hand, those before it are forgotten: they ended."""
+        if self.several:
+            db.execute(SQL["end" if place == self.hand else "let_go"], (self.id, place))
+        if place == self.hand:
+            self.hand = None
 
     def said(self, db: sqlite3.Connection, token: Token, *, answer: bool, processed: int = 0, failed: int = 0) -> bool:
         """Write down what a call with this token did; its answer."""
@@ -220,8 +225,7 @@ class SQLiteBroker(Broker):
                 seat.said(db, token, answer=True, processed=ended)
                 return _held(db, worker, seat, token)
             jobs = self._take(db, worker, seat.id, queues, token, limit)
-            first = (1, jobs[0].queue, jobs[0].run_at, jobs[0].body) if jobs else (None, None, None, None)
-            db.execute(SQL["took"], (token.number, ended, *first, seat.id))
+            db.execute(SQL["took"], (token.number, ended, *_in_hand(jobs), seat.id))
             return Reserved(jobs)
 
     def _finds_nothing(self, worker: str, queues: Sequence[str], token: Token) -> bool:
@@ -256,17 +260,20 @@ class SQLiteBroker(Broker):
         left = list(queues)
         while len(jobs) < limit and (found := _next_job(db, left)) is not None:
             at, queue, number, pos, body = found
-            rows = [(number, body)]
+            rows = [(pos, body)]
             if limit - len(jobs) > 1:
                 rows += db.execute(SQL["more_jobs"], (queue, pos, limit - len(jobs) - 1))
             name = left[at]
-            for number, body in rows:
-                place = len(jobs) + 1
-                db.execute(SQL["take_job"], (number,))
-                if place > 1:
-                    db.execute(SQL["hold_ahead"], (seat, place, name, run_at, body))
+            for place, (_, body) in enumerate(rows, len(jobs) + 1):
                 jobs.append(Reservation(worker, name, body, f"{fence}:{place:04d}", run_at, started=place == 1))
+            if len(rows) == 1:
+                db.execute(SQL["take_job"], (number,))
+            else:
+                db.execute(SQL["take_jobs"], (queue, rows[-1][0]))
             del left[: at + 1]
+        if len(jobs) > 1:
+            held = ((seat, place, job.queue, run_at, job.body) for place, job in enumerate(jobs, 1))
+            db.executemany(SQL["hold"], held)
         return tuple(jobs)
 
     def wait(self, queues: Sequence[str] | None, timeout: float, interrupts: Sequence[int] = ()) -> bool:
@@ -282,13 +289,10 @@ class SQLiteBroker(Broker):
     # ---- settling
 
     def note(self, reservation: Reservation) -> None:
-        with contextlib.suppress(BrokerUnavailable), self._store.writing(Durable.LATER) as db:
-            seat = _seat(db, reservation.worker, reservation.fence[:8])
-            place = None if seat is None else seat.place(reservation)
-            if seat is not None and place is not None and place != seat.hand:
-                ended = seat.end(db, place - 1)
-                db.execute(SQL["begin"], (place, ended, seat.id))
-                db.execute(SQL["release_ahead"], (seat.id, place))
+        token, _, place = reservation.fence.partition(":")
+        with contextlib.suppress(BrokerUnavailable):
+            given = int(place), reservation.worker, token[:8], int(token[8:], 16)
+            self._store.begin_and_commit(SQL["begin"], given)
 
     def finish(self, reservation: Reservation, token: Token) -> bool:
         def finish(db: sqlite3.Connection, seat: _Seat) -> bool:
@@ -319,10 +323,7 @@ class SQLiteBroker(Broker):
                 return seat.said(db, token, answer=False)
             ended = seat.end(db, places[0] - 1) if reservations[0].started else 0
             for place in places:
-                if place == seat.hand:
-                    seat.hand = None
-                else:
-                    db.execute(SQL["release_ahead"], (seat.id, place))
+                seat.let_go(db, place)
             jobs = [(job.queue, job.body if body is None else body) for job in reservations]
             if at is None:
                 queues_.put_back(db, jobs, front=front)
@@ -447,7 +448,7 @@ class SQLiteBroker(Broker):
                     db.execute(SQL["count_lost"], row)
                 if entry is None or again is not None:
                     _go_again(db, seen.job, again or Again())
-            db.execute(SQL["drop_ahead"], row)
+            db.execute(SQL["drop_batch"], row)
             _forget(db, row[0])
         self._wakeup.ring()
         return True
@@ -808,6 +809,13 @@ def _seat(db: sqlite3.Connection, worker: str, process: str) -> _Seat | None:
     return _Seat(process, rows) if rows else None
 
 
+def _in_hand(jobs: Sequence[Reservation]) -> tuple[int | None, str | None, float | None, bytes | None]:
+    """What a worker's row says of jobs that were taken: the only one itself, or where in the batch the first is."""
+    if len(jobs) == 1:
+        return 1, jobs[0].queue, jobs[0].run_at, jobs[0].body
+    return (1, None, None, b"") if jobs else (None, None, None, None)
+
+
 def _held(db: sqlite3.Connection, worker: str, seat: _Seat, token: Token) -> Reserved:
     """What a worker holds, as the answer to a call with this token: `held`, unless that very call took it."""
     jobs = tuple(
@@ -851,18 +859,20 @@ def _forget(db: sqlite3.Connection, worker: int) -> None:
 
 
 def _info(rows: Sequence[tuple[Any, ...]]) -> WorkerInfo:
-    name, process, registration, started, beat, batch, changes, processed, failed, *hand = rows[0][:13]
-
-    def job(place: int, queue: str, run_at: float, body: bytes, *, begun: bool) -> Reservation:
-        return Reservation(name, queue, body, f"{process}{batch:08x}:{place:04d}", run_at, begun)
+    name, process, registration, started, beat, batch, changes, processed, failed, hand, *own = rows[0][:13]
+    held = [(hand, *own)] if own[0] is not None else [row[13:] for row in rows if row[13] is not None]
+    jobs = [
+        Reservation(name, queue, body, f"{process}{batch:08x}:{place:04d}", run_at, started=place == hand)
+        for place, queue, run_at, body in held
+    ]
 
     return WorkerInfo(
         id=name,
         registered=True,
         heartbeat=beat,
         started=started,
-        job=None if hand[0] is None else job(*hand, begun=True),
-        ahead=tuple(job(*row[13:], begun=False) for row in rows if row[13] is not None),
+        job=next((job for job in jobs if job.started), None),
+        ahead=tuple(job for job in jobs if not job.started),
         processed=processed,
         failed=failed,
         registration=_registration(registration),

@@ -73,10 +73,10 @@ DELETE FROM taskq_queues WHERE name = ?;
 -- ---- reserving
 
 -- name: seat
--- A worker under its process part, with the places of what it holds ahead; one row where that is nothing.
-SELECT w.id, w.last, w.answer, w.batch, w.hand, a.place
-FROM taskq_workers AS w LEFT JOIN taskq_ahead AS a ON a.worker = w.id
-WHERE w.name = ? AND w.process = ? ORDER BY a.place;
+-- A worker under its process part, with the places of those of its batch that have not ended; one row where it has none.
+SELECT w.id, w.last, w.answer, w.batch, w.hand, b.place
+FROM taskq_workers AS w LEFT JOIN taskq_batch AS b ON b.worker = w.id AND b.place >= coalesce(w.hand, 0)
+WHERE w.name = ? AND w.process = ? ORDER BY b.place;
 
 -- name: next_job_of
 -- The first job of a queue that is not paused. For one queue this takes half of what the next one does.
@@ -101,18 +101,24 @@ ORDER BY wanted.column1 LIMIT 1;
 
 -- name: more_jobs
 -- Those behind it in the same queue.
-SELECT id, body FROM taskq_jobs WHERE queue = ? AND pos > ? ORDER BY pos LIMIT ?;
+SELECT pos, body FROM taskq_jobs WHERE queue = ? AND pos > ? ORDER BY pos LIMIT ?;
 
 -- name: take_job
 DELETE FROM taskq_jobs WHERE id = ?;
 
--- name: hold_ahead
-INSERT INTO taskq_ahead (worker, place, queue, run_at, body) VALUES (?, ?, ?, ?, ?);
+-- name: take_jobs
+-- The first ones of a queue, up to a place.
+DELETE FROM taskq_jobs WHERE queue = ? AND pos <= ?;
+
+-- name: hold
+INSERT INTO taskq_batch (worker, place, queue, run_at, body) VALUES (?, ?, ?, ?, ?);
 
 -- name: held
-SELECT hand AS place, 1, queue, run_at, body FROM taskq_workers WHERE id = ?1 AND hand IS NOT NULL
+SELECT hand AS place, 1, queue, run_at, body FROM taskq_workers WHERE id = ?1 AND queue IS NOT NULL
 UNION ALL
-SELECT place, 0, queue, run_at, body FROM taskq_ahead WHERE worker = ?1
+SELECT b.place, b.place IS w.hand, b.queue, b.run_at, b.body
+FROM taskq_workers AS w JOIN taskq_batch AS b ON b.worker = w.id AND b.place >= coalesce(w.hand, 0)
+WHERE w.id = ?1
 ORDER BY place;
 
 -- name: ready
@@ -132,7 +138,8 @@ SELECT EXISTS (
 ) AND NOT EXISTS (SELECT 1 FROM taskq_meta WHERE key = 'all paused');
 
 -- name: took
--- A reserve that took what there was, a job into the hand if any: its token, and how many jobs it ended.
+-- A reserve that took what there was: its token, how many jobs it ended, and the job that begins. That is here if it is
+-- the only one, and else pointed to in the batch.
 UPDATE taskq_workers
 SET last = ?1, answer = 1, batch = ?1, processed = processed + ?2, changes = changes + 1,
   hand = ?3, queue = ?4, run_at = ?5, body = ?6
@@ -148,21 +155,23 @@ SET last = ?1, answer = ?2, processed = processed + ?3, failed = failed + ?4, ch
   run_at = CASE WHEN ?5 THEN run_at END, body = CASE WHEN ?5 THEN body END
 WHERE id = ?6;
 
--- name: end_ahead
--- Those up to a place.
-DELETE FROM taskq_ahead WHERE worker = ? AND place <= ?;
+-- name: end
+-- Those of a batch up to a place, and with them those that ended before.
+DELETE FROM taskq_batch WHERE worker = ? AND place <= ?;
 
--- name: release_ahead
-DELETE FROM taskq_ahead WHERE worker = ? AND place = ?;
+-- name: let_go
+DELETE FROM taskq_batch WHERE worker = ? AND place = ?;
 
 -- name: begin
--- The job at a place comes into the hand; how many ended before it.
+-- The job at a place of the batch begins, if it is held there and has not; those before it ended. One statement that
+-- writes one page, for it is done for each job that was taken ahead.
 UPDATE taskq_workers
-SET (hand, queue, run_at, body) = (
-    SELECT place, queue, run_at, body FROM taskq_ahead WHERE worker = taskq_workers.id AND place = ?
-  ),
-  processed = processed + ?, changes = changes + 1
-WHERE id = ?;
+SET hand = ?1, body = x'', changes = changes + 1, processed = processed + (
+  SELECT count(*) FROM taskq_batch AS b
+  WHERE b.worker = taskq_workers.id AND b.place >= coalesce(taskq_workers.hand, 0) AND b.place < ?1
+)
+WHERE name = ?2 AND process = ?3 AND batch = ?4 AND coalesce(hand, 0) < ?1
+AND EXISTS (SELECT 1 FROM taskq_batch AS b WHERE b.worker = taskq_workers.id AND b.place = ?1);
 
 -- name: add_failure
 INSERT INTO taskq_failed (queue, entry) VALUES (?, ?);
@@ -189,7 +198,7 @@ UPDATE taskq_workers SET beat = ?, changes = changes + 1 WHERE name = ? AND proc
 
 -- name: idle_worker
 SELECT id FROM taskq_workers AS w
-WHERE name = ? AND process = ? AND hand IS NULL AND NOT EXISTS (SELECT 1 FROM taskq_ahead WHERE worker = w.id);
+WHERE name = ? AND process = ? AND hand IS NULL AND NOT EXISTS (SELECT 1 FROM taskq_batch WHERE worker = w.id);
 
 -- name: fold_stats
 -- What a worker counted, kept beyond its end.
@@ -203,15 +212,15 @@ DELETE FROM taskq_workers WHERE id = ?;
 -- name: workers
 -- One statement, so that it is one picture: a job is in nobody's hands twice.
 SELECT w.name, w.process, w.registration, w.started, w.beat, w.batch, w.changes, w.processed, w.failed,
-  w.hand, w.queue, w.run_at, w.body, a.place, a.queue, a.run_at, a.body
-FROM taskq_workers AS w LEFT JOIN taskq_ahead AS a ON a.worker = w.id
-ORDER BY w.name, a.place;
+  w.hand, w.queue, w.run_at, w.body, b.place, b.queue, b.run_at, b.body
+FROM taskq_workers AS w LEFT JOIN taskq_batch AS b ON b.worker = w.id AND b.place >= coalesce(w.hand, 0)
+ORDER BY w.name, b.place;
 
 -- name: worker
 SELECT w.name, w.process, w.registration, w.started, w.beat, w.batch, w.changes, w.processed, w.failed,
-  w.hand, w.queue, w.run_at, w.body, a.place, a.queue, a.run_at, a.body
-FROM taskq_workers AS w LEFT JOIN taskq_ahead AS a ON a.worker = w.id
-WHERE w.name = ? ORDER BY a.place;
+  w.hand, w.queue, w.run_at, w.body, b.place, b.queue, b.run_at, b.body
+FROM taskq_workers AS w LEFT JOIN taskq_batch AS b ON b.worker = w.id AND b.place >= coalesce(w.hand, 0)
+WHERE w.name = ? ORDER BY b.place;
 
 -- name: claim
 -- One that lies in the future is of a clock that was set back, and holds nobody up.
@@ -227,8 +236,8 @@ SELECT id FROM taskq_workers WHERE name = ? AND process = ? AND changes = ?;
 -- name: count_lost
 UPDATE taskq_workers SET processed = processed + 1, failed = failed + 1 WHERE id = ?;
 
--- name: drop_ahead
-DELETE FROM taskq_ahead WHERE worker = ?;
+-- name: drop_batch
+DELETE FROM taskq_batch WHERE worker = ?;
 
 -- ---- pause
 

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from taskq.errors import BrokerRefused
@@ -111,6 +111,26 @@ class Store:
                 self._owes_since = None
             elif durable is Durable.SOON and self._owes_since is None:
                 self._owes_since = time.monotonic()
+
+    def begin_and_commit(self, statement: str, given: Sequence[object]) -> None:
+        """Write by one statement that is a transaction by itself; it is on the disk with the next one that is.
+
+        The same as `writing` in half of the time, for what is written with every job.
+        """
+        with self._lock:
+            try:
+                connection = self._opened()
+                self._wait_for_disk(connection, wait=False)
+                self._gate.enter()
+                self._writing = True
+                try:
+                    connection.execute(statement, given)
+                finally:
+                    self._writing = False
+                    self._gate.leave()
+            except sqlite3.Error as error:
+                self._drop_after(error)
+                raise translated(error, self.path, "unknown") from None
 
     def check(self) -> None:
         """Return where it opens and would take a write; one who writes just now is no reason against it."""

@@ -17,9 +17,10 @@ import pytest
 
 import taskq_sqlite
 from taskq.errors import BrokerInTrouble, BrokerRefused, BrokerUnavailable
-from taskq.records import Stats
-from taskq.testing.contract.broker.holder import ONE, TWO, Holder
+from taskq.records import Reservation, Stats, Token
+from taskq.testing.contract.broker.holder import ONE, THREE, TWO, Holder
 from taskq_sqlite import SQLiteBroker
+from taskq_sqlite.statements import SQL
 
 Make = Callable[..., SQLiteBroker]
 
@@ -284,11 +285,8 @@ def test_a_file_of_the_applications_own_keeps_what_is_in_it(path: Path, broker: 
 
 
 def test_a_file_of_version_1_is_brought_up_with_what_is_in_it(path: Path, make_broker: Make) -> None:
-    """Its jobs, failures and pauses stay, and a process of the older version that has it open goes on."""
-    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as old:
-        old.execute("PRAGMA journal_mode = WAL")
-        old.executescript(Path(taskq_sqlite.__file__).with_name("versions").joinpath("1.sql").read_text("utf-8"))
-        old.execute("INSERT INTO taskq_meta (key, value) VALUES ('schema', '1')")
+    """Its jobs, failures and pauses stay, and a producer of the older version that has it open goes on."""
+    with of_version(1, path) as old:
         old.execute("INSERT INTO taskq_queues (name) VALUES ('q')")
         old.execute("INSERT INTO taskq_jobs (queue, pos, body) VALUES (1, 1, ?)", (ONE,))
         broker = make_broker()
@@ -298,6 +296,35 @@ def test_a_file_of_version_1_is_brought_up_with_what_is_in_it(path: Path, make_b
         assert [job.body for job in broker.scheduled(0, 0, 9)] == [TWO]
         old.execute("INSERT INTO taskq_jobs (queue, pos, body) VALUES (1, 2, ?)", (TWO,))
         assert list(make_broker().peek("q", 0, 9)) == [ONE, TWO]
+
+
+def test_a_batch_in_a_file_of_version_3_is_held_as_before(path: Path, broker: SQLiteBroker) -> None:
+    """What its worker holds stays in its places; that worker, which would misread them from then on, is told."""
+    with of_version(3, path) as old:
+        columns = "name, process, registration, started, beat, batch, changes, processed, hand, queue, run_at, body"
+        worker = ("host:1:q", "00000001", "{}", 1.0, 1.0, 7, 5, 1, 2, "q", 1.0, ONE)
+        old.execute(f"INSERT INTO taskq_workers ({columns}) VALUES ({', '.join('?' * 12)})", worker)
+        old.executemany("INSERT INTO taskq_ahead VALUES (1, ?, 'q', 1.0, ?)", [(3, TWO), (4, THREE)])
+        with broker._store.reading() as db:
+            held = db.execute(SQL["held"], (1,)).fetchall()
+        assert held == [(2, 1, "q", 1.0, ONE), (3, 0, "q", 1.0, TWO), (4, 0, "q", 1.0, THREE)]
+        with pytest.raises(sqlite3.OperationalError, match="no such table: taskq_ahead"):
+            old.execute("SELECT place FROM taskq_ahead")
+    third = Reservation("host:1:q", "q", TWO, "0000000100000007:0003", 1.0, started=False)
+    broker.note(third)
+    assert broker.finish(third, Token("00000001", 8))
+    assert broker.stats() == Stats(3, 0)
+
+
+@contextlib.contextmanager
+def of_version(version: int, path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection of an older taskq's to its file."""
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as old:
+        old.execute("PRAGMA journal_mode = WAL")
+        for step in range(1, version + 1):
+            old.executescript(Path(taskq_sqlite.__file__).with_name("versions").joinpath(f"{step}.sql").read_text())
+        old.execute("INSERT INTO taskq_meta (key, value) VALUES ('schema', ?)", (str(version),))
+        yield old
 
 
 MAKES_IT = "import sys; from taskq_sqlite import open_broker; open_broker(sys.argv[1]).push('q', [b'{}'])"
