@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -232,6 +235,55 @@ def test_options_say_the_connection(hooks: list[Hook], broker: SQLiteBroker, own
         first, second, *rest = app.peek("emails", 0, 9)
         assert (first.shown, second.shown) == (("b@example.com",), ("a@example.com",))
         assert [one.shown for one in rest] == [(f"{number}@example.com",) for number in range(3)]
+
+
+DIES = """
+import os, signal, sqlite3, sys
+import taskq
+broker, path, last = sys.argv[1:]
+
+@taskq.job(queue="emails")
+def send_email(to): ...
+
+def die(moment):
+    if moment == last:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+own = sqlite3.connect(path, isolation_level=None)
+with taskq.using(broker):
+    for number in range(2):
+        own.execute("BEGIN IMMEDIATE")
+        send_email.options(connection=own).enqueue(f"{number}@example.com")
+        die(f"{number} enqueued")
+        own.execute("INSERT INTO orders DEFAULT VALUES")
+        die(f"{number} ordered")
+        own.execute("COMMIT")
+        die(f"{number} committed")
+"""
+
+
+@pytest.mark.parametrize(
+    ("moment", "committed"), [("0 ordered", 0), ("0 committed", 1), ("1 enqueued", 1), ("1 ordered", 1)]
+)
+def test_a_process_killed_in_the_middle_leaves_both_or_neither(
+    moment: str, committed: int, broker: SQLiteBroker, own: sqlite3.Connection, path: Path
+) -> None:
+    died = subprocess.run([sys.executable, "-c", DIES, f"sqlite:///{path}", str(path), moment])
+    assert died.returncode == -signal.SIGKILL
+    assert (orders(own), broker.size("emails")) == (committed, committed)
+
+
+def test_what_options_enqueued_is_gone_when_the_transaction_is_rolled_back(
+    broker: SQLiteBroker, own: sqlite3.Connection
+) -> None:
+    app = taskq.TaskQ(broker=broker, registry=REGISTRY)
+    with taskq.using(app):
+        own.execute("BEGIN IMMEDIATE")
+        own.execute("INSERT INTO orders DEFAULT VALUES")
+        assert app.options(connection=own).enqueue(send_email, "a@example.com")
+        assert send_email.options(connection=own, delay=60).enqueue("b@example.com")
+        own.execute("ROLLBACK")
+    assert (orders(own), broker.size("emails"), broker.next_due()) == (0, 0, None)
 
 
 def test_a_backend_without_transactions_is_named(own: sqlite3.Connection) -> None:
