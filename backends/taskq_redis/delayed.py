@@ -256,8 +256,11 @@ class DelayedJobs(Calls):
     def last_fired(self, names: Sequence[str]) -> Mapping[str, float]:
         if not names:
             return {}
-        found = self._read(b"HMGET", (self._keys.fired, "hash"), *map(to_bytes, names))
-        return {name: float(tick) for name, tick in zip(names, found, strict=True) if tick is not None}
+        words = list(map(to_bytes, names))
+        ours = self._read(b"HMGET", (self._keys.fired, "hash"), *words)
+        noted = self._read(b"HMGET", (self._keys.last_enqueued, "hash"), *words)
+        ticks = {name: _last_tick(*each) for name, each in zip(names, zip(ours, noted, strict=True), strict=True)}
+        return {name: tick for name, tick in ticks.items() if tick is not None}
 
     def schedules(self) -> Mapping[str, bytes]:
         self._schedules_read = self._read_schedules()
@@ -270,3 +273,10 @@ class DelayedJobs(Calls):
     def put_schedule(self, name: str, body: bytes | None) -> bool:
         keys = [self._keys.schedules, self._keys.changed_schedules]
         return bool(self._run(_PUT_SCHEDULE, keys, to_bytes(name), *([] if body is None else [body])))
+
+
+def _last_tick(ours: bytes | None, noted: bytes | None) -> float | None:
+    """The last tick of a schedule: taskq's, or where Ruby's scheduler has fired since, the time that it noted."""
+    tick, _, known = (ours or b"").partition(b" ")
+    rubys = dates.parse_started(from_bytes(noted)) if noted and noted != known else None
+    return max([*([float(tick)] if tick else []), *([] if rubys is None else [rubys])], default=None)
