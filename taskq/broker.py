@@ -449,7 +449,12 @@ class Broker(Protocol):
         raise self._has_no(Capability.DELAY)
 
     def promote(self, job: ScheduledJob, *, queue: str | None = None) -> bool:
-        """Move one delayed job into its queue now, or into `queue`, whoever holds the lock. False where it is gone."""
+        """Move one delayed job into its queue now, or into `queue`, whoever holds the lock.
+
+        Returns:
+            False where it is gone; and where it is due and another program's scheduler, which does not move in one
+            step, may have it in its hands: then it is as good as in its queue. Likewise for what removes delayed jobs.
+        """
         raise self._has_no(Capability.DELAY)
 
     def bury(self, job: ScheduledJob, entry: bytes) -> bool:

@@ -15,7 +15,7 @@ from typing import Final
 
 from taskq import envelope
 from taskq.broker import Broker, Capability
-from taskq.errors import BrokerUnavailable, InvalidPayload, NotSupported
+from taskq.errors import BrokerRefused, BrokerUnavailable, InvalidPayload, NotSupported
 from taskq.in_job import id_of
 from taskq.records import Cancelled, Reservation, ScheduledJob, WorkerInfo
 
@@ -28,6 +28,8 @@ _BELL: Final = "cancelled"
 _LIVES: Final = 3600.0  # seconds that a word holds, for a job that is on its way from one place to another
 _RINGS: Final = 5.0  # seconds for which a worker that does not know its jobs looks on after it rang
 _PAGE: Final = 1000
+_RUBYS: Final = 6.0  # seconds in which a scheduler of Ruby's, which looks every 5, moves what is due
+_REST: Final = 0.05  # seconds between two looks meanwhile
 _ROUNDS: Final = 3  # looks everywhere: a job may go from where we shall look to where we have looked
 
 
@@ -59,38 +61,56 @@ class Cancelling:
         """Cancel the job with this id, wherever it is; in this queue only, where one is said."""
         word = _of_id(job)
         self._leave(word, by)  # first: then it is found wherever it goes meanwhile, unless it ends within half a second
-        for _ in range(_ROUNDS):
+        rounds = _Rounds()
+        while rounds.another():
             for name, body in self._waiting(job, queue):
                 if self._broker.remove(name, body):
                     self._taken_away(name, body, word, by)
                     return "removed"
             for delayed in self._delayed():
-                if queue in (None, delayed.queue) and _has_id(delayed.body, job) and self._broker.withdraw(delayed):
+                if queue not in (None, delayed.queue) or not _has_id(delayed.body, job):
+                    continue
+                if self._broker.withdraw(delayed):
                     self._taken_away(delayed.queue, delayed.body, word, by)
                     return "removed"
+                rounds.stays = True
             if any(_has_id(held.body, job) for held in _in_hand(self._broker.workers())):
                 return "stopping"
         self._broker.swap_key(word, by.encode(), None)
-        return "gone"
+        return self._gone(rounds)
 
     def by_bytes(self, queue: str, bodies: Sequence[bytes], by: str) -> Cancelled:
         """Cancel a job without an id, which has any of these bytes; of several, one, whichever."""
-        for _ in range(_ROUNDS):
+        rounds = _Rounds()
+        while rounds.another():
             for body in bodies:
-                if self._broker.remove(queue, body, most=1) or self._withdrawn(queue, body):
+                if self._broker.remove(queue, body, most=1) or self._withdrawn(queue, body, rounds):
                     self._told(queue, body)
                     return "removed"
             for held in _in_hand(self._broker.workers()):
                 if held.queue == queue and held.body in bodies and held.fence:
                     self._leave(_of_fence(held.fence), by)
                     return "stopping"
-        return "gone"
+        return self._gone(rounds)
 
-    def _withdrawn(self, queue: str, body: bytes) -> bool:
+    def _withdrawn(self, queue: str, body: bytes, rounds: _Rounds) -> bool:
         if Capability.DELAY not in self._broker.capabilities:
             return False
-        times = self._broker.scheduled_at(queue, body)
-        return any(self._broker.withdraw(ScheduledJob(at, queue, body)) for at in times)
+        for at in self._broker.scheduled_at(queue, body):
+            if self._broker.withdraw(ScheduledJob(at, queue, body)):
+                return True
+            rounds.stays = True
+        return False
+
+    def _gone(self, rounds: _Rounds) -> Cancelled:
+        if not rounds.stays:
+            return "gone"
+        raise BrokerRefused(
+            self._broker.address,
+            "the job is due, and resque-scheduler, which has the lock, may be moving it at this moment",
+            advice="It is not cancelled. Try again: in its queue it can be; and where that scheduler is gone, "
+            "taskq's moves it, or Ruby's next, as soon as its lock has run out (three minutes).",
+        )
 
     def of_worker(self, worker: str, by: str) -> Cancelled:
         """Cancel what this worker performs now."""
@@ -127,6 +147,26 @@ class Cancelling:
             last = page[-1].at
             skip = sum(each.at == last for each in page) + (skip if last == since else 0)
             since = last
+
+
+class _Rounds:
+    """Looks everywhere: a few, and more as long as the job waits and is another program's to move."""
+
+    def __init__(self) -> None:
+        self._taken = 0
+        self._ends = time.monotonic() + _RUBYS
+        self.stays = False
+
+    def another(self) -> bool:
+        """Whether to look once more."""
+        self._taken += 1
+        if not self.stays:
+            return self._taken <= _ROUNDS
+        if time.monotonic() >= self._ends:
+            return False
+        self.stays = False
+        time.sleep(_REST)
+        return True
 
 
 class Words:

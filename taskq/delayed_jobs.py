@@ -247,12 +247,17 @@ class Delayed:
         """
         at = seconds_of(when)
         moved = stay = 0
+        seen: Sequence[ScheduledJob] = ()
         while page := [each for each in self._broker.scheduled(at, stay, _PAGE) if each.at == at]:
+            if page == seen:
+                return moved  # they are Ruby's to move
+            done = moved + stay
             for stored in page:
                 try:
                     moved += self._promote(stored)
                 except InvalidPayload:
                     stay += 1
+            seen = page if moved + stay == done else ()
         return moved
 
     # ---- what these are made of

@@ -327,7 +327,7 @@ class RedisBroker(DelayedJobs, PlainKeys):
     def _places(self, jobs: Sequence[tuple[Reservation, Again]]) -> tuple[list[bytes], list[bytes]]:
         """Where jobs go back to: the keys and words at the end of a call of a script that includes `put_back`."""
         lists: list[bytes] = []
-        words = [self._name_at, self._keys.timestamps_prefix]
+        words = [self._name_at, self._keys.timestamps_prefix, self._keys.scheduler_lock]
         for job, again in jobs:
             body = job.body if again.body is None else again.body
             if again.at is None:

@@ -22,16 +22,16 @@ from taskq_redis.wakeup import Wakeup
 
 __all__ = ["DelayedJobs"]
 
-_SCHEDULE = scripts.load("schedule", "zset list")
+_SCHEDULE = scripts.load("schedule", "zset list any")
 _CLAIM = scripts.load("claim_schedule", "string any")
 _GIVE_UP = scripts.load("give_up_schedule", "string")
 _PROMOTE_DUE = scripts.load("promote_due", "string zset set any")
 _NEXT_DUE = scripts.load("next_due", "zset")
-_UNSCHEDULE = scripts.load("unschedule", "zset set")
-_PROMOTE = scripts.load("promote", "list zset set list any any")
-_BURY = scripts.load("bury", "list zset list any any")
-_WITHDRAW = scripts.load("withdraw", "list zset any")
-_CLEAR = scripts.load("clear_scheduled", "zset")
+_UNSCHEDULE = scripts.load("unschedule", "zset set any")
+_PROMOTE = scripts.load("promote", "list zset set list any any any")
+_BURY = scripts.load("bury", "list zset list any any any")
+_WITHDRAW = scripts.load("withdraw", "list zset any any")
+_CLEAR = scripts.load("clear_scheduled", "zset any")
 _FIRE = scripts.load("fire", "string hash hash set list")
 _PUT_SCHEDULE = scripts.load("put_schedule", "hash set")
 
@@ -64,7 +64,7 @@ class DelayedJobs(Calls):
         if not bodies:
             return
         when = self._second(at)
-        keys = [self._keys.times, self._keys.delayed(when)]
+        keys = [self._keys.times, self._keys.delayed(when), self._keys.scheduler_lock]
         self._run(_SCHEDULE, keys, when, self._keys.timestamps_prefix, *[item.join(queue, body) for body in bodies])
 
     def _second(self, at: float) -> bytes:
@@ -104,7 +104,7 @@ class DelayedJobs(Calls):
         name = job.queue if queue is None else queue
         keys = [
             self._keys.delayed(when), self._keys.times, self._keys.queues, self._keys.queue(name), self._keys.scratch,
-            self._keys.timestamps(raw),
+            self._keys.timestamps(raw), self._keys.scheduler_lock,
         ]  # fmt: skip
         return bool(self._run(_PROMOTE, keys, when, raw, to_bytes(name), job.body))
 
@@ -112,7 +112,8 @@ class DelayedJobs(Calls):
         when, raw = self._where(job)
         failed, _ = self._failed_list(None)
         keys = [
-            self._keys.delayed(when), self._keys.times, failed, self._keys.scratch, self._keys.timestamps(raw)
+            self._keys.delayed(when), self._keys.times, failed, self._keys.scratch, self._keys.timestamps(raw),
+            self._keys.scheduler_lock,
         ]  # fmt: skip
         done, length = self._run(_BURY, keys, when, raw, entry, self._failed_max)
         self._warn_of_length(failed, length)
@@ -120,7 +121,7 @@ class DelayedJobs(Calls):
 
     def withdraw(self, job: ScheduledJob) -> bool:
         when, raw = self._where(job)
-        keys = [self._keys.delayed(when), self._keys.times, self._keys.timestamps(raw)]
+        keys = [self._keys.delayed(when), self._keys.times, self._keys.timestamps(raw), self._keys.scheduler_lock]
         return bool(self._run(_WITHDRAW, keys, when, raw))
 
     def _where(self, job: ScheduledJob) -> tuple[bytes, bytes]:
@@ -229,13 +230,15 @@ class DelayedJobs(Calls):
         return sum(self._unschedule(one, when) for one in alike)
 
     def _unschedule(self, raw: bytes, when: bytes) -> int:
-        keys = [self._keys.times, self._keys.timestamps(raw)]
+        keys = [self._keys.times, self._keys.timestamps(raw), self._keys.scheduler_lock]
         return int(self._run(_UNSCHEDULE, keys, raw, when, self._keys.prefix))
 
     def clear_scheduled(self) -> int:
         removed, more = 0, 1
         while more:
-            here, more = self._run(_CLEAR, [self._keys.times], str(_CLEARED), self._keys.prefix)
+            here, more = self._run(
+                _CLEAR, [self._keys.times, self._keys.scheduler_lock], str(_CLEARED), self._keys.prefix
+            )
             removed += here
         return removed
 
@@ -253,8 +256,11 @@ class DelayedJobs(Calls):
     def last_fired(self, names: Sequence[str]) -> Mapping[str, float]:
         if not names:
             return {}
-        found = self._read(b"HMGET", (self._keys.fired, "hash"), *map(to_bytes, names))
-        return {name: float(tick) for name, tick in zip(names, found, strict=True) if tick is not None}
+        words = list(map(to_bytes, names))
+        ours = self._read(b"HMGET", (self._keys.fired, "hash"), *words)
+        noted = self._read(b"HMGET", (self._keys.last_enqueued, "hash"), *words)
+        ticks = {name: _last_tick(*each) for name, each in zip(names, zip(ours, noted, strict=True), strict=True)}
+        return {name: tick for name, tick in ticks.items() if tick is not None}
 
     def schedules(self) -> Mapping[str, bytes]:
         self._schedules_read = self._read_schedules()
@@ -267,3 +273,10 @@ class DelayedJobs(Calls):
     def put_schedule(self, name: str, body: bytes | None) -> bool:
         keys = [self._keys.schedules, self._keys.changed_schedules]
         return bool(self._run(_PUT_SCHEDULE, keys, to_bytes(name), *([] if body is None else [body])))
+
+
+def _last_tick(ours: bytes | None, noted: bytes | None) -> float | None:
+    """The last tick of a schedule: taskq's, or where Ruby's scheduler has fired since, the time that it noted."""
+    tick, _, known = (ours or b"").partition(b" ")
+    rubys = dates.parse_started(from_bytes(noted)) if noted and noted != known else None
+    return max([*([float(tick)] if tick else []), *([] if rubys is None else [rubys])], default=None)

@@ -32,6 +32,7 @@ TITLES = {
     24: "clocks apart, and jumping",
     25: "a soak (make soak)",
     26: "two pid namespaces, one host name",
+    27: "Ruby's scheduler beside taskq's",
     28: "kill -9 of parent or supervisor alone",
     29: "signals to a group, to a child; pid 1",
 }

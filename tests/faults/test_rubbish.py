@@ -116,6 +116,26 @@ def test_an_unknown_job_is_named_and_can_be_requeued_after_a_deploy(
 
 
 @pytest.mark.fault(17)
+def test_an_unknown_job_that_is_released_waits_for_a_worker_that_knows_it_for_an_hour(
+    worker: Start, app: taskq.TaskQ, journal: Journal
+) -> None:
+    """`--unknown release`: a rolling deploy."""
+    long_ago = b'{"class":"nombered","args":[6],"taskq:unknown":%d}' % (app.broker.now() - 3600)
+    app.broker.push("q", [b'{"class":"nombered","args":[5]}', long_ago])
+    old = worker("--burst", "-v", "--unknown", "release")
+    assert old.ended() == 0
+    old.line(r"nombered \| \[5\]\) is postponed by 1 s: no job of that name is registered here")
+    [failed] = app.failures.list()
+    assert failed.payload is not None
+    assert failed.payload.args == (6,)
+    [waits] = app.delayed.list().jobs
+    assert 0 < waits.at - app.broker.now() <= 3
+    assert app.delayed.enqueue_now(waits) == 1
+    assert worker("--burst", "--unknown", "release", app="tests.support.renamed_jobs").ended() == 0
+    assert (journal.counts("end")[5], app.delayed.time_count()) == (1, 0)
+
+
+@pytest.mark.fault(17)
 def test_wrong_arguments_fail_naming_the_signature(worker: Start, app: taskq.TaskQ) -> None:
     app.broker.push("q", [b'{"class":"numbered","args":[]}', b'{"class":"numbered","args":[1,2,3,4]}'])
     assert worker("--burst").ended() == 0

@@ -106,8 +106,8 @@ def test_beside_rubys_scheduler_it_stands_by_until_that_gives_up(
 ) -> None:
     with redis_server.client() as redis, taskq.TaskQ(broker=redis_server.url) as app:
         lock = "resque:resque:resque_scheduler_master_lock"
+        app.broker.schedule(1000.0, "q", [b'{"class":"Job","args":[1]}'])  # first: beside Ruby's it would wait longer
         redis.set(lock, "localhost:10639", ex=180)
-        app.options(queue="q").enqueue_in(0.01, "Job", 1)
         running.append(scheduler(redis_server.url))
         running[0].line(r"Standing by: localhost:10639 \(resque-scheduler\) has the lock")
         assert (app.size("q"), app.delayed.count()) == (0, 1)

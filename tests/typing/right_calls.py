@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import taskq
 import taskq.testing
+from taskq.records import Cancelled
+from taskq_limit import Limit
+from taskq_results import Handle, Results, handle
+from taskq_retry import Exponential, Retry
+from taskq_unique import Unique
 
 
 @taskq.job(queue="emails")
@@ -93,6 +100,44 @@ with taskq.using("memory://") as app:
     app.enqueue(send_email, "a@b", "Hi")
     app.enqueue(AsyncOfInstance, 1)
     app.options(queue="vip").enqueue(Static, "a@b", "Hi")
+
+
+@taskq.job(
+    queue="reports",
+    cron="0 6 * * 1-5",
+    tz="Europe/Berlin",
+    args=["daily"],
+    retry=Retry(attempts=5, backoff=Exponential(first=2, factor=2, max=600, jitter=True), on=(OSError,)),
+    unique=Unique(expires=60),
+    limit=Limit(at_once=3),
+    results=Results(),
+)
+def report(kind: str) -> int:
+    return len(kind)
+
+
+@taskq.job(every=timedelta(minutes=5), missed="skip", retry=Retry(backoff=[1, 5.0]))
+def sweep() -> None: ...
+
+
+LATER = datetime(2040, 1, 31, tzinfo=UTC)
+report.enqueue_in(timedelta(days=1), "weekly")
+report.enqueue_at(LATER, kind="weekly")
+report.options(queue="vip").enqueue_in(60, "weekly")
+taskq.enqueue_in(60.5, send_email, "a@b", subject="Hi")
+taskq.enqueue_at(LATER, Static, "a@b", "Hi")
+taskq.enqueue_in(60, "Ruby::Job", 1)
+taskq.options(delay=60).enqueue(OfInstance, 1)
+moved: int = taskq.delayed.enqueue_now(report.call("weekly"))
+taskq.delayed.remove(taskq.delayed.list(count=5).jobs[0])
+taskq.delayed.remove_all(report, queue="vip")
+became: Cancelled = taskq.cancel(report.call("weekly"), by="ada")
+taskq.cancel("4be1c9a5", queue="vip")
+taskq.cancel(worker="web-1:4711:emails")
+taskq.schedules.set("weekly", report.call("weekly"), cron="0 7 * * 1", tz="UTC", missed="skip")
+result: Handle = handle(report.enqueue("weekly"))
+value: int = result.result(timeout=5)
+result.cancel()
 
 
 def assert_the_kit(queue: taskq.testing.Queue) -> list[taskq.testing.PerformedJob]:

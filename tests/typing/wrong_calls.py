@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import taskq
 import taskq.testing
+from taskq_limit import Limit
+from taskq_results import Results, handle
+from taskq_retry import Exponential, Retry
+from taskq_unique import Unique
 
 
 @taskq.job(queue="emails")
@@ -93,6 +99,33 @@ send_email.options(front=True).call(1)  # error
 taskq.call(Static, 1)  # error
 taskq.options(queue="vip").call(OfClass, 1, 2)  # error
 taskq.enqueue_many([("send_email", 1)])  # error
+
+LATER = datetime(2040, 1, 31, tzinfo=UTC)
+send_email.enqueue_in("60", "a@b", "Hi")  # error
+send_email.enqueue_in(60, 1)  # error
+send_email.enqueue_at(60, "a@b", "Hi")  # error
+send_email.enqueue_at(LATER, "a@b", sbject="Hi")  # error
+send_email.options(delay=60).enqueue_in(60, 1)  # error
+taskq.enqueue_in(60, send_email, 1)  # error
+taskq.enqueue_in(60, no_job, "a@b")  # error
+taskq.enqueue_at("tomorrow", send_email, "a@b", "Hi")  # error
+taskq.enqueue_at(LATER, OfInstance, 1)  # error
+taskq.delayed.remove("send_email")  # error
+taskq.delayed.enqueue_now(1)  # error
+taskq.delayed.remove_all(3)  # error
+taskq.cancel(3)  # error
+taskq.cancel("4be1c9a5", queue=1)  # error
+taskq.schedules.set("weekly", "send_email", cron="0 7 * * 1")  # error
+taskq.schedules.set("weekly", send_email.call("a", "b"), missed="never")  # error
+handle(3)  # error
+handle("4be1c9a5").result(timeout="5")  # error
+Retry(attempts="5")  # error
+Retry(backoff=Exponential(frist=2))  # error
+Unique(expires="1h")  # error
+Limit(at_one=3)  # error
+Results(keep="1h")  # error
+taskq.job(cron=6)  # error
+taskq.job(every="5m")  # error
 
 
 def test_the_kit(queue: taskq.testing.Queue) -> None:

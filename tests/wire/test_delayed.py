@@ -230,6 +230,7 @@ def test_what_is_due_is_moved_as_by_ruby(client: redis.Redis, broker: Broker) ->
     for key in set(differs) - set(wanted):
         wanted[key] = Value("none", None)
     assert_same(left(client), wanted, differs)
+    client.delete("resque:resque:resque_scheduler_master_lock")  # as long as Ruby's has it, what is due is Ruby's
     assert broker.promote(promoted.stuck[0], queue="jobs")
     assert broker.bury(promoted.stuck[1], b'{"error":"no queue"}')
     assert broker.scheduled_time_count() == 0
@@ -271,10 +272,10 @@ def test_a_limit_is_rubys_batch(client: redis.Redis, broker: Broker) -> None:
 def test_what_another_client_pushes_meanwhile_is_moved_too(client: redis.Redis, broker: Broker) -> None:
     """Ruby's scheduler loses what comes between its LRANGE and its WATCH; a script leaves no between."""
     states = recording("46").states
-    broker.claim_schedule("host:1", 180)
+    broker.claim_schedule("host:1:a", 180)
     broker.schedule(1000, "jobs", [ONE])
     client.rpush("resque:delayed:1000", '{"class":"Ok","args":[2],"queue":"jobs"}')
-    assert broker.promote_due("host:1", 1e9, 99).moved == 2
+    assert broker.promote_due("host:1:a", 1e9, 99).moved == 2
     aborted = states["after: SADD/RPUSH of the aborted try"]
     assert_same(without_lock(left(client)), without_lock(recorded(aborted)))
     lost = recorded(states["after: element pushed in between"])
@@ -282,8 +283,8 @@ def test_what_another_client_pushes_meanwhile_is_moved_too(client: redis.Redis, 
     assert_same(without_lock(left(client)), lost, differs)
     # A pusher that died before its ZADD leaves a list that nobody looks at, neither Ruby nor we.
     load(client, states["after: list never looked at"])
-    broker.claim_schedule("host:1", 180)
-    assert broker.promote_due("host:1", 1e9, 99).moved == 0
+    broker.claim_schedule("host:1:a", 180)
+    assert broker.promote_due("host:1:a", 1e9, 99).moved == 0
     assert_same(without_lock(left(client)), recorded(recording("46").after))
 
 
@@ -363,6 +364,25 @@ def test_a_tick_is_fired_once_by_who_holds_the_lock(client: redis.Redis, broker:
     assert broker.size("high") == 1
     assert broker.last_fired(["tick", "other"]) == {"tick": 60.0}
     assert client.hkeys("resque:delayed:last_enqueued_at") == [b"tick"]
+    client.hset("resque:delayed:last_enqueued_at", "other", "no time")
+    assert broker.last_fired(["tick", "other"]) == {"tick": 60.0}
+
+
+@replays("48")
+def test_what_rubys_scheduler_fired_is_not_fired_again_by_the_one_that_takes_over(
+    client: redis.Redis, broker: Broker
+) -> None:
+    noted = "2026-11-23 20:24:26 +0000"
+    broker.claim_schedule("host:1", 60)
+    broker.fire("host:1", "tick", 60.0, "high", [ONE])
+    client.hset("resque:delayed:last_enqueued_at", mapping={"tick": noted, "other": noted})
+    assert broker.last_fired(["tick", "other"]) == {"tick": 1795465466.0, "other": 1795465466.0}
+    assert broker.fire(
+        "host:1", "tick", 1795465470.0, "high", ()
+    )  # passed over: who takes over knows no more than that
+    assert broker.last_fired(["tick"]) == {"tick": 1795465470.0}
+    broker.fire("host:1", "tick", 1795465480.0, "high", [ONE])
+    assert broker.last_fired(["tick"]) == {"tick": 1795465480.0}
 
 
 @replays("49")

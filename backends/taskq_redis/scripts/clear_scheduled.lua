@@ -1,12 +1,15 @@
 -- Remove delayed jobs, the earliest first, so many at once.
--- KEYS: 1 delayed_queue_schedule.
+-- KEYS: 1 delayed_queue_schedule, 2 the scheduler's lock.
 -- ARGV: how many jobs and times, what every key begins with.
--- Returns: {how many jobs there were, 1 there are more or 0}.
+-- Returns: {how many jobs there were, 1 there are more or 0}. Those that are Ruby's to move stay.
 -- Atomic because the number is of what was removed, and a list's time goes with it.
 -- Cannot raise after its first write because the sorted set was read before and the rest goes by pcall; a time whose
 --   key is no list goes, and the key stays.
+-- include: rubys
 local room, removed, PREFIX = tonumber(ARGV[1]), 0, ARGV[2]
-local times = redis.call('ZRANGE', KEYS[1], 0, room - 1)
+local rubys = rubys_until(KEYS[2])
+local from = rubys and '(' .. rubys or '-inf'
+local times = redis.call('ZRANGEBYSCORE', KEYS[1], from, '+inf', 'LIMIT', 0, room)
 for _, time in ipairs(times) do
   local key = PREFIX .. 'delayed:' .. time
   local items = redis.pcall('LRANGE', key, 0, room - 1)
@@ -24,4 +27,4 @@ for _, time in ipairs(times) do
     break
   end
 end
-return { removed, redis.call('ZCARD', KEYS[1]) > 0 and 1 or 0 }
+return { removed, redis.call('ZCOUNT', KEYS[1], from, '+inf') > 0 and 1 or 0 }

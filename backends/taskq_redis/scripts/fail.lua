@@ -11,6 +11,7 @@
 -- include: call
 -- include: batch
 -- include: delay
+-- include: rubys
 -- include: put_back
 local is, kept = standing(KEYS[4], ARGV[1], KEYS[3], ARGV[2])
 local length = redis.call('LLEN', KEYS[9])

@@ -11,6 +11,7 @@
 -- Cannot raise after its first write because every key that it writes was read before; counters go by pcall.
 -- include: call
 -- include: delay
+-- include: rubys
 -- include: put_back
 local id = ARGV[1]
 local record, token = redis.call('GET', KEYS[1]), redis.call('GET', KEYS[3])

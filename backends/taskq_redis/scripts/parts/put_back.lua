@@ -1,6 +1,6 @@
 -- Where jobs go back to. KEYS from `first` on: queues, delayed_queue_schedule, a key that is never there, then each
 -- list that something goes back to, once. ARGV from `from` on: where a queue's name begins in its key, what the keys
--- of the index begin with, then for each job which of the lists, `front` or `back` of it or the time that it is of,
+-- of the index begin with, the scheduler's lock, then for each job which of the lists, `front` or `back` of it or the time that it is of,
 -- and the body (with a time the item). Raises where one of the keys is of the wrong type. Returns {list, where, body}
 -- of each.
 local function places(first, from)
@@ -13,8 +13,13 @@ local function places(first, from)
   for i = first + 3, #KEYS do
     redis.call('LLEN', KEYS[i])
   end
-  for i = from + 2, #ARGV, 3 do
-    jobs[#jobs + 1] = { KEYS[first + 2 + tonumber(ARGV[i])], ARGV[i + 1], ARGV[i + 2] }
+  for i = from + 3, #ARGV, 3 do
+    local list, where = KEYS[first + 2 + tonumber(ARGV[i])], ARGV[i + 1]
+    if tonumber(where) then
+      list, where = clear_of_ruby(ARGV[from + 2], list, where)
+      redis.call('LLEN', list)
+    end
+    jobs[#jobs + 1] = { list, where, ARGV[i + 2] }
   end
   return jobs
 end

@@ -154,17 +154,22 @@ class Lives(RuleBasedStateMachine):
         place = at % len(self.delayed)
         job_there = self.broker.scheduled(0, 0, 999)[place]
         name = self.names[into % 2]
-        assert [self.broker.promote(job_there, queue=name) for _ in range(times)] == [True, *[False] * (times - 1)]
-        del self.delayed[place]
-        self.put(name, [job_there.body], front=False)
+        there = min(times, self.delayed.count(self.delayed[place]))  # a job that failed and went back may come twice
+        done = [self.broker.promote(job_there, queue=name) for _ in range(times)]
+        assert done == [True] * there + [False] * (times - there)
+        for _ in range(there):
+            self.delayed.remove((job_there.at, job_there.queue, job_there.body))
+            self.put(name, [job_there.body], front=False)
 
     @precondition(lambda self: self.delayed)
     @rule(at=_PLACES, whenever=st.booleans())
     def unschedule(self, at: int, whenever: bool) -> None:
-        """It is wanted no more; each job is there once, so it is one."""
-        when, name, body = self.delayed.pop(at % len(self.delayed))
-        assert self.broker.unschedule(name, body, at=None if whenever else when) == 1
-        assert self.broker.unschedule(name, body) == 0
+        """It is wanted no more, however often it is there: a job that failed and went back may come twice."""
+        when, name, body = self.delayed[at % len(self.delayed)]
+        alike = [one for one in self.delayed if one[1:] == (name, body) and (whenever or one[0] == when)]
+        assert self.broker.unschedule(name, body, at=None if whenever else when) == len(alike)
+        assert self.broker.unschedule(name, body, at=when) == 0
+        self.delayed = [one for one in self.delayed if one not in alike]
 
     @precondition(lambda self: self.delayed)
     @rule(at=_PLACES)
@@ -174,8 +179,9 @@ class Lives(RuleBasedStateMachine):
         self.delayed.remove((job_there.at, job_there.queue, job_there.body))
         entry = self.entry_of(job_there.body)
         assert self.broker.bury(job_there, entry)
-        assert not self.broker.bury(job_there, entry)
         self.failures.append(entry)
+        if not any(one == (job_there.at, job_there.queue, job_there.body) for one in self.delayed):
+            assert not self.broker.bury(job_there, entry)
 
     # ---- a worker's life
 
