@@ -367,7 +367,10 @@ class Relay:
             limit=dead.limit if dead.ended == "timeout" else None,
             by=dead.by,
         )
+        registration = worker.seat.registration
         held = worker.seat.held()
+        if worker.seat.registration != registration:
+            self._dismiss_standby()  # it knows the one before
         lived = time.monotonic() - (dead.since or 0.0)
         self._deaths = 0 if held or lived > _LIVED or dead.ended else self._deaths + 1
         begun = bool(held) and held[0].started and (not dead.meant or held[0].fence == dead.meant)

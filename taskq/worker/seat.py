@@ -216,6 +216,11 @@ class Seat:
             self.register()
             return replace(self.reserve(queues, limit=limit), settled=settled is None)
 
+    @property
+    def registration(self) -> str:
+        """Which of its registrations it has: another one each time."""
+        return self._tokens.process
+
     def held(self) -> Sequence[Reservation]:
         """What this worker holds, once all was heard that a process of it said which is dead. Nothing is taken.
 

@@ -245,6 +245,26 @@ def test_one_that_was_taken_for_dead_registers_anew_and_its_late_settle_is_refus
     assert app.workers() == []
 
 
+@pytest.mark.fault(6, model="children")
+def test_one_that_dies_after_it_was_taken_for_dead_leaves_one_registration(
+    worker: Start, app: taskq.TaskQ, journal: Journal
+) -> None:
+    fault_jobs.numbered.enqueue(1, 600)
+    running = worker(*FIVE, "--beat", "60", "--dead-after", "600")
+    wait_until(lambda: journal.counts("start")[1] and len(running.children()) == 2)
+    (seen,) = app.broker.workers()
+    assert app.broker.recover(seen, b'{"payload":{"class":"numbered","args":[1,600]}}')
+    running.send(signal.SIGUSR1)
+    running.line("Registered again")
+    fault_jobs.numbered.enqueue(2)
+    wait_until(lambda: journal.counts("end")[2])
+    assert len(app.workers()) == 1
+    running.send(signal.SIGTERM)
+    assert running.ended() == 0
+    assert running.log.count("Registered again") == 1
+    assert app.workers() == []
+
+
 @pytest.mark.fault(2, model="children")
 def test_children_that_die_without_a_job_are_not_forked_as_fast_as_can_be(
     worker: Start, app: taskq.TaskQ, journal: Journal
