@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 import pytest
 from waitress.server import create_server
@@ -26,7 +27,7 @@ from taskq_web import Access, Dashboard, everybody
 from taskq_web.command import port_of
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Request
 
 T = TypeVar("T")
 
@@ -147,10 +148,18 @@ class Window:
 
 
 @pytest.fixture
-def window(chrome: Browser) -> Iterator[Callable[..., Window]]:
-    """Opens windows; at the end of the test none of them may have had anything to complain about."""
+def window(chrome: Browser, request: pytest.FixtureRequest) -> Iterator[Callable[..., Window]]:
+    """Opens windows; at the end of the test none of them may have had anything to complain about.
+
+    What the test is marked to send forms to must have been sent one.
+    """
     opened: list[Window] = []
     contexts = []
+    sent: set[str] = set()
+
+    def note(asked: Request) -> None:
+        if asked.method == "POST":
+            sent.add(urlsplit(asked.url).path)
 
     def open_one(site: Site, **options: Any) -> Window:
         context = chrome.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
@@ -158,6 +167,7 @@ def window(chrome: Browser) -> Iterator[Callable[..., Window]]:
         contexts.append(context)
         page = context.new_page()
         problems: list[str] = []
+        page.on("request", note)
         page.on("pageerror", lambda error: problems.append(f"error: {error}"))
         page.on("console", lambda said: problems.append(f"console: {said.text}") if said.type == "error" else None)
         opened.append(Window(page, site.address, problems))
@@ -167,6 +177,8 @@ def window(chrome: Browser) -> Iterator[Callable[..., Window]]:
     for context in contexts:
         context.close()
     assert [problem for each in opened for problem in each.problems] == []
+    marked = request.node.get_closest_marker("posts")
+    assert set(marked.args if marked else ()) <= sent
 
 
 def until(look: Callable[[], T], seconds: float = 20) -> T:

@@ -27,6 +27,7 @@ def show(visit: Visit) -> Response:
         "workers.html",
         hosts=[(host, list(of_it)) for host, of_it in groupby(shown, key=lambda worker: worker.host)],
         working={each.worker.id: each for each in in_hand(visit.app, (worker.info for worker in shown))},
+        rates={worker.info.id: _rate(worker, visit.clock) for worker in shown},
         count=len(workers),
         start=start,
         page=_PAGE,
