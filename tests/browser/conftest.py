@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from waitress.server import create_server
+from waitress.wasyncore import close_all
 
 from taskq import TaskQ
 from taskq.testing import stores
@@ -116,9 +117,11 @@ def served(tmp_path: Path) -> Iterator[Callable[..., Site]]:
             thread.start()
 
             def end() -> None:
-                server.close()
                 server.task_dispatcher.shutdown()
+                # In the thread that waits for its sockets: closed by another, they would be gone from beneath it.
+                server.trigger.pull_trigger(lambda: close_all(server._map))
                 thread.join(10)
+                assert not thread.is_alive()
 
             ending.callback(end)
             return Site(app, f"http://127.0.0.1:{port_of(server)}", tmp_path)

@@ -14,7 +14,7 @@ from taskq_web.visit import Refused, Visit
 
 __all__ = ["dead", "one", "prune", "show"]
 
-_PAGE: Final = 40
+_PAGE: Final = 25
 _AHEAD: Final = 20
 
 
