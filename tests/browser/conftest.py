@@ -112,14 +112,16 @@ def served(tmp_path: Path) -> Iterator[Callable[..., Site]]:
 
         def serve(broker: str, *, access: Access = everybody, **more: Any) -> Site:
             app = ending.enter_context(TaskQ(broker=broker))
-            server = create_server(Dashboard(app, access=access, **more), host="127.0.0.1", port=0, threads=4)
+            sockets: dict[int, Any] = {}
+            dashboard = Dashboard(app, access=access, **more)
+            server: Any = create_server(dashboard, map=sockets, host="127.0.0.1", port=0, threads=4)
             thread = threading.Thread(target=server.run, daemon=True)
             thread.start()
 
             def end() -> None:
                 server.task_dispatcher.shutdown()
                 # In the thread that waits for its sockets: closed by another, they would be gone from beneath it.
-                server.trigger.pull_trigger(lambda: close_all(server._map))
+                server.trigger.pull_trigger(lambda: close_all(sockets))
                 thread.join(10)
                 assert not thread.is_alive()
 
