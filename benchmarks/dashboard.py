@@ -1,4 +1,4 @@
-"""The dashboard over a million failures and a million waiting jobs: how long each page takes, and what it holds.
+"""The dashboard over a million each of failures, waiting and delayed jobs: how long each page takes, and what it holds.
 
 The pages are made in a process of their own, so that its memory is that of the dashboard alone:
 `python -m benchmarks.dashboard URL` prints what it measured.
@@ -6,7 +6,9 @@ The pages are made in a process of their own, so that its memory is that of the 
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 import resource
 import statistics
 import subprocess
@@ -20,13 +22,17 @@ from benchmarks.processes import Bench
 from taskq import failed_entry
 from taskq.app import TaskQ
 from taskq.failure_handler import Failure
-from taskq.records import ErrorRecord
+from taskq.plugins import open_broker
+from taskq.records import ErrorRecord, ProcessIdentity, Registration, Tokens
 
 __all__ = ["dashboard"]
 
 _MANY: Final = 1_000_000
 _PUSHED: Final = 10_000  # in one command
 _TIMES: Final = 15
+_THEN: Final = 4_000_000_000.0
+_AT_ONE_TIME: Final = 500_000  # of the delayed jobs; the others wait for a time a hundred
+_A_TIME: Final = 100
 _KINDS: Final = 40
 _BACKTRACE: Final = tuple(f"/app/shop/billing.py:{line}:in 'charge_the_card_of'" for line in range(8))
 
@@ -39,7 +45,7 @@ def dashboard(bench: Bench) -> Iterator[Figure]:
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     said = json.loads(done.stdout)
     for name, times in said["ms"].items():
-        told = f"{_MANY:,} failures and jobs, {len(times)} times, longest {max(times):.1f} ms"
+        told = f"{_MANY:,} failures, jobs and delayed jobs, {len(times)} times, longest {max(times):.1f} ms"
         yield Figure("dashboard", name, statistics.median(times), "ms", 50, "least", told, {"ms": times})
     yield Figure("dashboard", "memory at the end", said["mb"], "MB", 100, "least", "resident, at most")
     bench.clean()
@@ -55,6 +61,15 @@ def _fill(bench: Bench) -> None:
         bench.redis.rpush("resque:failed", *entries)
         bench.redis.rpush("resque:queue:billing", *bodies)
     bench.redis.sadd("resque:queues", "billing")
+    with contextlib.closing(open_broker(bench.server.url)) as broker:
+        for begin in range(0, _AT_ONE_TIME, _PUSHED):
+            broker.schedule(_THEN, "billing", [_delayed(number) for number in range(begin, begin + _PUSHED)])
+        for begin in range(_AT_ONE_TIME, _MANY, _A_TIME):
+            broker.schedule(_THEN + begin, "billing", [_delayed(begin + number) for number in range(_A_TIME)])
+
+
+def _delayed(number: int) -> bytes:
+    return b'{"class":"Billing::Charge","args":["person@example.com",%d]}' % number
 
 
 def _entry(kind: int, made: dict[int, bytes] = {}) -> bytes:  # noqa: B006 - each is made once
@@ -71,12 +86,21 @@ def _measure(url: str) -> None:
 
     from taskq_web import Dashboard, everybody
     from taskq_web.parameters import address
+    from taskq_web.routes import ROUTES
 
     with TaskQ(broker=url) as app:
         client = Client(Dashboard(app, access=everybody))
+        worker = "bench:1:billing"
+        process = ProcessIdentity("bench", "boot", "ns", 1, "1")
+        app.broker.register(Registration(worker, process, 25.0, 5.0, Tokens().process))
+        app.broker.put_schedule("charge", b'{"class":"Billing::Charge","every":"1h"}')
+        delayed = app.delayed.list(18).next
+        assert delayed is not None
         page = app.failures.page()
         failure = {"id": app.failures.id_of(page.jobs[0], digits=16)}
         group = app.failures.groups().groups[-1].key
+        waiting = app.operator.queue_page("billing").next
+        job = re.findall('times=([^"&]+)', client.get("/delayed").text)[3]
         pages = {
             "overview": "/",
             "working": "/working",
@@ -88,14 +112,29 @@ def _measure(url: str) -> None:
             "failed, a group": address("", "/failed", {"group": group}),
             "one failure": address("", "/failure", failure),
             "edit": address("", "/failure/edit", failure),
+            "all that match, counted": "/failed/all?do=retry&exception=Error7",
             "queues": "/queues",
             "a queue": "/queue?name=billing",
+            "a queue, further": address("", "/queue", {"name": "billing", "cursor": waiting}),
             "workers": "/workers",
+            "a worker": address("", "/worker", {"id": worker}),
+            "the dead": "/workers/prune",
+            "schedule": "/schedule",
+            "delayed": "/delayed",
+            "delayed, further": address("", "/delayed", {"since": repr(delayed.since), "skip": delayed.skip}),
+            "delayed, from a time on": "/delayed?from=2096-10-02T09:00:00Z",
+            "delayed, those of one time": address("", "/delayed", {"at": repr(_THEN), "skip": 250_000}),
+            "delayed, all times of a job": address("", "/delayed", {"times": job}),
+            "enqueue": "/enqueue?foreign=1",
             "stats": "/stats",
+            "stats.txt": "/stats.txt",
             "keys": "/stats/keys",
             "the key of the failed list": "/stats/key?key=resque:failed",
             "stats.json": "/stats.json",
             "metrics": "/metrics",
+        }
+        assert {path.partition("?")[0] for path in pages.values()} == {
+            one.path for one in ROUTES if one.method == "GET"
         }
         found: dict[str, list[float]] = {}
         for name, path in pages.items():

@@ -628,7 +628,9 @@ def _read_environment(reading: _Reading, environ: Mapping[str, str], *, worker: 
     for variable, name in given.items():
         _take(reading, name, environ[variable], variable, text=True)
     for variable in environ:
-        if variable.startswith("TASKQ_") and variable not in _VARIABLES and variable != "TASKQ_SPAWN":
+        # The dashboard's own begin with its name, and it reads them itself.
+        elsewhere = variable == "TASKQ_SPAWN" or variable.startswith("TASKQ_WEB_")
+        if variable.startswith("TASKQ_") and variable not in _VARIABLES and not elsewhere:
             near = nearest(variable.removeprefix("TASKQ_"), [known.removeprefix("TASKQ_") for known in _VARIABLES])
             if near is not None:
                 reading.notices.append(f"{variable} is not a setting of taskq. Did you mean TASKQ_{near}?")

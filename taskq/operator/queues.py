@@ -14,7 +14,7 @@ from typing import Final
 from taskq import dates, envelope
 from taskq.broker import Broker
 from taskq.errors import ConfigurationError, InvalidPayload
-from taskq.history import History
+from taskq.history import Flow, History
 from taskq.queue_lists import QueueList, parse
 from taskq.records import Payload, WorkerInfo
 from taskq.showing import DecodedJob, Showing
@@ -42,6 +42,8 @@ class QueueState:
         served_by: the ids of the workers that serve it, as far as their ids say.
         oldest: seconds since its first job was enqueued; None where the job does not say.
         change: by how many jobs it grew in a minute, over the last minutes; None where that is not known.
+        flow: how many jobs came and left in a minute, over the last minutes; None where that is not known, as where
+            workers of another program serve it too, which count nothing by queue.
     """
 
     name: str
@@ -50,6 +52,7 @@ class QueueState:
     served_by: tuple[str, ...]
     oldest: float | None
     change: float | None
+    flow: Flow | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,7 @@ def states(broker: Broker, workers: Sequence[WorkerInfo], history: History) -> l
     """Every queue."""
     sizes, paused = broker.sizes(broker.queues()), broker.paused()
     served = served_by(workers, list(sizes))
+    uncounted = {worker.id for worker in workers if worker.registration is None}
     now = broker.now()
     with_jobs = [queue for queue, size in sizes.items() if size][:_HEADS]
     heads = {queue: head[0] for queue in with_jobs if (head := broker.peek(queue, 0, 1))}
@@ -99,6 +103,7 @@ def states(broker: Broker, workers: Sequence[WorkerInfo], history: History) -> l
             served_by=served[queue],
             oldest=_age(heads.get(queue), now),
             change=_change(queue, size, now, history),
+            flow=None if uncounted.intersection(served[queue]) else history.flow(queue),
         )
         for queue, size in sizes.items()
     ]
@@ -150,10 +155,9 @@ def _enqueued_at(payload: Payload) -> float | None:
 
 def _change(queue: str, size: int, now: float, history: History) -> float | None:
     """By how much a queue grew in a minute, since the sample of some five minutes ago."""
-    old = [sample for sample in history.samples if 30 <= now - sample.at <= 330]
-    if not old:
-        return None
-    return (size - old[0].queues.get(queue, 0)) / (now - old[0].at) * 60
+    old = next((sample for sample in history.samples if 30 <= now - sample.at <= 330), None)
+    before = None if old is None else old.size(queue)
+    return None if old is None or before is None else (size - before) / (now - old.at) * 60
 
 
 # ---- a page

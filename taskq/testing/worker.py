@@ -34,6 +34,7 @@ from taskq.worker.moments import Moments
 from taskq.worker.outage import Outage
 from taskq.worker.seat import Seat
 from taskq.worker.settle import Settling
+from taskq.worker.takings import Takings
 
 __all__ = ["ChildKilled", "Here", "Killed", "Orders", "WorkerKilled", "doomed", "recover", "run_worker"]
 
@@ -197,6 +198,7 @@ def run_worker(
             lookout=Lookout(broker, app.tools, identity, outage, tell_all, beat=_A_DAY),
             hand=hand,
             settling=Settling(seat, hand, tell_all),
+            takings=Takings(broker),
             tools=app.tools,
             tell=tell_all,
             interval=5.0,

@@ -23,6 +23,7 @@ from taskq.worker.outage import Outage
 from taskq.worker.relay import shared_tokens
 from taskq.worker.seat import Seat
 from taskq.worker.settle import Settling
+from taskq.worker.takings import Takings
 
 __all__ = ["Process", "host_of", "outage_of"]
 
@@ -126,6 +127,7 @@ class Process:
             lookout=lookout,
             hand=hand,
             settling=Settling(seat, hand, tell),
+            takings=Takings(app.broker),
             tools=app.tools,
             tell=tell,
             interval=config.interval,

@@ -24,6 +24,7 @@ from taskq.worker.lookout import Watch
 from taskq.worker.outage import GaveUp
 from taskq.worker.seat import Seat
 from taskq.worker.settle import Settling
+from taskq.worker.takings import Takings
 
 __all__ = ["Worker", "leave", "look_out", "take_turns", "work"]
 
@@ -44,6 +45,7 @@ class Worker:
         lookout: its watch over other workers.
         hand: what it holds ahead of its turn.
         settling: how outcomes reach the broker.
+        takings: what it took from which queue.
         tools: what performing needs.
         tell: who is told what happens.
         interval: seconds between two looks at most.
@@ -61,6 +63,7 @@ class Worker:
     lookout: Watch
     hand: Hand
     settling: Settling
+    takings: Takings
     tools: Tools
     tell: events.Tell
     interval: float
@@ -109,6 +112,8 @@ def take_turns(worker: Worker) -> None:
         else:
             _wait(worker)
     worker.settling.finish()
+    if worker.seat.outage.since is None:
+        worker.takings.end()
 
 
 def _next(worker: Worker) -> Task | None:
@@ -128,6 +133,7 @@ def _next(worker: Worker) -> Task | None:
         names = worker.seat.look(line.names)
         reserved = worker.settling.reserve(names)
         line.came_back_empty()
+    worker.takings.took(reserved.jobs)
     if not reserved.jobs:
         worker.tell(events.Empty(names, None if worker.burst else worker.interval, line.title))
         return None

@@ -16,9 +16,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 import pytest
 from waitress.server import create_server
+from waitress.wasyncore import close_all
 
 from taskq import TaskQ
 from taskq.testing import stores
@@ -26,7 +28,7 @@ from taskq_web import Access, Dashboard, everybody
 from taskq_web.command import port_of
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Request
 
 T = TypeVar("T")
 
@@ -110,14 +112,18 @@ def served(tmp_path: Path) -> Iterator[Callable[..., Site]]:
 
         def serve(broker: str, *, access: Access = everybody, **more: Any) -> Site:
             app = ending.enter_context(TaskQ(broker=broker))
-            server = create_server(Dashboard(app, access=access, **more), host="127.0.0.1", port=0, threads=4)
+            sockets: dict[int, Any] = {}
+            dashboard = Dashboard(app, access=access, **more)
+            server: Any = create_server(dashboard, map=sockets, host="127.0.0.1", port=0, threads=4)
             thread = threading.Thread(target=server.run, daemon=True)
             thread.start()
 
             def end() -> None:
-                server.close()
                 server.task_dispatcher.shutdown()
+                # In the thread that waits for its sockets: closed by another, they would be gone from beneath it.
+                server.trigger.pull_trigger(lambda: close_all(sockets))
                 thread.join(10)
+                assert not thread.is_alive()
 
             ending.callback(end)
             return Site(app, f"http://127.0.0.1:{port_of(server)}", tmp_path)
@@ -147,10 +153,18 @@ class Window:
 
 
 @pytest.fixture
-def window(chrome: Browser) -> Iterator[Callable[..., Window]]:
-    """Opens windows; at the end of the test none of them may have had anything to complain about."""
+def window(chrome: Browser, request: pytest.FixtureRequest) -> Iterator[Callable[..., Window]]:
+    """Opens windows; at the end of the test none of them may have had anything to complain about.
+
+    What the test is marked to send forms to must have been sent one.
+    """
     opened: list[Window] = []
     contexts = []
+    sent: set[str] = set()
+
+    def note(asked: Request) -> None:
+        if asked.method == "POST":
+            sent.add(urlsplit(asked.url).path)
 
     def open_one(site: Site, **options: Any) -> Window:
         context = chrome.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
@@ -158,6 +172,7 @@ def window(chrome: Browser) -> Iterator[Callable[..., Window]]:
         contexts.append(context)
         page = context.new_page()
         problems: list[str] = []
+        page.on("request", note)
         page.on("pageerror", lambda error: problems.append(f"error: {error}"))
         page.on("console", lambda said: problems.append(f"console: {said.text}") if said.type == "error" else None)
         opened.append(Window(page, site.address, problems))
@@ -167,6 +182,8 @@ def window(chrome: Browser) -> Iterator[Callable[..., Window]]:
     for context in contexts:
         context.close()
     assert [problem for each in opened for problem in each.problems] == []
+    marked = request.node.get_closest_marker("posts")
+    assert set(marked.args if marked else ()) <= sent
 
 
 def until(look: Callable[[], T], seconds: float = 20) -> T:

@@ -1,10 +1,15 @@
-"""Every action of every page, by its buttons, with a real worker on real brokers; with scripts and without."""
+"""Every action of every page, by its buttons, with a real worker on real brokers: with scripts, without, on a phone.
+
+Each test names the addresses that its clicks must have sent a form to; test_routes.py wants all there are among them.
+"""
 
 from __future__ import annotations
 
 import re
 import subprocess
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -15,9 +20,16 @@ pytestmark = pytest.mark.long
 Open = Callable[..., Window]
 
 
-@pytest.fixture(params=[True, False], ids=["scripts", "no scripts"])
+SCREENS: dict[str, dict[str, Any]] = {
+    "scripts": {},
+    "no scripts": {"java_script_enabled": False},
+    "a phone": {"viewport": {"width": 390, "height": 844}, "has_touch": True},
+}
+
+
+@pytest.fixture(params=SCREENS)
 def opened(request: pytest.FixtureRequest, site: Site, window: Open) -> Window:
-    return window(site, java_script_enabled=request.param)
+    return window(site, **SCREENS[request.param])
 
 
 def fail(site: Site, *addresses: str, token: str = "") -> None:
@@ -26,6 +38,7 @@ def fail(site: Site, *addresses: str, token: str = "") -> None:
     site.work_off()
 
 
+@pytest.mark.posts("/failure/retry")
 def test_retry_one_from_the_list(site: Site, opened: Window) -> None:
     fail(site, "nobody")
     page = opened.open("/failed")
@@ -37,6 +50,7 @@ def test_retry_one_from_the_list(site: Site, opened: Window) -> None:
     assert site.app.failures.count() == 2
 
 
+@pytest.mark.posts("/failure/remove")
 def test_remove_one_from_its_page(site: Site, opened: Window) -> None:
     fail(site, "nobody")
     page = opened.open("/failed")
@@ -49,6 +63,7 @@ def test_remove_one_from_its_page(site: Site, opened: Window) -> None:
     assert "Nothing failed" in page.locator("main").inner_text()
 
 
+@pytest.mark.posts("/failure/edit")
 def test_edit_and_retry_with_a_secret(site: Site, opened: Window) -> None:
     fail(site, "nobody", token="s3cr3t")
     page = opened.open("/failed")
@@ -71,6 +86,7 @@ def test_edit_and_retry_with_a_secret(site: Site, opened: Window) -> None:
     opened.problems.clear()
 
 
+@pytest.mark.posts("/failed/retry", "/failed/remove")
 def test_what_is_ticked_is_retried_and_removed(site: Site, opened: Window) -> None:
     fail(site, "one", "two", "three")
     page = opened.open("/failed")
@@ -85,6 +101,7 @@ def test_what_is_ticked_is_retried_and_removed(site: Site, opened: Window) -> No
     assert site.app.failures.count() == 2
 
 
+@pytest.mark.posts("/failed/all/retry", "/failed/all/remove")
 def test_all_that_match_and_all(site: Site, opened: Window) -> None:
     fail(site, *(f"nobody-{number}" for number in range(30)))
     page = opened.open("/failed")
@@ -105,6 +122,7 @@ def test_all_that_match_and_all(site: Site, opened: Window) -> None:
     assert site.app.failures.count() == 0
 
 
+@pytest.mark.posts("/enqueue")
 def test_enqueue_by_hand_and_again(site: Site, opened: Window) -> None:
     page = opened.open("/enqueue")
     page.get_by_role("link", name="send_email").click()
@@ -129,10 +147,20 @@ def test_enqueue_by_hand_and_again(site: Site, opened: Window) -> None:
     page.get_by_label("Arguments, a list in JSON").fill('[7, {"k": null}]')
     page.get_by_label("Queue").fill("ruby")
     page.get_by_role("button", name="Enqueue", exact=True).click()
+    assert opened.said().startswith("Billing::Charge is in the queue ruby.")
     assert site.app.broker.peek("ruby", 0, 2) == [b'{"class":"Billing::Charge","args":[7,{"k":null}]}']
+    page = opened.open("/enqueue?job=send_email")
+    page.get_by_label("to", exact=True).fill("later@example.com")
+    page.get_by_label("When").fill("2h")
+    page.get_by_role("button", name="Enqueue", exact=True).click()
+    assert opened.said().startswith("send_email goes into the queue emails at 20")
+    assert site.app.delayed.count() == 1
     opened.problems.clear()
 
 
+@pytest.mark.posts(
+    "/queue/pause", "/queue/unpause", "/queues/pause", "/queues/unpause", "/queue/job/remove", "/queue/remove"
+)
 def test_queues_are_paused_go_on_and_are_removed(site: Site, opened: Window) -> None:
     site.app.enqueue("send_email", "a@example.com")
     site.app.enqueue("send_email", "b@example.com")
@@ -185,6 +213,7 @@ def test_a_worker_and_what_it_does(site: Site, opened: Window, busy: subprocess.
     assert "idle" in page.locator("tbody").inner_text()
 
 
+@pytest.mark.posts("/workers/prune")
 def test_the_dead_are_pruned(site: Site, opened: Window, busy: subprocess.Popen[bytes]) -> None:
     busy.kill()
     busy.wait()
@@ -214,7 +243,67 @@ def test_stats_and_keys(site: Site, opened: Window) -> None:
         assert keys.count() == 0
         return
     keys.click()
-    page.get_by_role("link", name=re.compile(":failed$")).first.click()
+    page.get_by_role("link", name=re.compile("^[^:]+:failed$")).click()
     text = page.locator("main").inner_text()
     assert "nobody" in text
     assert "s3cr3t" not in text
+
+
+@pytest.mark.posts("/delayed/now", "/delayed/time/now", "/delayed/remove", "/delayed/clear")
+def test_delayed_jobs_are_enqueued_now_removed_and_cleared(site: Site, opened: Window) -> None:
+    at, later = datetime(2096, 10, 2, 7, tzinfo=UTC), datetime(2096, 10, 2, 8, tzinfo=UTC)
+    for name, when in (("one", at), ("two", at), ("three", at), ("one", later), ("four", later)):
+        site.app.options(at=when).enqueue("send_email", name)
+    page = opened.open("/delayed")
+    page.get_by_role("link", name="All times of job 1", exact=True).click()
+    times = page.locator("main section")
+    assert "All times of send_email" in times.inner_text()
+    assert times.locator("time").count() == 2
+    page.get_by_role("button", name="Enqueue job 1 now").click()
+    assert opened.said() == "The job is in its queue."
+    site.work_off()
+    assert site.app.failures.count() == 1
+    page.locator("tr", has_text="two").locator("summary").click()
+    page.get_by_role("button", name="Remove it").locator("visible=true").click()
+    assert opened.said() == "Removed the job."
+    page.locator("tr", has_text="four").get_by_role("link").first.click()
+    assert page.locator("tbody tr").count() == 2
+    page.get_by_role("button", name="Enqueue all of this time now").click()
+    assert opened.said() == "2 jobs are in their queues."
+    site.work_off()
+    assert site.app.failures.count() == 3
+    page.locator("summary", has_text="Clear all").click()
+    page.get_by_label("Type clear, to be sure:").fill("clear")
+    page.get_by_role("button", name="Clear all").click()
+    assert opened.said() == "Removed 1 delayed job: all there were."
+    assert "Nothing is delayed" in page.locator("main").inner_text()
+
+
+def test_a_delayed_job_that_is_gone_harms_no_other(site: Site, opened: Window) -> None:
+    for name in ("one", "two"):
+        site.app.options(at=datetime(2096, 10, 2, tzinfo=UTC)).enqueue("send_email", name)
+    page = opened.open("/delayed")
+    site.app.delayed.enqueue_now(site.app.delayed.list().jobs[0])
+    page.get_by_role("button", name="Enqueue job 1 now").click()
+    assert "already gone" in opened.said()
+    assert [job.payload and job.payload.args for job in site.app.delayed.list().jobs] == [("two",)]
+
+
+@pytest.mark.posts("/schedule/run", "/schedule/disable", "/schedule/enable")
+def test_what_recurs_is_run_now_and_switched_off_and_on(site: Site, opened: Window) -> None:
+    site.app.schedules.set("nightly", site.app.call("send_email", "nobody"), cron="0 3 * * *")
+    site.app.schedules.set("hourly", site.app.call("send_email", "somebody"), every="1h")
+    page = opened.open("/schedule")
+    page.get_by_role("button", name="Run now: nightly").click()
+    assert opened.said() == "send_email is in the queue emails."
+    site.work_off()
+    [failed] = site.app.failures.list()
+    assert failed.payload is not None
+    assert failed.payload.args == ("nobody",)
+    page.get_by_role("button", name="Disable nightly").click()
+    assert opened.said() == "nightly is disabled."
+    assert "disabled" in page.locator("tr", has_text="nightly").inner_text()
+    assert page.get_by_role("button", name="Disable hourly").count() == 1
+    page.get_by_role("button", name="Enable nightly").click()
+    assert opened.said() == "nightly is enabled."
+    assert page.get_by_role("button", name="Disable nightly").count() == 1

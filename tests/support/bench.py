@@ -36,6 +36,7 @@ from taskq.worker.report import Report
 from taskq.worker.seat import Seat
 from taskq.worker.settle import Settling
 from taskq.worker.signals import Ear
+from taskq.worker.takings import Takings
 from taskq.worker.threads import work_side_by_side
 from taskq_failed import FailedList
 from taskq_json import JSONSerializer
@@ -224,6 +225,7 @@ class Bench:
             lookout=self.lookout,
             hand=self.hand,
             settling=self.settling,
+            takings=Takings(self.broker),
             tools=self.tools,
             tell=tell_all,
             interval=interval,

@@ -178,7 +178,7 @@ class TestEnvironment:
         assert "service manager" in problem.message
 
     def test_a_variable_mistyped_is_noticed_and_one_of_others_is_not(self, folder: Path) -> None:
-        found = load(folder, {"TASKQ_BORKER": "x", "TASKQ_WEB_AUTH": "a:b", "TASKQ_PREFETCH": "3"})
+        found = load(folder, {"TASKQ_BORKER": "x", "TASKQ_WEB_AUTH_READ": "a:b", "TASKQ_PREFETCH": "3"})
         assert found.notices == ("TASKQ_BORKER is not a setting of taskq. Did you mean TASKQ_BROKER?",)
 
 

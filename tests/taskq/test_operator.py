@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -14,10 +15,13 @@ from taskq.errors import InvalidPayload, WrongCall
 from taskq.failed_filter import FailureFilter, folded
 from taskq.failed_search import Bounds
 from taskq.failure_handler import Failure
-from taskq.history import History, Sample, Sampler
+from taskq.history import Flow, History, Sample, Sampler, take
 from taskq.masks import Masks
-from taskq.records import ErrorRecord, ProcessIdentity, Registration, Tokens
+from taskq.operator import queues
+from taskq.records import ErrorRecord, ProcessIdentity, Registration, Reservation, Tokens
 from taskq.registry import Registry
+from taskq.testing import stores
+from taskq.worker.takings import Takings
 
 ALL = Bounds(10**6, 60.0)
 
@@ -254,6 +258,50 @@ def test_samples_are_taken_when_due_and_make_rates(app: taskq.TaskQ) -> None:
     assert (rate.done, rate.failed, rate.enqueued) == (18, 2, 23)
     app.broker.add_sample("hours", b"rubbish", keep=9)
     assert len(app.operator.history("hours").samples) == 1
+
+
+def test_what_came_into_a_queue_and_left_it_in_a_minute() -> None:
+    def sample(at: float, size: int, taken: int | None, others: int = 0) -> Sample:
+        sizes = {"q": size} | {f"other-{number}": 9 for number in range(others)}
+        counts = None if taken is None else {"q": taken}
+        return Sample(at, 0, 0, 0, 0, 1, 0, {queue: n for queue, n in sizes.items() if n}, counts)
+
+    first = sample(0.0, 10, 100)
+    assert History((first, sample(120.0, 16, 300)), 60.0).flow("q") == Flow(103.0, 100.0)
+    assert History((first, sample(120.0, 16, 300)), 60.0).flow("never") == Flow(0.0, 0.0)
+    assert History((first, sample(120.0, 2, 4)), 60.0).flow("q") == Flow(0.0, 2.0)  # its count expired meanwhile
+    for unknown in ((first,), (first, sample(120.0, 16, None)), (sample(0.0, 10, None), sample(120.0, 16, 9)), ()):
+        assert History(unknown, 60.0).flow("q") is None
+    many = sample(120.0, 0, 300, others=30)  # of so many that its own size may not have been kept
+    assert History((first, many), 60.0).flow("q") is None
+
+
+@pytest.mark.parametrize("store", ["memory", "sqlite", pytest.param("redis", marks=pytest.mark.redis)])
+def test_a_sample_has_what_workers_took_and_what_others_take_is_not_known(store: str) -> None:
+    clock = [100.0]
+    with taskq.TaskQ(broker=stores.fresh(store)) as app:
+        broker, takings = app.broker, Takings(app.broker, lambda: clock[0])
+        broker.push("q", [b"{}"] * 3)
+        register(app, "here:1:q", 1)
+        held = Reservation("here:1:q", "q", b"{}", "0123456789abcdef:0001", 0.0)
+        takings.took([held])
+        takings.end()  # so short a life is not told of
+        assert not app.operator.history("hours").samples
+        before = take(broker, counts=True)
+        assert before.taken == {}
+        clock[0] += 20
+        takings.took([held] * 3)
+        takings.took([held])
+        takings.end()
+        assert Sampler(broker).sample()
+        [after] = app.operator.history("hours").samples
+        assert after.taken == {"q": 5}
+        past = History((replace(before, at=after.at - 120), after), 60.0)
+        [queue] = queues.states(broker, broker.workers(), past)
+        assert queue.flow == Flow(2.5, 2.5)
+        [queue] = queues.states(broker, [replace(one, registration=None) for one in broker.workers()], past)
+        assert queue.flow is None
+        assert queue.change == 0
 
 
 def test_jobs_say_what_they_take_and_do(app: taskq.TaskQ) -> None:

@@ -6,8 +6,11 @@ import json
 from html import unescape
 
 import pytest
+from werkzeug.test import Client
 
 from taskq import TaskQ
+from taskq.testing import stores
+from taskq_web import Dashboard, everybody
 from taskq_web.parameters import address
 from taskq_web.routes import ROUTES
 from taskq_web.shown import visible
@@ -59,6 +62,59 @@ def test_it_is_text(path: str, browser: Browser, told: dict[str, str], hostile: 
         assert page.problems == []
         assert "\x00" not in answer.text
         assert " 49{%" not in page.words
+
+
+def test_what_is_shown_now_and_then_is_text(
+    browser: Browser, app: TaskQ, told: dict[str, str], hostile: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Answers that no address alone leads to: forms that are wrong, a time, all times of a job, the dead."""
+    failure, name = {"id": told["id"]}, {"name": hostile}
+    typed = hostile.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    answers = [
+        browser.post(address("", "/queue/remove", name), {"name": f"not {typed}"}),
+        browser.post(address("", "/failure/edit", failure), {"args": typed, "queue": typed}),
+        browser.post("/enqueue?foreign=1", {"job": typed, "args": typed, "queue": typed, "when": typed}),
+        browser.post("/enqueue?job=send_email", {"arg.subject": typed, "queue": typed, "when": typed}),
+        browser.post(address("", "/failed/all/retry", {"text": hostile}), {"cursor": typed}),
+        browser.post("/failed/retry", {"id": typed}),
+        browser.get(address("", "/delayed", {"at": "2000000000.0", "from": hostile})),
+        *(browser.get(each["href"]) for each in Page(browser.page("/delayed")).all("a") if "times=" in each["href"]),
+    ]
+    later = app.broker.now() + 3600
+    monkeypatch.setattr(app.broker, "now", lambda: later)
+    dead = browser.get("/workers/prune")
+    assert len(Page(dead.text).all("tr")) > 1
+    for answer in (
+        *answers,
+        dead,
+        browser.get("/workers"),
+        browser.get(address("", "/worker", {"id": told["worker"]})),
+    ):
+        if answer.status_code == 303:
+            answer = browser.client.get(answer.headers["Location"])
+        assert answer.status_code in {200, 400, 404, 409, 422}, answer.text
+        assert Page(answer.text).problems == []
+        assert "\x00" not in answer.text
+
+
+@pytest.mark.redis
+def test_the_keys_of_a_stranger_are_text() -> None:
+    with TaskQ(broker=stores.fresh("redis")) as app:
+        browser = Browser(Client(Dashboard(app, access=everybody)))
+        for hostile in (*HOSTILE, UNDECODABLE):
+            app.broker.push(hostile, [hostile.encode("utf-8", "surrogateescape")])
+        links: list[str] = []
+        further = ["/stats/keys"]
+        while further:
+            page = Page(browser.page(further[0]))
+            assert page.problems == []
+            links += [each["href"] for each in page.all("a") if "key?" in each["href"]]
+            further = [each["href"] for each in page.all("a") if each.get("rel") == "next"]
+        assert len(links) > len(HOSTILE)
+        for link in links:
+            text = browser.page(link)
+            assert Page(text).problems == []
+            assert "\x00" not in text
 
 
 NAMES = ("name", "id", "cursor", "groups", "text", "class", "since", "group", "key", "start", "job", "list", "again")

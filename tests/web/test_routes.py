@@ -149,6 +149,14 @@ def test_who_may_only_read_sees_no_button_of_what_they_may_not(
                 assert role >= needed.get(path, Role.READ), (role, tag, attributes)
 
 
+def test_each_action_is_tried_in_a_browser() -> None:
+    from tests.browser import test_actions
+
+    marks = [mark for each in vars(test_actions).values() for mark in getattr(each, "pytestmark", ())]
+    tried = {path for mark in marks if mark.name == "posts" for path in mark.args}
+    assert tried == {route.path for route in POSTS}
+
+
 def test_only_health_and_files_need_nobody(app: TaskQ) -> None:
     client = Client(Dashboard(app, access=lambda environ: None))
     for route in ROUTES:

@@ -19,9 +19,11 @@ def show(visit: Visit) -> Response:
     """Every queue."""
     queues = visit.app.operator.queues()
     start = visit.query.number("start")
+    shown = queues[start : start + _QUEUES]
     return visit.render(
         "queues.html",
-        queues=queues[start : start + _QUEUES],
+        queues=shown,
+        uncounted=any(queue.flow is None and queue.change is not None for queue in shown),
         paused=visit.app.broker.paused(),
         count=len(queues),
         start=start,

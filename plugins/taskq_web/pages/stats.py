@@ -11,7 +11,7 @@ from taskq_web.visit import Refused, Visit
 
 __all__ = ["as_json", "as_metrics", "as_text", "key", "keys", "show"]
 
-_KEYS = 50
+_KEYS = 20  # their names can be whole payloads, and a page is to keep to 60 kB
 
 
 def show(visit: Visit) -> Response:

@@ -24,6 +24,7 @@ from taskq_web.visit import Refused, Visit
 __all__ = ["count", "remove", "retry"]
 
 _SLICE: Final = 0.7  # seconds that one request works
+_FIRST: Final = 0.02  # and the one that opens the page, which is to be there at once
 _AT_ONCE: Final = 200
 
 
@@ -112,7 +113,7 @@ def _swept(visit: Visit, verb: str) -> Response:
 
 
 def _counted(visit: Visit, wanted: FailureFilter, so_far: _Progress) -> _Progress:
-    bounds = Bounds(entries=10**9, seconds=_SLICE)
+    bounds = Bounds(entries=10**9, seconds=_SLICE if so_far.cursor else _FIRST)
     found = visit.app.failures.groups(wanted, so_far.cursor, bounds=bounds)
     matched = sum(group.count for group in found.groups) + found.others
     return replace(

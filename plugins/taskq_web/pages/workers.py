@@ -14,7 +14,7 @@ from taskq_web.visit import Refused, Visit
 
 __all__ = ["dead", "one", "prune", "show"]
 
-_PAGE: Final = 40
+_PAGE: Final = 25
 _AHEAD: Final = 20
 
 
@@ -27,6 +27,7 @@ def show(visit: Visit) -> Response:
         "workers.html",
         hosts=[(host, list(of_it)) for host, of_it in groupby(shown, key=lambda worker: worker.host)],
         working={each.worker.id: each for each in in_hand(visit.app, (worker.info for worker in shown))},
+        rates={worker.info.id: _rate(worker, visit.clock) for worker in shown},
         count=len(workers),
         start=start,
         page=_PAGE,
