@@ -25,7 +25,7 @@ pytestmark = pytest.mark.redis
 
 Start = Callable[..., RunningWorker]
 
-KILLS = 200 if LONG else 12
+KILLS = 200 if LONG else 8
 
 
 @pytest.mark.fault(1)

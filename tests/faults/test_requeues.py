@@ -21,7 +21,7 @@ pytestmark = pytest.mark.redis
 
 Start = Callable[..., RunningWorker]
 
-KILLS = 200 if LONG else 12
+KILLS = 200 if LONG else 8
 AT_ONCE = ("threads", "async", "threads, prefetch", "async, prefetch") if LONG else ("threads", "async")
 REQUEUE = ("--on-crash", "requeue")
 MODELS = in_every_model("fork", "inline", "children, prefetch")
