@@ -19,7 +19,7 @@ from taskq.errors import BrokerRefused, BrokerUnavailable, InvalidPayload, NotSu
 from taskq.in_job import id_of
 from taskq.records import Cancelled, Reservation, ScheduledJob, WorkerInfo
 
-__all__ = ["AGE", "Cancelling", "Words", "who_asks"]
+__all__ = ["AGE", "Cancelling", "Words", "unheard", "who_asks"]
 
 AGE: Final = 0.5
 """Seconds between two looks, and how old a job is at the first: shorter ones pay nothing for this."""
@@ -206,7 +206,11 @@ class Words:
             return {}
 
     def rang(self) -> bool:
-        """Whether somebody asked for the end of some job within the last seconds, this worker's or another's."""
+        """Whether somebody asked for the end of some job within the last seconds, this worker's or another's.
+
+        For who has to ask which job it has in hand, and then asks `of` that one: a ring that `rang` heard, `about` does
+        not.
+        """
         if not self._heard:
             return False
         try:
@@ -215,6 +219,13 @@ class Words:
         except BrokerUnavailable:
             return False
         return self._clock() - self._rang_at < _RINGS
+
+    def of(self, job: Reservation) -> str | None:
+        """Who asked for the end of this job, whether it rang or not; None where nobody did, or the broker is away."""
+        try:
+            return self._word(job) if self._heard else None
+        except BrokerUnavailable:
+            return None
 
     def _rings(self) -> bool:
         bell, self._bell = self._bell, self._broker.get_key(_BELL)
@@ -228,6 +239,20 @@ class Words:
             if found is not None:
                 self._broker.swap_key(_of_id(own), found, None)  # heard: a requeue of it is another matter
         return None if found is None else found.decode(errors="replace")
+
+
+def unheard(broker: Broker, bodies: Sequence[bytes]) -> Sequence[tuple[str, bytes] | None]:
+    """Of each of these payloads the key of a word about its id that no worker heard yet, and what it holds.
+
+    Such a job ended by itself before anybody heard. Where it is tried again by itself, the word still holds; where a
+    person requeues it, that is another matter, and the word goes: `swap_key(key, held, None)`.
+    """
+    ids = [_id_in(body) for body in bodies]
+    if not any(ids) or Capability.KEYS not in broker.capabilities or broker.get_key(_BELL) is None:
+        return [None] * len(ids)
+    words = [None if own is None else _of_id(own) for own in ids]
+    held = [None if word is None else broker.get_key(word) for word in words]
+    return [None if word is None or by is None else (word, by) for word, by in zip(words, held, strict=True)]
 
 
 def _of_fence(fence: str) -> str:

@@ -15,6 +15,7 @@ from typing import Final, TypeAlias
 
 from taskq import attempts, failed_entry, failed_groups, failed_ids, failed_search
 from taskq.broker import Broker, FailureRequeue, Requeued
+from taskq.cancelling import unheard
 from taskq.envelope import encode
 from taskq.errors import InvalidPayload
 from taskq.failed_entry import FailedJob
@@ -242,7 +243,10 @@ class Failures:
 
     def _push(self, one: FailureRequeue) -> Requeued:
         broker = self._broker()
-        return broker.requeue_failure(one.failure, queue=one.queue, body=one.body, replacement=one.replacement)
+        words = unheard(broker, [one.body])
+        done = broker.requeue_failure(one.failure, queue=one.queue, body=one.body, replacement=one.replacement)
+        _forget(broker, words, [done])
+        return done
 
     def _prepared(self, failed: FailedJob, *, queue: str | None = None, body: bytes | None = None) -> FailureRequeue:
         if not failed.requeueable or failed.body is None:
@@ -288,7 +292,10 @@ class Failures:
                 able.append(self._prepared(failed))
             except InvalidPayload:
                 refused += 1
-        answers = self._broker().requeue_failures(able) if able else ()
+        broker = self._broker()
+        words = unheard(broker, [one.body for one in able])
+        answers = broker.requeue_failures(able) if able else ()
+        _forget(broker, words, answers)
         return dataclasses.replace(
             tally,
             done=tally.done + sum(answer is Requeued.DONE for answer in answers),
@@ -412,6 +419,13 @@ def _pages(broker: Broker, one: FailedList, *, newest_first: bool) -> Iterator[S
 def _paged(broker: Broker, place: str | None, *, newest_first: bool) -> Iterator[StoredFailure]:
     for page in _pages(broker, FailedList(place, broker.failure_count(queue=place)), newest_first=newest_first):
         yield from page
+
+
+def _forget(broker: Broker, words: Sequence[tuple[str, bytes] | None], answers: Sequence[Requeued]) -> None:
+    """What was said about the end of those that are requeued now is no word about what they do from now on."""
+    for word, answer in zip(words, answers, strict=False):
+        if word is not None and answer is Requeued.DONE:
+            broker.swap_key(*word, None)
 
 
 def _stored(failed: FailedJob) -> StoredFailure:

@@ -30,6 +30,7 @@ __all__ = [
     "Published",
     "Schedules",
     "call_of",
+    "check",
     "of_code",
     "publish",
     "published",
@@ -113,6 +114,9 @@ class Holder(Protocol):
     def enqueue_call(self, call: Call, /) -> Enqueued:
         """Enqueue one call."""
 
+    def bodies_of(self, call: Call, /) -> Sequence[bytes]:
+        """The bytes that this call has under the job's name and under each alias."""
+
 
 class Schedules:
     """What recurs.
@@ -187,15 +191,14 @@ class Schedules:
             raise WrongSchedule(
                 "of a call that recurs only the queue can be said: front, at and the like mean nothing."
             )
-        own = None if call.definition is None else call.definition.queue
-        queue = None if call.queue == own else call.queue
         schedule = made(
             name,
             call.job,
             cron=cron,
             tz=tz,
             every=every,
-            queue=queue,
+            # The job's own too: who fires it may not know the job, a scheduler of Ruby's or of another application.
+            queue=call.queue,
             args=call.args,
             description=description,
             missed=missed,
@@ -226,8 +229,9 @@ class Schedules:
         schedule = self._readable(name)
         if schedule.enabled:
             return False
-        others = {other for other, origin, _ in self._entries(stored=False) if origin != "stored"}
-        if name in others:
+        others = {other: entry for other, _, entry in self._entries(stored=False)}
+        there = others.get(name)
+        if isinstance(there, Mapping) and not there.get("persist"):
             self.remove(name)  # it was only put there to be disabled
         else:
             self._keep(replace(schedule, enabled=True))
@@ -299,14 +303,30 @@ def call_of(registry: Registry, schedule: Schedule) -> Call:
     try:
         if definition is None:
             return make_call(registry, schedule.job, schedule.args, {}, CallOptions(schedule.queue))
-        args, kwargs = definition.signature.unbind(schedule.args)
+        try:
+            args, kwargs = definition.signature.unbind(schedule.args)
+        except TypeError as wrong:
+            raise WrongSchedule(f'The schedule "{schedule.name}": {wrong}') from None
         return make_call(registry, schedule.job, tuple(args), kwargs, CallOptions(schedule.queue))
     except NotAJob:
         raise WrongSchedule(
-            f'The schedule "{schedule.name}" says no queue, and {schedule.job} is not registered here.'
+            f'The schedule "{schedule.name}": it says no queue, and {schedule.job} is not registered here.'
         ) from None
     except TaskqError as wrong:
         raise WrongSchedule(f'The schedule "{schedule.name}": {wrong}') from None
+
+
+def check(holder: Holder, schedule: Schedule) -> None:
+    """Return where it can be enqueued here, as far as can be told before its tick.
+
+    Raises:
+        WrongSchedule: nobody here knows its queue, or its arguments do not fit its job, or the serializer not them.
+    """
+    try:
+        holder.bodies_of(call_of(holder.registry, schedule))
+    except (TaskqError, WrongSchedule) as wrong:
+        said = str(wrong).removeprefix(f'The schedule "{schedule.name}": ').removesuffix(" Nothing was enqueued.")
+        raise WrongSchedule(f"it can never be enqueued: {said}") from None
 
 
 def _in_force() -> Holder:
@@ -332,8 +352,10 @@ def _entries_of_code(registry: Registry) -> Mapping[str, Mapping[str, object]]:
         if said is not None:
             entry = {"cron": said.cron, "tz": said.tz, "every": said.every, "missed": said.missed, "args": [*said.args]}
             found[definition.name] = {
-                "class": definition.name, **{key: value for key, value in entry.items() if value is not None}
-            }  # fmt: skip
+                "class": definition.name,
+                "queue": definition.queue,
+                **{key: value for key, value in entry.items() if value is not None},
+            }
     return found
 
 

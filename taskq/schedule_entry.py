@@ -1,22 +1,35 @@
 """A recurring job as a record, and as the JSON or YAML object that resque-scheduler keeps (WIRE.md section 9).
 
 Its keys are resque-scheduler's: `cron` or `every`, `class`, `queue`, `args`, `description`, `custom_job_class`,
-`rails_env`. Ours, which Ruby passes over: `missed`, `enabled`. A key that nobody here knows is kept.
+`rails_env`, `persist`. Ours, which Ruby passes over: `missed`, `enabled`. A key that nobody here knows is kept.
 """
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Final, Literal, TypeAlias, cast
 
 from taskq import envelope
 from taskq.errors import InvalidPayload, nearest
 from taskq.recurring import Cron, Every, Rule, WrongRule, seconds_of
 
-__all__ = ["MISSED", "Missed", "Schedule", "WrongSchedule", "as_json", "decode", "encode", "from_json", "made"]
+__all__ = [
+    "MISSED",
+    "Missed",
+    "Schedule",
+    "WrongSchedule",
+    "as_json",
+    "decode",
+    "encode",
+    "from_json",
+    "made",
+    "misspelt",
+]
 
 Missed: TypeAlias = Literal["once", "skip"]
 MISSED: Final = ("once", "skip")
@@ -25,6 +38,7 @@ _KEYS: Final = (
     "cron", "every", "class", "queue", "args", "description", "custom_job_class", "rails_env", "env", "persist",
     "missed", "enabled", "tz",
 )  # fmt: skip
+_ALIKE: Final = 0.7  # of a key to a known one, from which on it is a slip: `clas`, `qeueu`, and not `class_name`
 
 
 class WrongSchedule(ValueError):
@@ -47,6 +61,7 @@ class Schedule:
         enabled: whether it is enqueued.
         environment: where it is, if not everywhere: the words of `rails_env`.
         stored: whether it is kept in the store, and can be changed there; else it is of the code or of a file.
+        persist: of one in a file: whether the scheduler that reads it keeps it in the store.
         further: keys that nobody here knows.
     """
 
@@ -61,6 +76,7 @@ class Schedule:
     enabled: bool = True
     environment: tuple[str, ...] = ()
     stored: bool = False
+    persist: bool = False
     further: Mapping[str, object] = field(default_factory=dict)
 
     @property
@@ -93,7 +109,7 @@ def made(
         WrongSchedule: it cannot be.
     """
     said = {"cron": cron, "tz": tz, "every": every, "queue": queue, "description": description, "missed": missed}
-    return decode(name, {"class": job, "args": [*args], **{key: value for key, value in said.items() if value}})
+    return decode(name, {"class": job, "args": [*args], **{key: it for key, it in said.items() if it is not None}})
 
 
 def decode(name: str, entry: object, *, stored: bool = False) -> Schedule:
@@ -112,9 +128,6 @@ def decode(name: str, entry: object, *, stored: bool = False) -> Schedule:
     missed = entry.get("missed", "once")
     if missed not in MISSED:
         raise WrongSchedule(f'"missed" is once or skip, not {missed!r}.')
-    enabled = entry.get("enabled", True)
-    if not isinstance(enabled, bool):
-        raise WrongSchedule(f'"enabled" is true or false, not {enabled!r}.')
     rule, said = _rule(entry)
     return Schedule(
         name=name,
@@ -125,11 +138,21 @@ def decode(name: str, entry: object, *, stored: bool = False) -> Schedule:
         args=_args(entry.get("args")),
         description=_text(entry, "description") or "",
         missed=cast("Missed", missed),
-        enabled=enabled,
+        enabled=_flag(entry, "enabled", default=True),
         environment=tuple((_text(entry, "rails_env") or _text(entry, "env") or "").replace(",", " ").split()),
         stored=stored,
+        persist=_flag(entry, "persist", default=False),
         further={key: value for key, value in entry.items() if key not in _KEYS},
     )
+
+
+def misspelt(schedule: Schedule) -> str:
+    """What is wrong with a key that is likely meant to be another; empty where none is."""
+    for key in schedule.further:
+        near = difflib.get_close_matches(str(key).casefold(), _KEYS, n=1, cutoff=_ALIKE)
+        if near:
+            return f'"{key}" is no key of a schedule. Did you mean "{near[0]}"?'
+    return ""
 
 
 def from_json(name: str, body: bytes) -> Schedule:
@@ -157,13 +180,19 @@ def encode(schedule: Schedule) -> dict[str, object]:
         entry["missed"] = schedule.missed
     if not schedule.enabled:
         entry["enabled"] = False
+    if schedule.persist:
+        entry["persist"] = True
     return {**entry, **schedule.further}
 
 
 def as_json(schedule: Schedule) -> bytes:
-    """The entry as it lies in the store. Raises WrongSchedule where its arguments are nothing that JSON can carry."""
+    """The entry as it lies in the store, `persist` left out as Ruby does.
+
+    Raises:
+        WrongSchedule: its arguments are nothing that JSON can carry.
+    """
     try:
-        return envelope.dump(encode(schedule)).encode()
+        return envelope.dump(encode(replace(schedule, persist=False))).encode()
     except (TypeError, ValueError, RecursionError) as wrong:
         raise WrongSchedule(f"its arguments cannot be kept as JSON: {wrong}") from None
 
@@ -193,13 +222,18 @@ def _rule(entry: Mapping[str, object]) -> tuple[Rule, object]:
         seconds = seconds_of(every)
         first = options.get("first_in")
         rule_every = Every(seconds, None if first is None else seconds_of(first))
-        text = every if isinstance(every, str) else f"{seconds:g}s"
+        text = every if isinstance(every, str) else _span(seconds)
         return rule_every, text if first is None else [
             text,
-            {"first_in": first if isinstance(first, str) else f"{rule_every.first_in:g}s"},
+            {"first_in": first if isinstance(first, str) else _span(seconds_of(first))},
         ]
     except WrongRule as wrong:
         raise WrongSchedule(str(wrong)) from wrong
+
+
+def _span(seconds: float) -> str:
+    """So many seconds, exactly: what is read again is the same number."""
+    return f"{Decimal(repr(seconds)).normalize():f}s"
 
 
 def _args(args: object) -> tuple[object, ...]:
@@ -207,6 +241,13 @@ def _args(args: object) -> tuple[object, ...]:
     if args is None:
         return ()
     return tuple(args) if isinstance(args, list | tuple) else (args,)
+
+
+def _flag(entry: Mapping[str, object], key: str, *, default: bool) -> bool:
+    value = entry.get(key, default)
+    if not isinstance(value, bool):
+        raise WrongSchedule(f'"{key}" is true or false, not {value!r}.')
+    return value
 
 
 def _text(entry: Mapping[str, object], key: str) -> str | None:

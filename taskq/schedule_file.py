@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from taskq.errors import ConfigurationError, Problem
-from taskq.schedule_entry import Schedule, WrongSchedule, decode
+from taskq.schedule_entry import Schedule, WrongSchedule, decode, misspelt
 
 __all__ = ["read"]
 
 
-def read(path: Path) -> Sequence[Schedule]:
+def read(path: Path, check: Callable[[Schedule], None]) -> Sequence[Schedule]:
     """The recurring jobs that a file says, in its order.
 
-    Entries with `persist: true` are as the others: to the store goes what is set there.
+    Args:
+        path: the file.
+        check: raises WrongSchedule where one can never be enqueued.
 
     Raises:
         ConfigurationError: it cannot be read, or all that is wrong in it.
@@ -40,7 +42,11 @@ def read(path: Path) -> Sequence[Schedule]:
     found, problems = [], []
     for name, entry in entries.items():
         try:
-            found.append(decode(name, entry))
+            schedule = decode(name, entry)
+            if slip := misspelt(schedule):
+                raise WrongSchedule(slip)
+            check(schedule)
+            found.append(schedule)
         except WrongSchedule as wrong:
             problems.append(Problem("schedule", source, f"{name}: {wrong}"))
     if problems:

@@ -11,7 +11,7 @@ from taskq.recurring_jobs import ListedSchedule
 
 __all__ = [
     "Buried", "Event", "Failed", "Fired", "Loaded", "Moved", "Rerouted", "Shown", "Skipped", "StandingBy", "Starting",
-    "Stopped", "Tell", "TookOver",
+    "Stopped", "Tell", "TookOver", "Unknown",
 ]  # fmt: skip
 
 
@@ -37,6 +37,14 @@ class StandingBy:
     holder: str
     lost: bool
     foreign: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """The one that has the lock has not these recurring jobs of this one, or others of their names."""
+
+    holder: str
+    names: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +122,7 @@ Event: TypeAlias = (
     Starting
     | TookOver
     | StandingBy
+    | Unknown
     | Loaded
     | Moved
     | Fired

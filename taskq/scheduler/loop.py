@@ -7,7 +7,7 @@ often it is asked for. So a broker that is away is asked again, and a scheduler 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from taskq import envelope, failed_entry
@@ -76,7 +76,8 @@ class Scheduler:
         self._waits = waits
         self._outage = outage or Outage(tell)
         self._holder: str | None = None
-        self._renew_at = self._publish_at = 0.0  # by the monotonic clock
+        self._renew_at = self._publish_at = self._compare_at = 0.0  # by the monotonic clock
+        self._unknown: Sequence[str] = ()
         self._to_load = True
         self._stays: float | None = None
 
@@ -116,11 +117,13 @@ class Scheduler:
         if not self._is_master:
             if self._orders.reload:
                 self._reread()
+            self._roster.save()
+            self._compare()
             self._orders.rest(self._lock / _LOOKS)
             return
         if self._orders.reload:
             self._reread()
-        if self._to_load:
+        if self._roster.save() or self._to_load:
             self._load()
         promoted = self._broker.promote_due(self._name, self._broker.now(), _BATCH)
         if promoted.holder != self._name:
@@ -150,6 +153,7 @@ class Scheduler:
         if holder == self._holder:
             return
         before, self._holder = self._holder, holder
+        self._unknown, self._compare_at = (), 0.0
         if self._is_master:
             self._load()
             self._tell(events.TookOver(self._name, len(self._roster)))
@@ -158,6 +162,19 @@ class Scheduler:
             # Ruby's are called HOST:PID; a third part is taskq's.
             foreign = holder.count(":") < 2
             self._tell(events.StandingBy(holder, lost=before == self._name, foreign=foreign))
+
+    def _compare(self) -> None:
+        """Tell of what recurs here and is fired by nobody, for the one that has the lock has it not."""
+        if self._holder is None or time.monotonic() < self._compare_at:
+            return
+        unknown = self._roster.unknown_to(self._holder)
+        if unknown is None:
+            return
+        self._compare_at = time.monotonic() + _PUBLISH
+        if unknown != self._unknown:
+            self._unknown = unknown
+            if unknown:
+                self._tell(events.Unknown(self._holder, unknown))
 
     # ---- what recurs
 

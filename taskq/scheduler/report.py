@@ -54,6 +54,14 @@ class Report:
                 who = f"{holder} (resque-scheduler)" if foreign else holder
                 had = "The lock was lost. " if lost else ""
                 self._say(f"{had}Standing by: {who or 'nobody yet'} has the lock.")
+            case events.Unknown(holder, names):
+                one = len(names) == 1
+                self._say(
+                    f"{', '.join(names)}: {holder} has the lock, and {'it' if one else 'they'} "
+                    f"{'does' if one else 'do'} not recur there, or otherwise. Nobody enqueues "
+                    f"{'it' if one else 'them'} as said here until this scheduler acts. Give every scheduler of this "
+                    "store the jobs of all applications (--app ONE --app OTHER), or each application a namespace."
+                )
             case events.Loaded(schedules, problems):
                 self._say(f"What recurs was read: {_recurring(schedules)}.")
                 for problem in problems:

@@ -6,14 +6,15 @@ moment is kept with what is published, so that a scheduler that takes over, or s
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from taskq.broker import Broker
 from taskq.recurring import Every
 from taskq.recurring_jobs import Published, publish, published
-from taskq.schedule_entry import Schedule, WrongSchedule, encode, from_json
+from taskq.schedule_entry import Schedule, WrongSchedule, as_json, encode, from_json, misspelt
 
 __all__ = ["Due", "Roster"]
 
@@ -50,11 +51,19 @@ class Roster:
     Args:
         broker: where they are kept, and their ticks.
         read: gives those of the code and of a file; raises where they cannot be.
+        check: raises WrongSchedule where one of the store can never be enqueued here.
     """
 
-    def __init__(self, broker: Broker, read: Callable[[], Sequence[Schedule]]) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        read: Callable[[], Sequence[Schedule]],
+        check: Callable[[Schedule], None] = lambda _: None,
+    ) -> None:
         self._broker = broker
         self._read = read
+        self._check = check
+        self._unsaved: Sequence[Schedule] = ()
         self._static: Mapping[str, Schedule] = {}
         self._entries: dict[str, _Entry] = {}
         self._published = False
@@ -66,6 +75,45 @@ class Roster:
     def read_own(self) -> None:
         """Read those of the code and of the file. Raises ConfigurationError; then all stays as it was."""
         self._static = {schedule.name: schedule for schedule in self._read()}
+        self._unsaved = [schedule for schedule in self._static.values() if schedule.persist]
+
+    def save(self) -> bool:
+        """Keep in the store what a file says of which it wants that: once each time that the file is read.
+
+        So it stays there when it has left the file, and Ruby's dynamic scheduler fires it too. One that was disabled in
+        the store stays so. True where the store has changed.
+        """
+        if not self._unsaved:
+            return False
+        changed = False
+        stored = self._broker.schedules()
+        for schedule in self._unsaved:
+            there = stored.get(schedule.name)
+            try:
+                enabled = schedule.enabled and (there is None or from_json(schedule.name, there).enabled)
+            except WrongSchedule:
+                enabled = schedule.enabled
+            body = as_json(replace(schedule, enabled=enabled))
+            if body != there:
+                self._broker.put_schedule(schedule.name, body)
+                changed = True
+        self._unsaved = ()
+        return changed
+
+    def unknown_to(self, holder: str) -> Sequence[str] | None:
+        """Which of those of the code and of the file the scheduler that has the lock has not, or otherwise.
+
+        None where it has not said yet what it has.
+        """
+        said = published(self._broker)
+        if said is None or said.scheduler != holder:
+            return None
+        stored = self._broker.schedules()
+        return [
+            name
+            for name, schedule in self._static.items()
+            if schedule.is_on and name not in stored and _plain(encode(schedule)) != said.entries.get(name)
+        ]
 
     def load(self, now: float) -> bool:
         """Know what recurs, and when each is next. What has changed is due from now on. Whether anything has."""
@@ -74,10 +122,17 @@ class Roster:
         problems = []
         for name, body in self._broker.schedules().items():
             try:
-                schedules[name] = from_json(name, body)
+                schedules[name] = schedule = from_json(name, body)
             except WrongSchedule as wrong:
                 schedules.pop(name, None)
                 problems.append(f'The schedule "{name}" in the store cannot be: {wrong}')
+                continue
+            try:
+                self._check(schedule)
+            except WrongSchedule as wrong:
+                problems.append(f'The schedule "{name}" in the store: {wrong}')
+            if slip := misspelt(schedule):
+                problems.append(f'The schedule "{name}" in the store: {slip}')
         self.problems = problems
         new = [name for name, schedule in schedules.items() if name not in there or there[name].schedule != schedule]
         fired = self._broker.last_fired(new)
@@ -129,6 +184,11 @@ class Roster:
         """This tick is over: the next one is waited for."""
         entry = self._entries[name]
         entry.next = entry.schedule.rule.after(tick)
+
+
+def _plain(entry: Mapping[str, object]) -> object:
+    """An entry as who published it has it, once it went through JSON."""
+    return json.loads(json.dumps(entry, default=repr))
 
 
 def _next(schedule: Schedule, last: float | None, since: float) -> float | None:

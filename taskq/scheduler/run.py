@@ -7,6 +7,7 @@ import random
 import socket
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, TextIO
 
@@ -16,7 +17,7 @@ from taskq.broker import Capability
 from taskq.config import Config, Count
 from taskq.errors import BrokerRefused, BrokerUnavailable, ConfigurationError, NotSupported, Problem
 from taskq.events import BrokerLost, Warned
-from taskq.recurring_jobs import of_code
+from taskq.recurring_jobs import check, of_code
 from taskq.schedule_entry import Schedule, WrongSchedule
 from taskq.scheduler import events
 from taskq.scheduler.loop import LOCK, Scheduler
@@ -68,7 +69,7 @@ def run(
     broker = app.broker
     if Capability.DELAY not in broker.capabilities:
         raise NotSupported(broker.name, Capability.DELAY.value, "A scheduler has nothing to do there.")
-    roster = Roster(broker, lambda: _read(app, file))
+    roster = Roster(broker, lambda: _read(app, file), lambda schedule: check(app, schedule))
     roster.read_own()
     set_title, _ = title.setter()
 
@@ -111,12 +112,25 @@ def beside_workers(app: TaskQ, config: Config, *, file: Path | None = None, out:
 
 
 def _read(app: TaskQ, file: Path | None) -> Sequence[Schedule]:
-    """Those of the code, and over them those of the file."""
+    """Those of the code, and over them those of the file. All of them can be enqueued here."""
     try:
         found = list(of_code(app.registry))
     except WrongSchedule as wrong:
         raise ConfigurationError([Problem("app", "@taskq.job(cron=...)", str(wrong))]) from None
-    return found if file is None else [*found, *schedule_file.read(file)]
+    for schedule in found:
+        try:
+            check(app, schedule)
+        except WrongSchedule as wrong:
+            raise ConfigurationError([Problem("app", f"@taskq.job of {schedule.name}", str(wrong))]) from None
+    if file is not None:
+        found += [_with_queue(app, each) for each in schedule_file.read(file, lambda schedule: check(app, schedule))]
+    return found
+
+
+def _with_queue(app: TaskQ, schedule: Schedule) -> Schedule:
+    """It says its job's own queue, where it said none: who else is to fire it may not know the job."""
+    definition = app.registry.find(schedule.job)
+    return schedule if schedule.queue or definition is None else replace(schedule, queue=definition.queue)
 
 
 def _reach(app: TaskQ, config: Config, orders: Orders, tell: events.Tell, outage: Outage) -> bool:

@@ -285,7 +285,7 @@ class Relay:
         self._look_at = now + AGE
         seat = self._worker.seat
         if seat.outage.since is None and seat.words.rang() and (job := self._in_hand()) is not None:
-            by = seat.words.about([job]).get(job.fence)
+            by = seat.words.of(job)
             if by is not None:
                 one.offspring.send(signal.SIGSTOP)
                 seen = self._in_hand()

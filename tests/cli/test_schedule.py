@@ -56,6 +56,8 @@ def test_set_run_disable_enable_remove(full: Shop) -> None:
         ("report", False, None, "stored"),
         ("weekly", False, None, "stored"),
     ]
+    # The job's own queue too: Ruby's scheduler, or one of another application, does not know it.
+    assert [json.loads(body)["queue"] for body in full.app.broker.schedules().values()] == ["reports"] * 2
     assert full.run("schedule", "enable", "report").stdout == "report is enabled.\n"
     assert full.run("schedule", "enable", "report").stdout == "report is already enabled.\n"
     refused = full.run("schedule", "remove", "report", "--yes")
@@ -82,12 +84,26 @@ def test_set_says_what_cannot_be(full: Shop, arguments: list[str], says: str) ->
 
 
 def test_scheduler_says_all_that_is_wrong_in_a_file(typed: Typed, tmp_path: Path) -> None:
-    (tmp_path / "s.yml").write_text("a: {cron: '99 * * * *'}\nb: {every: soon}\nc: {every: 1h, class: Fine}\n")
-    done = typed("scheduler", "--broker", "sqlite:///jobs.db", "--schedule", "s.yml")
+    """What could never be enqueued as well: not only at its tick."""
+    (tmp_path / "tasks.py").write_text("import taskq\n\n@taskq.job(queue='q')\ndef tick(n): ...\n")
+    (tmp_path / "s.yml").write_text(
+        """
+        fine: {every: 1h, class: Other, queue: q}
+        a: {cron: '99 * * * *'}
+        b: {every: 1h, class: tick, args: [1, 2]}
+        c: {every: 1h, class: Nowhere}
+        d: {every: 1h, class: tick, args: [2030-01-01]}
+        e: {every: 1h, clas: tick, queue: q}
+        """
+    )
+    done = typed("scheduler", "--broker", "sqlite:///jobs.db", "--app", "tasks", "--schedule", "s.yml")
     assert done.returncode == 2
-    assert "s.yml: a: " in done.stderr
-    assert "s.yml: b: " in done.stderr
-    assert "c:" not in done.stderr
+    said = [line.partition("s.yml: ")[2] for line in done.stderr.splitlines() if "s.yml: " in line]
+    assert [line[:2] for line in said] == ["a:", "b:", "c:", "d:", "e:"]
+    for line, words in zip(
+        said[1:], ("tick() takes", "no queue", 'Argument "n" of tick() is a date', '"class"'), strict=True
+    ):
+        assert words in line
 
 
 def test_scheduler_needs_its_extra_only_for_cron_and_files(typed: Typed, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from taskq.errors import BrokerUnavailable, ConfigurationError, Problem
 from taskq.events import BrokerBack, BrokerLost
 from taskq.hook import Deferred, Enqueued, EnqueueRequest, Hook, Vetoed
 from taskq.jobs import job
-from taskq.recurring_jobs import of_code
+from taskq.recurring_jobs import check, of_code
 from taskq.registry import Registry
 from taskq.schedule_entry import Schedule, decode
 from taskq.scheduler import events
@@ -63,7 +63,11 @@ class Stage:
     def scheduler(self, name: str = "vm:1:a") -> Scheduler:
         ear = Ear()
         self._ears.append(ear)
-        roster = Roster(self.broker, lambda: [*of_code(self.registry), *self.own])
+        roster = Roster(
+            self.broker,
+            lambda: [*of_code(self.registry), *self.own],
+            lambda schedule: check(self.app, schedule),
+        )
         roster.read_own()
         made = Scheduler(self.app, name, roster, Orders(ear), self.told.append)
         made.ear = ear  # type: ignore[attr-defined]
@@ -331,6 +335,60 @@ def test_what_cannot_be_read_in_the_store_is_told_once_and_keeps_nobody(stage: S
     listed = {each.name: each for each in stage.app.schedules.list()}
     assert listed["broken"].problem
     assert "Bad hour" in listed["ruby"].problem
+
+
+def test_what_can_never_be_enqueued_is_told_before_its_tick(stage: Stage) -> None:
+    @job(queue="q", registry=stage.registry)
+    def tick(n: int) -> None: ...
+
+    stage.broker.put_schedule("a", b'{"every":"1h","class":"tick","args":[1,2]}')
+    stage.broker.put_schedule("b", b'{"every":"1h","class":"Other"}')
+    stage.broker.put_schedule("c", b'{"every":"1h","clas":"tick","queue":"q"}')
+    stage.broker.put_schedule("fine", b'{"every":"1h","class":"Other","queue":"q"}')
+    stage.turn(stage.scheduler())
+    [loaded] = stage.of(events.Loaded)
+    words = "tick() takes", "no queue", '"class"'
+    assert [word in problem for word, problem in zip(words, loaded.problems, strict=True)] == [True] * 3
+
+
+def test_what_a_file_wants_kept_is_in_the_store_once_and_what_was_disabled_there_stays_so(stage: Stage) -> None:
+    stage.own = [every(300, persist=True, description="as in the file"), every(600, "other")]
+    scheduler = stage.scheduler()
+    stage.turn(scheduler)
+    body = b'{"every":"300s","class":"Job","queue":"q","description":"as in the file"}'
+    assert stage.broker.schedules() == {"often": body}
+    assert stage.app.schedules.disable("often")
+    stage.turn(stage.scheduler("vm:2:b"))  # it stands by, and has the same file
+    assert b'"enabled":false' in stage.broker.schedules()["often"]
+    assert stage.app.schedules.enable("often")
+    assert stage.broker.schedules() == {"often": body}
+    assert stage.app.schedules.set("often", taskq.options(queue="q").call("Job"), every=60)
+    stage.turn(scheduler, at=NOON + 60, anew=True)
+    assert b'"60s"' in stage.broker.schedules()["often"]  # until the file is read again
+    stage.own = []
+    scheduler.ear.said.append(signal.SIGHUP)  # type: ignore[attr-defined]
+    scheduler._orders.listen()
+    stage.turn(scheduler, at=NOON + 120)
+    assert ("often", NOON + 120) in stage.fired()  # it has left the file and not the store
+
+
+def test_what_recurs_with_the_one_that_stands_by_alone_is_told_by_name(stage: Stage) -> None:
+    """Two applications on one store: of the second's nothing was ever enqueued, and nobody said so."""
+    stage.own = [every(300), every(60, "same"), every(60, "differs")]
+    first = stage.scheduler("vm:1:a")
+    stage.own = [
+        every(60, "mine"),
+        every(60, "same"),
+        every(90, "differs"),
+        every(60, "stored"),
+        every(60, "off", enabled=False),
+    ]
+    second = stage.scheduler("vm:2:b")
+    stage.turn(first)
+    stage.app.schedules.set("stored", taskq.options(queue="q").call("Job"), every=60)
+    for _ in range(2):
+        stage.turn(second)
+    assert stage.of(events.Unknown) == [events.Unknown("vm:1:a", ["mine", "differs"])]
 
 
 def test_other_processes_see_what_it_has(stage: Stage) -> None:

@@ -50,6 +50,40 @@ class TestWords:
         assert words.about([held(5)]) == {}
         assert words.about([held(5), job]) == {job.fence: "ada"}
 
+    def test_are_heard_each_time_by_who_has_to_ask_which_job_it_has(self) -> None:
+        """As the parent of children that run the loop does: a bell that is there already hides none."""
+        broker = CutBroker()
+        broker.put_key("cancelled", b"old", 7200)
+        words, app = Words(broker), app_of(broker)
+        tokens = stranger(broker, "host:9:q")
+        for by in ("ada", "bob"):
+            broker.push("q", [BODY])
+            [job] = broker.reserve("host:9:q", ["q"], tokens.next()).jobs
+            words.rang()
+            assert words.of(job) is None
+            app.cancel(worker="host:9:q", by=by)
+            assert (words.rang(), words.of(job)) == (True, by)
+            broker.finish(job, tokens.next())
+
+    def test_that_nobody_heard_go_when_a_person_requeues_the_job(self) -> None:
+        """It had failed by itself before; tried again by itself it would still be meant."""
+        broker = CutBroker()
+        app = app_of(broker)
+        tokens = stranger(broker, "host:9:q")
+        requeue = app.failures.requeue, lambda failed: app.failures.requeue_each([failed])
+        for each in requeue:
+            broker.push("q", [WITH_ID])
+            [job] = broker.reserve("host:9:q", ["q"], tokens.next()).jobs
+            assert app.cancel("x7", by="ada") == "stopping"
+            entry = b'{"payload":%b,"queue":"q","exception":"E","error":"","backtrace":[]}' % WITH_ID
+            broker.fail(job, tokens.next(), entry)
+            [failed] = app.failures.each()
+            each(failed)
+            [again] = broker.reserve("host:9:q", ["q"], tokens.next()).jobs
+            assert Words(broker).about([again]) == {}
+            broker.finish(again, tokens.next())
+            app.failures.clear()
+
     def test_cost_one_question_while_nobody_rings(self) -> None:
         broker = CutBroker()
         words, asked = Words(broker), []
@@ -67,7 +101,7 @@ class TestWords:
         words = Words(broker)
         app_of(broker).cancel(worker="host:9:q", by="ada")
         broker.away = True
-        assert (words.about([job]), words.rang()) == ({}, False)
+        assert (words.about([job]), words.rang(), words.of(job)) == ({}, False, None)
         broker.away = False
         assert words.about([job]) == {job.fence: "ada"}
 

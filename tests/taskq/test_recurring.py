@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -8,7 +8,7 @@ import pytest
 
 from taskq import recurring
 from taskq.recurring import Cron, Every, WrongRule, seconds_of
-from taskq.schedule_entry import Schedule, WrongSchedule, as_json, decode, from_json
+from taskq.schedule_entry import Schedule, WrongSchedule, as_json, decode, encode, from_json, made, misspelt
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -150,6 +150,21 @@ def test_an_entry_of_resque_scheduler_goes_through_unharmed() -> None:
     assert as_json(schedule) == body
 
 
+@pytest.mark.parametrize("seconds", [1_000_000, 1_234_567.5, 86_399.9999, 3e9, timedelta(days=30, microseconds=1)])
+def test_a_span_is_written_exactly(seconds: Any) -> None:
+    schedule = made("n", "Job", every=seconds, queue="q", args=[1], description="d", missed="skip")
+    assert decode("n", encode(schedule)) == schedule
+    assert schedule.rule == Every(seconds_of(seconds))
+    first = decode("n", {"every": ["1h", {"first_in": seconds}]})
+    assert decode("n", encode(first)).rule == first.rule == Every(3600.0, seconds_of(seconds))
+
+
+def test_a_key_that_is_a_slip_is_told_and_one_of_ones_own_is_not() -> None:
+    said = {"every": "1h", "class": "Job"}
+    slips = [misspelt(decode("n", {**said, key: "x"})) for key in ("clas", "qeueu", "argss", "team", "class_name")]
+    assert [slip.partition("mean ")[2] for slip in slips] == ['"class"?', '"queue"?', '"args"?', "", ""]
+
+
 def test_what_the_entry_leaves_out_has_its_default() -> None:
     schedule = decode("Ok", {"cron": "0 0 1 1 * UTC"})
     assert schedule == Schedule("Ok", Cron("0 0 1 1 *", "UTC"), "0 0 1 1 * UTC", "Ok")
@@ -187,6 +202,8 @@ def test_an_environment_keeps_it_off_elsewhere(monkeypatch: pytest.MonkeyPatch) 
         ({"every": ["1h", 5]}, "first_in"),
         ({"every": "1h", "missed": "twice"}, "once or skip"),
         ({"every": "1h", "enabled": "no"}, "true or false"),
+        ({"every": 0}, "every second and no more often"),
+        ({"every": "1h", "persist": "yes"}, "true or false"),
         ({"every": "1h", "queue": 5}, '"queue" is a text'),
         ([1], "type list"),
     ],
