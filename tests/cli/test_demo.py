@@ -31,8 +31,9 @@ def test_it_does_the_same_each_time_and_reads_no_configuration(typed: Typed, tmp
         text = typed("demo", env={**environment, **more}).stdout
         return re.sub(r"\d{4}/\S+ \S+ \S+|:\d+:|\d-[0-9a-f]{6}|0\.\d\d", "#", text)
 
-    assert said() == said(TASKQ_BROKER="rubbish://")
-    assert "How it ended" in said()
+    first = said()
+    assert "How it ended" in first
+    assert said(TASKQ_BROKER="rubbish://") == first
 
 
 def test_on_a_terminal_it_fits_and_shows_tables(tmp_path: Path) -> None:
