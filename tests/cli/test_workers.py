@@ -48,7 +48,7 @@ def test_list_as_json(shop: Shop) -> None:
     assert (said["host"], said["pid"], said["queues"]) == ("a", 1, ["emails", "low"])
     assert said["state"] == "working"
     assert said["job"] == {"job": "Emailer", "args": ["x"], "queue": "emails", "run_at": held.run_at}
-    assert said["heartbeat_age"] < 5
+    assert 0 <= said["heartbeat_age"] < 60
 
 
 def test_list_of_none_is_empty_and_no_error(shop: Shop) -> None:

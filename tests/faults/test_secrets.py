@@ -43,7 +43,9 @@ def test_neither_is_in_a_log_a_title_or_a_process_list(
     with taskq.using(url) as app:
         fault_jobs.secretive.enqueue(1, TOKEN)
         fault_jobs.numbered.enqueue(2, 600)
-        running = worker(*model, "-vv", "--shutdown-timeout", "0", "--beat", "0.5", "--dead-after", "9", url=url)
+        running = worker(
+            *model, "-vv", "--shutdown-timeout", "0", "--beat", "0.5", "--dead-after", "9", url=url, fresh=True
+        )
         wait_until(lambda: journal.counts("start")[2])
         titles = b"".join(
             Path(f"/proc/{pid}/cmdline").read_bytes() for pid in [running.pid, *running.children()] if pid

@@ -215,8 +215,9 @@ def test_on_an_event_loop_what_awaits_is_cancelled_and_what_blocks_it_fails_all_
         ("Resque::TermException", "SIGTERM")
     }
     fault_jobs.awaits.enqueue(3, 600)
-    fault_jobs.blocks.enqueue(4, 600)
     running = worker("--async", "3", "--shutdown-timeout", "0.3")
+    started(journal, 4)
+    fault_jobs.blocks.enqueue(4, 600)  # not before: a loop that stands still begins no other
     started(journal, 5)
     running.line("stood still for .*blocks")
     running.send(number)

@@ -15,7 +15,17 @@ from taskq.errors import BrokerUnavailable, JobDefinitionError
 from taskq.hook import Accepted, Deferred, Enqueued, EnqueueRequest, Vetoed
 from taskq.testing.contract import HookContract
 from taskq_memory import MemoryBroker
-from taskq_results import JobFailed, Kept, Progress, Results, ResultsHook, ResultTimeout, ResultUnavailable, handle
+from taskq_results import (
+    JobFailed,
+    Kept,
+    Progress,
+    Results,
+    ResultsHook,
+    ResultTimeout,
+    ResultUnavailable,
+    handle,
+    hook,
+)
 from taskq_results.record import Record
 from tests.plugins.stores import ON_EACH, trying
 
@@ -119,7 +129,8 @@ class TestResult:
                 kept.result(timeout=0.05)
             assert isinstance(raised.value, TimeoutError)
 
-    def test_progress_is_seen_while_it_runs(self, backend: str) -> None:
+    def test_progress_is_seen_while_it_runs(self, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(hook, "_PACE", 60.0)
         with application(backend) as queue:
             kept, seen = handle(doubled.enqueue(1)), []
             WITHIN.extend([

@@ -14,6 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.support import nursery
+
 ROOT = Path(__file__).parent.parent.parent
 LONG = 30.0  # seconds after which what a test waits for will not come
 
@@ -40,21 +42,33 @@ class RunningWorker:
         prefix: Sequence[str] = (),
         module: str = "taskq",
         cwd: Path = ROOT,
+        fresh: bool = False,
     ) -> None:
+        """Start it.
+
+        Args:
+            fresh: with an interpreter of its own from the start; else it may be forked from the nursery.
+        """
         self.output: list[str] = []
         self._came = threading.Condition()
         quiet = {name: value for name, value in os.environ.items() if not name.startswith(("TASKQ_", "QUEUE"))}
-        self.process = subprocess.Popen(
-            [*prefix, sys.executable, "-m", module, *command, "--app", app, *arguments],
-            cwd=cwd,
-            env={**quiet, "TASKQ_BROKER": url, "PYTHONUNBUFFERED": "", **(env or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
+        variables = {**quiet, "TASKQ_BROKER": url, "PYTHONUNBUFFERED": "", **(env or {})}
+        words = [*command, "--app", app, *arguments]
+        self.process: subprocess.Popen[str] | nursery.Forked
+        if fresh or prefix or not nursery.is_easy(variables):
+            self.process = subprocess.Popen(
+                [*prefix, sys.executable, "-m", module, *words],
+                cwd=cwd,
+                env=variables,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                start_new_session=True,
+            )
+        else:
+            self.process = nursery.fork(module, words, variables, cwd)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+
+_ALONE = "PYTEST_DISABLE_PLUGIN_AUTOLOAD"  # half the time of a run is the loading of what others installed
 
 APP = """
     import taskq
@@ -23,14 +26,25 @@ APP = """
 def _shop(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     # Whoever reaches a broker in spite of the kit finds none there.
     monkeypatch.setenv("TASKQ_BROKER", "redis://127.0.0.1:1")
+    monkeypatch.setenv(_ALONE, "1")
     pytester.makepyfile(shop=APP)
 
 
+@pytest.fixture
+def beside_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plugin is found by itself, among all that are installed, as its users have it; elsewhere it is named."""
+    monkeypatch.delenv(_ALONE)
+
+
 def run(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
-    return pytester.runpytest_subprocess("-p", "no:randomly", "-p", "no:cacheprovider", "-W", "error", *arguments)
+    alone = ("-p", "taskq") if _ALONE in os.environ else ()
+    return pytester.runpytest_subprocess(
+        *alone, "-p", "no:randomly", "-p", "no:cacheprovider", "-W", "error", *arguments
+    )
 
 
 class TestTheFixture:
+    @pytest.mark.usefixtures("beside_others")
     def test_swaps_the_backend_for_one_test(self, pytester: pytest.Pytester) -> None:
         pytester.makepyfile(
             """
@@ -251,7 +265,7 @@ class TestLeftovers:
     def test_are_reported(self, pytester: pytest.Pytester) -> None:
         pytester.makeini("[pytest]\ntaskq_leftover = report\nfilterwarnings = default")
         pytester.makepyfile(self.TESTS)
-        result = pytester.runpytest_subprocess("-p", "no:randomly")
+        result = pytester.runpytest_subprocess("-p", "taskq")
         result.assert_outcomes(passed=3, failed=1, warnings=1)
         result.stdout.fnmatch_lines(
             [
@@ -347,6 +361,7 @@ class TestOverBackends:
         pytester.makepyfile("import pytest\n\n@pytest.mark.taskq_backends()\ndef test_one(): pass\n")
         run(pytester).stdout.fnmatch_lines(["*test_one: say which backends: @pytest.mark.taskq_backends(*"])
 
+    @pytest.mark.usefixtures("beside_others")
     def test_processes_side_by_side_do_not_clash(self, pytester: pytest.Pytester) -> None:
         pytester.makepyfile(
             """
@@ -365,6 +380,7 @@ class TestOverBackends:
         run(pytester, "-n", "2").assert_outcomes(passed=18)
 
 
+@pytest.mark.usefixtures("beside_others")
 class TestWhereNobodyAsksForIt:
     def test_it_can_be_turned_off(self, pytester: pytest.Pytester) -> None:
         pytester.makepyfile("def test_one(queue): pass")

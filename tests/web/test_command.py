@@ -31,7 +31,7 @@ def serving(*args: str, cwd: Path, env: Mapping[str, str] | None = None) -> Iter
         assert process.stdout is not None
         line = process.stdout.readline()
         found = re.fullmatch(r"The dashboard is at (http://\S+) \(Ctrl-C ends it\)\.\n", line)
-        assert found, (line, process.communicate(timeout=10))
+        assert found, (line, process.communicate(timeout=40))
         yield process, found[1]
     finally:
         process.kill()
@@ -45,7 +45,7 @@ def asked(address: str, *, auth: str = "") -> tuple[int, str]:
 
         request.add_header("Authorization", f"Basic {b64encode(auth.encode()).decode()}")
     try:
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=40) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as refused:
         with refused:
@@ -61,7 +61,7 @@ def test_it_serves_until_it_is_told_to_end(number: signal.Signals, tmp_path: Pat
         assert "No queue yet" in text
         assert asked(f"{address}health") == (200, "ok\n")
         process.send_signal(number)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=40)
         assert process.returncode == 0, (out, err)
         assert "Traceback" not in err
 

@@ -20,6 +20,7 @@ from taskq.worker.children import Child, Children
 from taskq.worker.control import Manners
 from taskq.worker.waiting import readable
 from tests.support.bench import Bench
+from tests.support.leftovers import Since
 from tests.support.workers import is_alive, wait_until
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -191,11 +192,11 @@ class TestWatch:
 
     def test_a_dead_child_leaves_no_descriptor_and_no_zombie(self, bench: Bench) -> None:
         children = Watched(bench)
-        before = set(os.listdir("/proc/self/fd"))
+        since = Since()
         child = children.make(says(DONE))
         children.watch(child)
         children.watch(child)
-        assert set(os.listdir("/proc/self/fd")) == before
+        assert since.descriptors() == set()
         with pytest.raises(ChildProcessError):
             os.waitpid(child.pid, os.WNOHANG)
 

@@ -294,6 +294,7 @@ class TestStopping:
         assert not many.works()
         assert (many.broker.stats().processed, many.broker.size("jobs")) == (3, 1)
 
+    @pytest.mark.usefixtures("unhurried")
     def test_when_their_time_is_over_they_are_cancelled_and_clean_up(self) -> None:
         together = Together(2)
 

@@ -23,6 +23,7 @@ from taskq.outcome import Crashed, Done, Failed, NotBegun, Outcome
 from taskq.worker.control import Manners
 from taskq.worker.fork import Fork
 from tests.support.bench import Bench, registry_of, task_of
+from tests.support.leftovers import Since
 from tests.support.workers import is_alive, wait_until
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -160,13 +161,13 @@ class TestPerform:
             raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
 
         with Forking(job) as bench:
-            descriptors = set(os.listdir("/proc/self/fd"))
+            since = Since()
             with monkeypatch.context() as patch:
                 patch.setattr(os, "fork", fork)
                 outcome = bench.perform()
             assert isinstance(outcome, NotBegun)
             assert "Resource temporarily unavailable" in outcome.reason
-            assert set(os.listdir("/proc/self/fd")) == descriptors
+            assert since.descriptors() == set()
             assert isinstance(bench.perform(), Done)
 
     def test_a_thread_that_was_there_before_is_named_once(self) -> None:
@@ -421,6 +422,7 @@ class TestTimeLimits:
             assert (outcome.crash.ended, outcome.crash.limit, outcome.decision) == ("timeout", 0.05, Fail())
 
 
+@pytest.mark.usefixtures("unhurried")
 class TestToldToEnd:
     """A worker that ends tells the job in hand, where its time is over, and kills its child a second later."""
 

@@ -23,6 +23,7 @@ from taskq.worker.outage import Outage
 from taskq.worker.waiting import readable
 from taskq_failed import FailedList
 from tests.support.bench import GONE, Bench, Clock, CutBroker, Told, failed_jobs, payload, stranger, tools_of
+from tests.support.leftovers import Since
 
 BEAT = 5.0
 ME = "host:1:jobs"
@@ -204,13 +205,13 @@ class TestProcess:
     def test_that_left_is_watched_no_more(self, other: subprocess.Popen[bytes]) -> None:
         watch = Watch()
         tokens = stranger(watch.broker, "host:2:jobs", process=here(watch, other.pid))
-        before = len(os.listdir("/proc/self/fd"))
+        since = Since()
         watch.look()
-        assert len(os.listdir("/proc/self/fd")) == before + 1
+        assert len(since.descriptors()) == 1
         watch.broker.unregister("host:2:jobs", tokens.process)
         watch.look()
         assert watch.lookout.fds == ()
-        assert len(os.listdir("/proc/self/fd")) == before
+        assert since.descriptors() == set()
 
     def test_is_watched_through_one_descriptor_however_often_one_looks(self, other: subprocess.Popen[bytes]) -> None:
         watch = Watch()

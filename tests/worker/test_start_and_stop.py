@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable
 
 import pytest
@@ -13,6 +12,7 @@ from taskq.worker.heartbeat import Heart
 from taskq.worker.inline import Inline
 from taskq.worker.spawn import Setup, Spawn
 from tests.support.bench import Bench
+from tests.support.leftovers import Since
 
 Pair = tuple[Callable[[], None], Callable[[], None]]
 
@@ -59,8 +59,8 @@ def ways(start: Callable[[], None], stop: Callable[[], None]) -> dict[str, list[
 def test_stop_is_complete_when_it_returns(make: Callable[[Bench], Pair], way: str) -> None:
     with Bench() as bench:
         bench.seat.register()
-        threads, descriptors = threading.active_count(), set(os.listdir("/proc/self/fd"))
+        since = Since()
         for step in ways(*make(bench))[way]:
             step()
-        assert threading.active_count() == threads
-        assert set(os.listdir("/proc/self/fd")) == descriptors
+        assert since.threads() == set()
+        assert since.descriptors() == set()

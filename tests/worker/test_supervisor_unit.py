@@ -26,6 +26,7 @@ from taskq.worker.signals import Ear
 from taskq.worker.supervisor import Crew, RunOne
 from taskq.worker.waiting import readable
 from tests.support.bench import Told
+from tests.support.leftovers import Since
 from tests.support.workers import children_of
 
 MANNERS = Manners()
@@ -137,16 +138,16 @@ class TestBurst:
 
     def test_a_worker_gets_pipes_of_its_own_only(self, journal: Journal) -> None:
         """A copy of another's would keep that one from hearing the supervisor's end."""
-        before = len(os.listdir("/proc/self/fd"))
+        since = Since()
 
         def run_one(orders: int, registered: Callable[[], None]) -> int:
             registered()
-            journal.write(str(len(os.listdir("/proc/self/fd")) - before))
+            journal.write(str(len(since.descriptors())))
             return 0
 
         supervise(4, run_one, MANNERS, Told(), burst=True)
         assert set(journal.lines()) == {"4"}  # its two pipes' ends, and what the supervisor's ear has
-        assert len(os.listdir("/proc/self/fd")) == before
+        assert since.descriptors() == set()
 
 
 class TestNotWaiting:
@@ -276,9 +277,9 @@ class TestDeaths:
 
     def test_one_that_exits_keeps_its_pipes_from_nobody(self, journal: Journal) -> None:
         """Replaced a few times, the supervisor has no descriptor more than before."""
-        before = len(os.listdir("/proc/self/fd"))
+        since = Since()
         supervise(3, lambda orders, registered: 7, MANNERS, Told(), burst=False)
-        assert len(os.listdir("/proc/self/fd")) == before
+        assert since.descriptors() == set()
 
 
 class TestScaling:
@@ -427,12 +428,12 @@ class TestScaling:
         )
 
     def test_nothing_is_left_of_it(self, journal: Journal, tmp_path: Path) -> None:
-        before, children = len(os.listdir("/proc/self/fd")), children_of(os.getpid())
+        since, children = Since(), children_of(os.getpid())
         write(tmp_path / "seen", 9)
         sender = after(lambda: journal.has(3, "started"), signal.SIGTERM)
         self.supervise(listens(journal), tmp_path / "seen", Told())
         sender.join()
-        assert len(os.listdir("/proc/self/fd")) == before
+        assert since.descriptors() == set()
         assert set(children_of(os.getpid())) <= set(children)
 
 

@@ -12,4 +12,4 @@ from tests.testing.contract.judge import assert_each_is_caught
 
 @pytest.mark.timeout(180)
 def test_every_wrong_failure_handler_is_caught(tmp_path: Path) -> None:
-    assert_each_is_caught(Path(__file__).with_name("wrong_failure_handlers.py"), FailureHandlerContract, tmp_path)
+    assert_each_is_caught(Path(__file__).with_name("wrong_failure_handlers.py"), [FailureHandlerContract], tmp_path)
