@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -25,6 +26,14 @@ WATCHED = {
 }
 TOLD = {"inline": ["--inline"], "threads": ["--threads", "3"], "async": ["--async", "3"]}
 ID = '{"class":"%s","args":[%d,600],"taskq:id":"job%d"}'
+
+
+def begun(journal: Journal, number: int) -> bool:
+    return journal.counts("start")[number] > 0
+
+
+def has_failed(app: taskq.TaskQ, times: int) -> bool:
+    return app.failures.count() == times
 
 
 def push(app: taskq.TaskQ, number: int, job: str = "numbered") -> Accepted:
@@ -86,9 +95,9 @@ def test_one_beside_others_is_told_and_they_go_on(
     for number, by in ((1, "ada"), (2, "bob")):
         if number > 1:
             push(app, number, job.name)
-        wait_until(lambda number=number: journal.counts("start")[number])
+        wait_until(partial(begun, journal, number))
         assert app.cancel(f"job{number}", by=by) == "stopping"
-        wait_until(lambda number=number: app.failures.count() == number)
+        wait_until(partial(has_failed, app, number))
     fault_jobs.numbered.enqueue(3)
     wait_until(lambda: journal.counts("end")[3])
     running.send(signal.SIGQUIT)
