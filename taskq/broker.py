@@ -457,6 +457,13 @@ class Broker(Protocol):
         """
         raise self._has_no(Capability.DELAY)
 
+    def promote_many(self, jobs: Sequence[ScheduledJob]) -> Sequence[bool]:
+        """`promote` for each of these, in few exchanges where the backend can; an answer for each, in order.
+
+        Those of one queue go behind it in the order given. What is one step, a slice or each, is the backend's choice.
+        """
+        return [self.promote(job) for job in jobs]
+
     def bury(self, job: ScheduledJob, entry: bytes) -> bool:
         """Take one delayed job away and append `entry` to the failed list, in one step. False where it is gone."""
         raise self._has_no(Capability.DELAY)
@@ -464,6 +471,10 @@ class Broker(Protocol):
     def withdraw(self, job: ScheduledJob) -> bool:
         """Take one delayed job away; of equal ones at one time, one. False where it is gone."""
         raise self._has_no(Capability.DELAY)
+
+    def withdraw_many(self, jobs: Sequence[ScheduledJob]) -> Sequence[bool]:
+        """`withdraw` for each of these, in few exchanges where the backend can; an answer for each, in order."""
+        return [self.withdraw(job) for job in jobs]
 
     def clear_scheduled(self) -> int:
         """Remove all delayed jobs. How many there were, as far as that is known."""

@@ -204,7 +204,8 @@ class Delayed:
         while True:
             page = broker.scheduled(*cursor, _PAGE)
             meant = [each for each in page if queue in (None, each.queue) and job_of(each.body) in names]
-            gone = [each.at for each in meant if broker.withdraw(each)]
+            taken = broker.withdraw_many(meant)
+            gone = [each.at for each, done in zip(meant, taken, strict=True) if done]
             removed += len(gone)
             following = _behind(cursor, page, _PAGE)
             if following is None:
@@ -252,7 +253,10 @@ class Delayed:
             if page == seen:
                 return moved  # they are Ruby's to move
             done = moved + stay
+            moved += sum(self._broker.promote_many([stored for stored in page if stored.queue]))
             for stored in page:
+                if stored.queue:
+                    continue
                 try:
                     moved += self._promote(stored)
                 except InvalidPayload:

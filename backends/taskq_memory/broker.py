@@ -566,6 +566,18 @@ class MemoryBroker(Broker):
         with self._held():
             return self._take_away(job)
 
+    def promote_many(self, jobs: Sequence[ScheduledJob]) -> Sequence[bool]:
+        with self._held():
+            taken = self._take_many(jobs)
+            for job, gone in zip(jobs, taken, strict=True):
+                if gone:
+                    self.push(job.queue, [job.body])
+            return taken
+
+    def withdraw_many(self, jobs: Sequence[ScheduledJob]) -> Sequence[bool]:
+        with self._held():
+            return self._take_many(jobs)
+
     def clear_scheduled(self) -> int:
         with self._held():
             count = sum(map(len, self._delayed.values()))
@@ -580,6 +592,22 @@ class MemoryBroker(Broker):
         waiting.remove((job.queue, job.body))
         self._drop_if_empty(job.at)
         return True
+
+    def _take_many(self, jobs: Sequence[ScheduledJob]) -> list[bool]:
+        taken = [False] * len(jobs)
+        wanted: dict[float, dict[tuple[str, bytes], deque[int]]] = {}
+        for place, job in enumerate(jobs):
+            wanted.setdefault(job.at, {}).setdefault((job.queue, job.body), deque()).append(place)
+        for at, places in wanted.items():
+            kept = []
+            for one in self._delayed.get(at, ()):
+                if places.get(one):
+                    taken[places[one].popleft()] = True
+                else:
+                    kept.append(one)
+            self._delayed[at] = kept
+            self._drop_if_empty(at)
+        return taken
 
     def _drop_if_empty(self, at: float) -> None:
         if at in self._delayed and not self._delayed[at]:

@@ -31,6 +31,8 @@ _UNSCHEDULE = scripts.load("unschedule", "zset set any")
 _PROMOTE = scripts.load("promote", "list zset set list any any any")
 _BURY = scripts.load("bury", "list zset list any any any")
 _WITHDRAW = scripts.load("withdraw", "list zset any any")
+_PROMOTE_MANY = scripts.load("promote_many", "list zset any set any")
+_WITHDRAW_MANY = scripts.load("withdraw_many", "list zset any any")
 _CLEAR = scripts.load("clear_scheduled", "zset any")
 _FIRE = scripts.load("fire", "string hash hash set list")
 _PUT_SCHEDULE = scripts.load("put_schedule", "hash set")
@@ -40,6 +42,10 @@ _MOST, _BYTES = 250, 100_000
 _DEAD_TIMES = 1000  # times without a list that are passed over at once
 _A_STEP = 200  # times, or items of one, read at once
 _CLEARED = 1000  # jobs removed in one step
+_TAKEN, _TAKEN_BYTES = (
+    500,
+    500_000,
+)  # jobs of one time, and bytes of them, taken in one step, which walks all of the time
 _CALM = 0.01  # seconds between two looks of one who waits, while others schedule jobs for later
 
 _log = logging.getLogger("taskq.redis")
@@ -123,6 +129,45 @@ class DelayedJobs(Calls):
         when, raw = self._where(job)
         keys = [self._keys.delayed(when), self._keys.times, self._keys.timestamps(raw), self._keys.scheduler_lock]
         return bool(self._run(_WITHDRAW, keys, when, raw))
+
+    def promote_many(self, jobs: Sequence[ScheduledJob]) -> Sequence[bool]:
+        done: list[bool] = []
+        for when, of_time in self._by_time(jobs):
+            queues = list(dict.fromkeys(job.queue for job, _ in of_time))
+            words: list[bytes | str] = []
+            for job, raw in of_time:
+                words += [raw, str(6 + queues.index(job.queue)), to_bytes(job.queue), job.body]
+            lock = self._keys.scheduler_lock
+            keys = [*self._keys_of_time(when), self._keys.queues, lock, *map(self._keys.queue, queues)]
+            done += map(bool, self._run(_PROMOTE_MANY, keys, when, self._keys.timestamps_prefix, *words))
+        return done
+
+    def withdraw_many(self, jobs: Sequence[ScheduledJob]) -> Sequence[bool]:
+        done: list[bool] = []
+        for when, of_time in self._by_time(jobs):
+            raws = [raw for _, raw in of_time]
+            keys = [*self._keys_of_time(when), self._keys.scheduler_lock]
+            done += map(bool, self._run(_WITHDRAW_MANY, keys, when, self._keys.timestamps_prefix, *raws))
+        return done
+
+    def _keys_of_time(self, when: bytes) -> list[bytes]:
+        return [self._keys.delayed(when), self._keys.times, self._keys.scratch]
+
+    def _by_time(self, jobs: Sequence[ScheduledJob]) -> Iterator[tuple[bytes, list[tuple[ScheduledJob, bytes]]]]:
+        """Those behind one another of one time, so many as one script takes, each with its item."""
+        time: bytes = b""
+        found: list[tuple[ScheduledJob, bytes]] = []
+        size = 0
+        for job in jobs:
+            when, raw = self._where(job)
+            if found and (when != time or len(found) == _TAKEN or size > _TAKEN_BYTES):
+                yield time, found
+                found, size = [], 0
+            time = when
+            found.append((job, raw))
+            size += len(raw)
+        if found:
+            yield time, found
 
     def _where(self, job: ScheduledJob) -> tuple[bytes, bytes]:
         return self._second(job.at), job.raw or item.join(job.queue, job.body)

@@ -655,6 +655,19 @@ class SQLiteBroker(Broker):
         with self._store.writing() as db:
             return delayed.take(db, job)
 
+    def promote_many(self, jobs: Sequence[ScheduledJob]) -> Sequence[bool]:
+        with self._store.writing() as db:
+            taken = delayed.take_many(db, jobs)
+            moved = [(job.queue, job.body) for job, gone in zip(jobs, taken, strict=True) if gone]
+            queues_.put_back(db, moved, front=False)
+        if moved:
+            self._wakeup.ring()
+        return taken
+
+    def withdraw_many(self, jobs: Sequence[ScheduledJob]) -> Sequence[bool]:
+        with self._store.writing() as db:
+            return delayed.take_many(db, jobs)
+
     def clear_scheduled(self) -> int:
         return self._change("clear_delayed")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -9,7 +10,7 @@ from taskq.records import ScheduledJob
 from taskq_sqlite.queues import Database, put_back
 from taskq_sqlite.statements import SQL
 
-__all__ = ["delay", "find", "give_up", "master", "page", "promote_due", "take"]
+__all__ = ["delay", "find", "give_up", "master", "page", "promote_due", "take", "take_many"]
 
 _LOCK: Final = "the scheduler"
 
@@ -38,6 +39,27 @@ def promote_due(db: Database, now: float, limit: int) -> int:
 def take(db: Database, job: ScheduledJob) -> bool:
     """Take one away that is like this one. False where there is none."""
     return db.execute(SQL["take_delayed"], (job.at, job.queue, job.body)).rowcount == 1
+
+
+def take_many(db: Database, jobs: Sequence[ScheduledJob]) -> list[bool]:
+    """Take one away for each of these that is like it; whether there was one, for each in order."""
+    taken = [False] * len(jobs)
+    wanted: dict[float, dict[tuple[str, bytes], deque[int]]] = {}
+    for place, job in enumerate(jobs):
+        wanted.setdefault(job.at, {}).setdefault((job.queue, job.body), deque()).append(place)
+    for at, places in wanted.items():
+        left = sum(map(len, places.values()))
+        found = []
+        # Each time is walked once, as far as the last of those that are wanted: one by one it would be once for each.
+        for number, queue, body in db.execute(SQL["delayed_of"], (at,)):
+            if places.get((queue, body)):
+                taken[places[queue, body].popleft()] = True
+                found.append(number)
+                left -= 1
+                if not left:
+                    break
+        db.executemany(SQL["drop_delayed"], ((number,) for number in found))
+    return taken
 
 
 def find(db: Database, queue: str, body: bytes, at: float | None) -> Sequence[tuple[int, float]]:

@@ -321,6 +321,9 @@ SELECT min(at) FROM taskq_delayed;
 -- name: delayed_at
 SELECT at, queue, body FROM taskq_delayed WHERE at = ? ORDER BY id LIMIT ? OFFSET ?;
 
+-- name: delayed_of
+SELECT id, queue, body FROM taskq_delayed WHERE at = ? ORDER BY id;
+
 -- name: delayed_after
 SELECT at, queue, body FROM taskq_delayed WHERE at > ? ORDER BY at, id LIMIT ?;
 

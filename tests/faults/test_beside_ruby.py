@@ -101,6 +101,13 @@ def remove_one(scene: Scene) -> None:
         scene.gone(bool(scene.app.delayed.remove(each)), int(str(each.payload.args[0])))
 
 
+def remove_all(scene: Scene) -> None:
+    removed = scene.app.delayed.remove_all("Job")
+    assert removed in (0, len(NUMBERS))
+    if removed:
+        scene.wanted.clear()
+
+
 def clear(scene: Scene) -> None:
     removed = scene.app.delayed.clear()
     assert removed in (0, len(NUMBERS))  # all, or they are Ruby's to move
@@ -125,7 +132,7 @@ def move(scene: Scene) -> None:
     scene.app.broker.promote_due(ME, scene.when, 1000)
 
 
-VERBS: list[Callable[[Scene], None]] = [enqueue, release, remove, remove_one, clear, cancel, promote, move]
+VERBS: list[Callable[[Scene], None]] = [enqueue, release, remove, remove_one, remove_all, clear, cancel, promote, move]
 
 
 @pytest.mark.fault(27)

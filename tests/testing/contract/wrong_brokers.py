@@ -803,7 +803,8 @@ class WrongThrone(MemoryBroker):
     Delaying,
     """promote_due_within_one_time_goes_on_where_it_ended promote_due_wakes_whoever_waits
     promote_into_another_queue promote_moves_one_now promote_takes_one_of_equal_ones
-    bury_takes_it_to_the_failed_list withdraw_takes_one_away clear_scheduled_removes_all""",
+    bury_takes_it_to_the_failed_list withdraw_takes_one_away clear_scheduled_removes_all
+    withdraw_many_answers_for_each promote_many_moves_each_in_order""",
 )
 class WrongPorter(MemoryBroker):
     """It moves all of a time or none, tells nobody, and lets go of nothing that it was told by hand."""
@@ -818,6 +819,12 @@ class WrongPorter(MemoryBroker):
 
     def withdraw(self, job: ScheduledJob) -> bool:
         return self.unschedule(job.queue, job.body, at=job.at) > 0
+
+    def promote_many(self, jobs: Sequence[ScheduledJob]) -> Sequence[bool]:
+        return [self.promote(job) for job in jobs]
+
+    def withdraw_many(self, jobs: Sequence[ScheduledJob]) -> Sequence[bool]:
+        return [self.withdraw(job) for job in jobs]
 
     def bury(self, job: ScheduledJob, entry: bytes) -> bool:
         self._append_failure(None, entry)

@@ -413,6 +413,34 @@ class Delaying(OnABroker):
         assert list(broker.scheduled_at("q", ONE)) == [THEN + 1]
         assert (broker.size("q"), broker.failure_count()) == (0, 0)
 
+    def test_withdraw_many_answers_for_each(self, broker: Broker) -> None:
+        """Of equal ones at one time so many as are given, the first of them; what stays is found as before."""
+        broker.schedule(THEN, "q", [ONE, TWO, ONE, ONE])
+        broker.schedule(THEN + 1, "r", [ONE, TWO])
+        one, two, *_ = broker.scheduled(0, 0, 9)
+        one_later = broker.scheduled(THEN + 1, 0, 1)[0]
+        assert list(broker.withdraw_many([one, two, one, two, one_later])) == [True, True, True, False, True]
+        assert waiting_jobs(broker) == [(THEN, "q", ONE), (THEN + 1, "r", TWO)]
+        assert list(broker.scheduled_at("q", ONE)) == [THEN]
+        assert list(broker.scheduled_at("r", ONE)) == []
+        assert list(broker.withdraw_many(broker.scheduled(0, 0, 9))) == [True, True]
+        assert (broker.next_due(), list(broker.scheduled_at("q", ONE))) == (None, [])
+        assert list(broker.withdraw_many([])) == []
+
+    def test_promote_many_moves_each_in_order(self, broker: Broker) -> None:
+        """Each to the end of its queue, in the order given; one that is gone keeps none of the others back."""
+        broker.push("q", [b'"first"'])
+        broker.schedule(THEN, "q", [ONE, TWO, ONE])
+        broker.schedule(THEN, "r", [ONE])
+        broker.schedule(THEN + 1, "q", [TWO])
+        one, two, _, other, later = broker.scheduled(0, 0, 9)
+        assert list(broker.promote_many([later, two, two, one, other])) == [True, True, False, True, True]
+        assert list(broker.peek("q", 0, 9)) == [b'"first"', TWO, TWO, ONE]
+        assert list(broker.peek("r", 0, 9)) == [ONE]
+        assert waiting_jobs(broker) == [(THEN, "q", ONE)]
+        assert list(broker.scheduled_at("q", ONE)) == [THEN]
+        assert list(broker.promote_many([])) == []
+
     def test_clear_scheduled_removes_all(self, broker: Broker) -> None:
         """It says how many, as far as it knows; what waits in queues stays."""
         broker.push("q", [ONE])
