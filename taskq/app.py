@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypedDict, TypeVa
 
 from taskq import config as configuration
 from taskq import envelope, on_crash, plugins
+from taskq.alike import Alike
 from taskq.broker import Broker, Capability
 from taskq.chain import Hooks
 from taskq.config import Config
@@ -609,19 +610,20 @@ class TaskQ(Verbs):
         """What `dequeue` does, its arguments taken apart. `queue` None is the job's own."""
         definition = find(self.registry, job, queue)
         methods = definition.methods if definition is not None else ClassMethods()
-        names = (str(job),) if definition is None else (definition.name, *definition.aliases)
+        names = {str(job)} if definition is None else {definition.name, *definition.aliases}
         place = definition.queue if definition is not None and queue is None else queue or ""
-        bodies: list[bytes] = []
+        alike: Alike | None = None
         if args or kwargs:
             # Bound before anybody is told, so that a wrong call disturbs nothing.
-            call = make_call(self.registry, job, args, kwargs, CallOptions(queue=place))
-            bodies = self.bodies_of(call)
+            alike = self.alike(make_call(self.registry, job, args, kwargs, CallOptions(queue=place)))
         if False in [before(*args, **kwargs) for before in methods.before_dequeue]:
             return 0
-        if args or kwargs:
-            removed = sum(self.broker.remove(place, body) for body in bodies)
+        if alike is None:
+            removed = self._remove_all(place, lambda body: envelope.job_of(body) in names)
         else:
-            removed = self._remove_all(place, frozenset(names))
+            removed = sum(self.broker.remove(place, body) for body in alike.bodies)
+            if not removed or alike.likely:
+                removed += self._remove_all(place, alike)
         for after in methods.after_dequeue:
             after(*args, **kwargs)
         return removed
@@ -631,13 +633,18 @@ class TaskQ(Verbs):
         names = (call.job,) if call.definition is None else (call.definition.name, *call.definition.aliases)
         return [self._encoder(call.definition, name)(call.args, _NOTHING) for name in names]
 
-    def _remove_all(self, queue: str, names: frozenset[str]) -> int:
-        """Remove every job of these names, page by page, until a pass finds none: workers shift what is paged."""
+    def alike(self, call: Call, /) -> Alike:
+        """What tells the jobs of this call, whatever further keys they have by now."""
+        options = call.definition is not None and bool(call.definition.options)
+        return Alike(self.bodies_of(call), likely=options or bool(call.declared))
+
+    def _remove_all(self, queue: str, meant: Callable[[bytes], bool]) -> int:
+        """Remove every job that is meant, page by page, until a pass finds none: workers shift what is paged."""
         removed = 0
         while True:
             before, start = removed, 0
             while page := self.broker.peek(queue, start, _PAGE):
-                wanted = {body for body in page if envelope.job_of(body) in names}
+                wanted = {body for body in page if meant(body)}
                 removed += sum(self.broker.remove(queue, body) for body in wanted)
                 start += sum(body not in wanted for body in page)
             if removed == before:
@@ -682,12 +689,12 @@ class TaskQ(Verbs):
         if isinstance(job, str):
             return cancelling.by_id(job, queue, by)
         if isinstance(job, Call):
-            return cancelling.by_bytes(job.queue, self.bodies_of(job), by)
+            return cancelling.by_likeness(job.queue, self.alike(job), by)
         if not isinstance(job, Accepted):
             raise NotAJob(f"A value of type {type(job).__name__}", "cancel takes what enqueue gave, an id, or a call.")
         if job.id is not None:
             return cancelling.by_id(job.id, job.queue if queue is None else queue, by)
-        return cancelling.by_bytes(job.queue, [job.payload], by)
+        return cancelling.by_likeness(job.queue, Alike.to(job.payload), by, first=job.payload)
 
     # ---- looking
 

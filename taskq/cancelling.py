@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from taskq import envelope
+from taskq.alike import Alike
 from taskq.broker import Broker, Capability
 from taskq.errors import BrokerRefused, BrokerUnavailable, InvalidPayload, NotSupported
 from taskq.in_job import id_of
@@ -79,19 +80,43 @@ class Cancelling:
         self._broker.swap_key(word, by.encode(), None)
         return self._gone(rounds)
 
-    def by_bytes(self, queue: str, bodies: Sequence[bytes], by: str) -> Cancelled:
-        """Cancel a job without an id, which has any of these bytes; of several, one, whichever."""
+    def by_likeness(self, queue: str, alike: Alike, by: str, *, first: bytes | None = None) -> Cancelled:
+        """Cancel a job without an id: of several of one call it is one, whichever, one without further keys first.
+
+        Args:
+            queue: where it waits, or came from.
+            alike: tells the jobs of its call.
+            by: who asks.
+            first: the bytes that are looked for before all others.
+        """
+        exact = [*([] if first is None else [first]), *alike.bodies]
         rounds = _Rounds()
         while rounds.another():
-            for body in bodies:
+            for body in exact:
                 if self._broker.remove(queue, body, most=1) or self._withdrawn(queue, body, rounds):
                     self._told(queue, body)
                     return "removed"
             for held in _in_hand(self._broker.workers()):
-                if held.queue == queue and held.body in bodies and held.fence:
+                if held.queue == queue and alike(held.body) and held.fence:
                     self._leave(_of_fence(held.fence), by)
                     return "stopping"
+            for body in self._alike(queue, alike, rounds):
+                self._told(queue, body)
+                return "removed"
         return self._gone(rounds)
+
+    def _alike(self, queue: str, alike: Alike, rounds: _Rounds) -> Iterator[bytes]:
+        """Take one away that waits and has further keys, and say its bytes; nothing where there is none."""
+        for body in self._in_queue(queue):
+            if alike(body) and self._broker.remove(queue, body, most=1):
+                yield body
+        for delayed in self._delayed():
+            if delayed.queue != queue or not alike(delayed.body):
+                continue
+            if self._broker.withdraw(delayed):
+                yield delayed.body
+            else:
+                rounds.stays = True
 
     def _withdrawn(self, queue: str, body: bytes, rounds: _Rounds) -> bool:
         if Capability.DELAY not in self._broker.capabilities:
@@ -133,10 +158,13 @@ class Cancelling:
 
     def _waiting(self, job: str, queue: str | None) -> Iterator[tuple[str, bytes]]:
         for name in self._broker.queues() if queue is None else [queue]:
-            start = 0
-            while page := self._broker.peek(name, start, _PAGE):
-                yield from ((name, body) for body in page if _has_id(body, job))
-                start += len(page)
+            yield from ((name, body) for body in self._in_queue(name) if _has_id(body, job))
+
+    def _in_queue(self, queue: str) -> Iterator[bytes]:
+        start = 0
+        while page := self._broker.peek(queue, start, _PAGE):
+            yield from page
+            start += len(page)
 
     def _delayed(self) -> Iterator[ScheduledJob]:
         if Capability.DELAY not in self._broker.capabilities:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
+from taskq.alike import Alike
 from taskq.broker import Broker
 from taskq.due import seconds_of
 from taskq.envelope import job_of
@@ -101,8 +102,8 @@ class Holder(Protocol):
     def read(self, body: bytes) -> DecodedJob:
         """What a payload's bytes say."""
 
-    def bodies_of(self, call: Call, /) -> Sequence[bytes]:
-        """The bytes that this call has under the job's name and under each alias."""
+    def alike(self, call: Call, /) -> Alike:
+        """What tells the jobs of this call, whatever further keys they have by now."""
 
 
 class Delayed:
@@ -174,23 +175,33 @@ class Delayed:
     def times_of(self, call: Call) -> Sequence[float]:
         """The times for which this call waits, in order: `delayed.times_of(send_email.call("a@example.com"))`.
 
-        It is found by its bytes and its queue, as `dequeue` finds what waits in a queue. Another queue than the job's
-        own is said as ever: `send_email.options(queue="vip").call(...)`.
+        It is found by its arguments and its queue, as `dequeue` finds what waits in a queue: first by its bytes, and
+        where there is none or the job has options of hooks, whatever further keys it has, which reads all that waits.
+        Another queue than the job's own is said as ever: `send_email.options(queue="vip").call(...)`.
         """
-        bodies = self._holder().bodies_of(call)
-        return sorted({at for body in bodies for at in self._broker.scheduled_at(call.queue, body)})
+        alike = self._holder().alike(call)
+        times = {at for body in alike.bodies for at in self._broker.scheduled_at(call.queue, body)}
+        if not times or alike.likely:
+            times.update(each.at for each in self._stored(Cursor()) if each.queue == call.queue and alike(each.body))
+        return sorted(times)
 
     # ---- removing
 
     def remove(self, what: DelayedJob | Call) -> int:
         """Remove one as it was listed; or every one with exactly the job, arguments and queue of a call.
 
+        Of a call they are found as by `times_of`.
+
         Returns:
             How many were removed; 0 where it is gone.
         """
         if isinstance(what, DelayedJob):
             return int(self._broker.withdraw(what.stored))
-        return sum(self._broker.unschedule(what.queue, body) for body in self._holder().bodies_of(what))
+        alike = self._holder().alike(what)
+        removed = sum(self._broker.unschedule(what.queue, body) for body in alike.bodies)
+        if not removed or alike.likely:
+            removed += self._act(lambda each: each.queue == what.queue and alike(each.body), self._broker.withdraw_many)
+        return removed
 
     def remove_all(self, job: _AnyJob, *, queue: str | None = None) -> int:
         """Remove every one of this job, its old names too, whatever its arguments. How many there were.
@@ -199,19 +210,10 @@ class Delayed:
             job: itself, or a name, which may be that of a job of another program.
             queue: only those that go into this queue.
         """
-        names, broker = self._names(job), self._broker
-        removed, cursor = 0, Cursor()
-        while True:
-            page = broker.scheduled(*cursor, _PAGE)
-            meant = [each for each in page if queue in (None, each.queue) and job_of(each.body) in names]
-            taken = broker.withdraw_many(meant)
-            gone = [each.at for each, done in zip(meant, taken, strict=True) if done]
-            removed += len(gone)
-            following = _behind(cursor, page, _PAGE)
-            if following is None:
-                return removed
-            # What went has shifted what follows it at the same time.
-            cursor = following._replace(skip=following.skip - gone.count(following.since))
+        names = self._names(job)
+        return self._act(
+            lambda each: queue in (None, each.queue) and job_of(each.body) in names, self._broker.withdraw_many
+        )
 
     def clear(self) -> int:
         """Remove all of them. How many there were, as far as that is known."""
@@ -233,12 +235,15 @@ class Delayed:
         """
         if isinstance(what, DelayedJob):
             return int(self._promote(what.stored))
+        alike = self._holder().alike(what)
         moved = 0
-        for body in self._holder().bodies_of(what):
+        for body in alike.bodies:
             for at in self._broker.scheduled_at(what.queue, body):
                 # Of equal ones at one time each is moved by itself, until none is left.
                 while self._broker.promote(ScheduledJob(at, what.queue, body)):
                     moved += 1
+        if not moved or alike.likely:
+            moved += self._act(lambda each: each.queue == what.queue and alike(each.body), self._broker.promote_many)
         return moved
 
     def enqueue_all_at(self, when: datetime | float) -> int:
@@ -265,6 +270,22 @@ class Delayed:
         return moved
 
     # ---- what these are made of
+
+    def _act(
+        self, meant: Callable[[ScheduledJob], bool], take: Callable[[Sequence[ScheduledJob]], Sequence[bool]]
+    ) -> int:
+        """Take away all that are meant, page by page. How many there were."""
+        count, cursor = 0, Cursor()
+        while True:
+            page = self._broker.scheduled(*cursor, _PAGE)
+            chosen = [each for each in page if meant(each)]
+            gone = [each.at for each, done in zip(chosen, take(chosen) if chosen else (), strict=True) if done]
+            count += len(gone)
+            following = _behind(cursor, page, _PAGE)
+            if following is None:
+                return count
+            # What went has shifted what follows it at the same time.
+            cursor = following._replace(skip=following.skip - gone.count(following.since))
 
     def _promote(self, stored: ScheduledJob) -> bool:
         if stored.queue:

@@ -309,6 +309,51 @@ def test_all_of_one_call_are_removed(app: taskq.TaskQ) -> None:
     ]
 
 
+FURTHER = (
+    b'{"class":"send","args":["a"],"taskq:attempts":2}',  # a retry
+    b'{"class":"mail","args":["a"],"taskq:id":"x"}',
+    b'{ "taskq:postponed": 1, "args": ["a"], "class": "send" }',  # as others may write it
+)
+OTHERS = (
+    b'{"class":"send","args":["b"],"taskq:attempts":2}',
+    b'{"class":"send","args":["a"],"args":["b"]}',
+    b'{"args":["a"],"class":"other"}',
+    b"rubbish",
+)
+
+
+def test_a_call_is_found_whatever_further_keys_its_job_has(app: taskq.TaskQ, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("taskq.delayed_jobs._PAGE", 2)
+    app.broker.schedule(NOW + 60, "emails", [*OTHERS, *FURTHER])
+    app.broker.schedule(NOW + 90, "vip", FURTHER)
+    call = app.call(send, "a")
+    assert app.delayed.times_of(call) == [NOW + 60]
+    assert app.delayed.enqueue_now(call) == 3
+    assert app.broker.peek("emails", 0, 9) == list(FURTHER)
+    app.broker.push("emails", OTHERS)
+    assert app.dequeue(send, "a") == 3
+    assert app.broker.peek("emails", 0, 9) == list(OTHERS)
+    assert app.delayed.remove(app.options(queue="vip").call(send, "a")) == 3
+    assert [each.body for each in app.delayed.each()] == list(OTHERS)
+    app.broker.schedule(NOW + 60, "emails", FURTHER[:1])
+    app.broker.push("emails", FURTHER[1:])
+    assert [app.cancel(call) for _ in range(4)] == ["removed"] * 3 + ["gone"]
+    assert app.cancel(Accepted("send", "emails", b'{"class":"send","args":["b"]}')) == "removed"
+    assert [each.body for each in app.delayed.each()] == list(OTHERS)
+
+
+def test_the_very_bytes_are_taken_first_and_where_a_job_has_options_all_of_its_call() -> None:
+    registry = Registry()
+    job(queue="q", name="plain", registry=registry)(lambda number: None)
+    job(queue="q", name="keeps", noted=True, registry=registry)(lambda number: None)
+    with taskq.TaskQ(broker=MemoryBroker(clock=lambda: NOW), registry=registry) as app:
+        for name, taken in (("plain", 1), ("keeps", 2)):
+            bodies = [b'{"class":"%b","args":[7]%b}' % (name.encode(), more) for more in (b"", b',"taskq:attempts":1')]
+            app.broker.push("q", bodies)
+            app.broker.schedule(NOW + 60, "q", bodies)
+            assert (app.dequeue(name, 7), app.delayed.remove(app.call(name, 7))) == (taken, taken)
+
+
 def test_all_of_a_job_are_removed_page_by_page(app: taskq.TaskQ, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("taskq.delayed_jobs._PAGE", 2)
     for number in range(9):
