@@ -61,6 +61,7 @@ class Store:
         self._lock = threading.RLock()
         self._gate = Gate(f"{path}-taskq")
         self._connection: sqlite3.Connection | None = None
+        self._openings = 0  # how many connections there were
         self._closing: weakref.finalize[[], Store] | None = None  # closes what nobody closed, at the end at the latest
         self._identity: tuple[int, int] | None = None
         self._waits_for_disk = False  # what PRAGMA synchronous says
@@ -148,11 +149,15 @@ class Store:
             finally:
                 connection.execute(f"PRAGMA busy_timeout = {BUSY * 1000:.0f}")
 
-    def data_version(self) -> int:
-        """A number that changes when another connection commits; not with the own commits."""
+    def data_version(self) -> tuple[int, int]:
+        """What changes when another connection commits; not with the own commits.
+
+        SQLite's number is one of the connection's. Another connection, as after a fork, begins with the same number
+        whatever was committed meanwhile: so with each connection it is another version.
+        """
         with self.reading() as connection:
             (version,) = connection.execute("PRAGMA data_version").fetchone()
-        return int(version)
+            return self._openings, int(version)
 
     def settle_debts(self) -> None:
         """Wait for the disk, where something was committed without."""
@@ -241,6 +246,7 @@ class Store:
                     advice="Fork elsewhere: what SQLite holds there cannot be let go of.",
                 )
             self._connection = self._open()
+            self._openings += 1
             self._closing = weakref.finalize(self, self._connection.close)
         return self._connection
 

@@ -61,7 +61,7 @@ class _Waiter:
 class Wakeup:
     """The waiting of one broker's threads."""
 
-    def __init__(self, path: str, data_version: Callable[[], int]) -> None:
+    def __init__(self, path: str, data_version: Callable[[], tuple[int, int]]) -> None:
         """Watches nothing yet.
 
         Args:
@@ -137,7 +137,7 @@ class Wakeup:
                     waiter.ring()
             return True
 
-    def data_version(self) -> int:
+    def data_version(self) -> tuple[int, int]:
         """What changes when another connection commits."""
         return self._data_version()
 
@@ -155,7 +155,7 @@ class _Wait:
         self._interrupts = interrupts
         self._gap = 0.0  # seconds to the next look while a commit is awaited; 0 while none is
         self._look_at = 0.0
-        self._version = 0
+        self._version = (0, 0)
 
     def run(self) -> bool:
         wakeup, waiter = self._wakeup, self._waiter

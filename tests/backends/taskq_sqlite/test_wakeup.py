@@ -6,14 +6,14 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from taskq.testing.contract.broker.holder import ONE, Holder
-from taskq_sqlite import SQLiteBroker, inotify
+from taskq_sqlite import SQLiteBroker, inotify, wakeup
 
 Make = Callable[..., SQLiteBroker]
 
@@ -54,6 +54,28 @@ def test_a_strangers_insert_wakes(waiting: SQLiteBroker, path: Path, pool: Threa
         assert not future.done()
     stranger.close()
     assert future.result(30)
+
+
+def test_a_commit_while_another_connection_was_opened_wakes(
+    waiting: SQLiteBroker, make_broker: Make, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As at a fork, which closes the connection: SQLite counts commits anew for the next one."""
+    looked, readable = threading.Event(), wakeup._readable
+
+    def rests(fds: Sequence[int], seconds: float) -> set[int]:
+        looked.set()
+        return readable(fds, seconds)
+
+    monkeypatch.setattr(wakeup, "_readable", rests)
+    other = make_broker()
+    other.push("other", [ONE])
+    waiting._store.close()  # the next one has seen no commit of another's, as the one after it
+    future = wait_on(waiting, pool, "q")
+    assert looked.wait(30)
+    with waiting._store._lock:
+        waiting._store.close()
+        other.push("q", [ONE])
+    assert future.result(40)
 
 
 def test_every_waiting_thread_wakes(waiting: SQLiteBroker, make_broker: Make, pool: ThreadPoolExecutor) -> None:
@@ -109,7 +131,7 @@ def test_it_looks_rarely_while_others_are_busy(broker: SQLiteBroker, make_broker
     looks = 0
     version = broker._store.data_version
 
-    def counted() -> int:
+    def counted() -> tuple[int, int]:
         nonlocal looks
         looks += 1
         return version()

@@ -10,7 +10,7 @@ from taskq.testing.contract import BrokerContract
 from tests.testing.contract.judge import assert_each_is_caught
 
 GROUPS = BrokerContract.__bases__
-_RUNS = 4
+_RUNS = 7
 
 
 @pytest.mark.timeout(180)
