@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from benchmarks.dashboard import dashboard
 from benchmarks.delayed import delayed
-from benchmarks.drain import ahead, fork, inline
+from benchmarks.drain import ahead, children, fork, inline, machine
 from benchmarks.enqueue import enqueue
 from benchmarks.failed import failed
 from benchmarks.growth import growth
 from benchmarks.idle import crowd, start
 from benchmarks.imports import imports
+from benchmarks.memory import memory
 from benchmarks.scheduler import scheduler
 from benchmarks.sqlite import sqlite
 from benchmarks.table import print_table
@@ -18,10 +19,13 @@ print_table(
     {
         "inline": inline,
         "ahead": ahead,
+        "children": children,
         "fork": fork,
+        "machine": machine,
         "start": start,
         "crowd": crowd,
         "import": imports,
+        "memory": memory,
         "enqueue": enqueue,
         "growth": growth,
         "failed": failed,

@@ -50,7 +50,7 @@ def enqueue(bench: Bench) -> Iterator[Figure]:
         many()
         yield beside(
             "enqueue", f"enqueue_many of {_MANY:,}: jobs to one of enqueue", lambda: 1 / many(), lambda: 1 / single(),
-            rounds=10 * bench.rounds, goal=15, best="most", unit="/us",
+            rounds=10 * bench.rounds, goal=30, best="most", unit="/us",
         )  # fmt: skip
     client.close()
 

@@ -1,4 +1,4 @@
-"""A failed list of a million entries: to read a page, to requeue one, to remove one, near an end and far from it."""
+"""A failed list of a million entries: a page, requeue one or many, remove one or many, near an end and far from it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from benchmarks.processes import Bench
 from taskq import failed_entry
 from taskq.app import TaskQ
 from taskq.failed_entry import FailedJob
+from taskq.failed_jobs import Tally
 from taskq.failure_handler import Failure
 from taskq.records import ErrorRecord
 
@@ -22,6 +23,7 @@ _PUSHED = 10_000  # in one command
 _PAGE = 20
 _NEAR = 900  # entries from an end
 _TIMES = 20
+_TOGETHER = 2_000  # entries, of those requeued or removed in slices
 _BACKTRACE = tuple(f"/app/shop/billing.py:{line}:in 'charge_the_card_of'" for line in range(8))
 
 
@@ -46,6 +48,10 @@ def failed(bench: Bench) -> Iterator[Figure]:
             ("in the middle", _ENTRIES // 2 + 1_000, 50),
         ):
             yield _timed(f"remove one, {name}", goal, each(start, app.failures.remove))
+        for name, start in (("the newest", _PAGE), ("in the middle", _ENTRIES // 2)):
+            for what, act in (("requeue", app.failures.requeue_each), ("remove", app.failures.remove_each)):
+                many = app.failures.list(start, _TOGETHER)
+                yield _slices(bench, f"{what} {_TOGETHER:,}, {name}: its longest slice", partial(act, many))
     bench.clean()
 
 
@@ -66,3 +72,17 @@ def _timed(what: str, goal: float, act: Callable[[], object]) -> Figure:
         times.append(1000 * (time.perf_counter() - began))
     told = f"{_ENTRIES:,} entries, {_TIMES} times, longest {max(times):.1f} ms"
     return Figure("failed", what, statistics.median(times), "ms", goal, "least", told, {"ms": times})
+
+
+def _slices(bench: Bench, what: str, act: Callable[[], Tally]) -> Figure:
+    """How long Redis did nothing else at most, by its own account."""
+    bench.redis.config_set("slowlog-max-len", 100_000)
+    bench.redis.config_set("slowlog-log-slower-than", 0)
+    bench.redis.slowlog_reset()
+    began = time.perf_counter()
+    assert act().done == _TOGETHER
+    took = time.perf_counter() - began
+    bench.redis.config_set("slowlog-log-slower-than", -1)
+    slices = [one["duration"] / 1000 for one in bench.redis.slowlog_get(100_000) if b"EVAL" in one["command"]]
+    told = f"{_ENTRIES:,} entries; {len(slices)} slices, {took:.2f} s"
+    return Figure("failed", what, max(slices), "ms", 5, "least", told, {"ms": slices})

@@ -11,11 +11,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
 from benchmarks.figures import Figure, percentile
-from benchmarks.processes import Bench, worker
+from benchmarks.processes import Bench, until, worker
 
 __all__ = ["crowd", "start"]
 
 _PUSHES = 300
+_GOALS = {"fork": (3, 25), "inline": (1, 5)}  # ms: the median, and what 99 of 100 do not exceed
 _WORKERS = 50
 _SECONDS = 10.0
 _A_SECOND = 100  # pushes
@@ -29,8 +30,9 @@ def start(bench: Bench) -> Iterator[Figure]:
             what = f"idle worker starts a job, {len(queues)} queue{'s'[: len(queues) - 1]}, {model}"
             told = f"{len(waits)} pushes, longest {max(waits):.1f} ms"
             raw = {"ms": waits}
-            yield Figure("start", f"{what}: median", statistics.median(waits), "ms", 5, "least", told, raw)
-            yield Figure("start", f"{what}: 99 %", percentile(waits, 99), "ms", 25, "least")
+            median, most = _GOALS[model]
+            yield Figure("start", f"{what}: median", statistics.median(waits), "ms", median, "least", told, raw)
+            yield Figure("start", f"{what}: 99 %", percentile(waits, 99), "ms", most, "least")
 
 
 def _starts(bench: Bench, queues: Sequence[str], model: str) -> list[float]:
@@ -40,7 +42,7 @@ def _starts(bench: Bench, queues: Sequence[str], model: str) -> list[float]:
         _all_wait(bench, 1)
         for number in range(_PUSHES):
             _push(bench, random.choice(queues))
-            _until(lambda number=number: len(bench.noted()) > number)
+            _all_noted(bench, number + 1)
             time.sleep(random.uniform(0.005, 0.03))  # it has to settle, and to find nothing more
     return [1000 * seconds for (seconds,) in bench.noted()]
 
@@ -115,7 +117,7 @@ def _push_for(bench: Bench, seconds: float) -> None:
 
 
 def _all_noted(bench: Bench, count: int) -> None:
-    _until(lambda: len(bench.noted()) == count)
+    until(lambda: len(bench.noted()) == count)
 
 
 def _push(bench: Bench, queue: str) -> None:
@@ -129,12 +131,4 @@ def _calls(bench: Bench) -> dict[str, int]:
 
 def _all_wait(bench: Bench, count: int) -> None:
     """Return once so many workers have turned on their wake-up."""
-    _until(lambda: str(bench.redis.info("clients")["tracking_clients"]) == str(count))
-
-
-def _until(true: Any, seconds: float = 120) -> None:
-    ends = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > ends:
-            raise RuntimeError("what was waited for did not come")
-        time.sleep(0.002)
+    until(lambda: str(bench.redis.info("clients")["tracking_clients"]) == str(count))

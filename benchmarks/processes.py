@@ -6,13 +6,14 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks.work import NOTES
 from taskq_redis.testing import RedisServer
 
-__all__ = ["ROOT", "Bench", "worker"]
+__all__ = ["ROOT", "Bench", "until", "worker"]
 
 ROOT = Path(__file__).parent.parent
 
@@ -61,3 +62,12 @@ def worker(bench: Bench, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         process.terminate()
         process.wait(60)
+
+
+def until(true: Callable[[], object], seconds: float = 120) -> None:
+    """Return as soon as it is true."""
+    ends = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > ends:
+            raise RuntimeError("what was waited for did not come")
+        time.sleep(0.002)

@@ -90,6 +90,10 @@ TASKQ = Contender(
         "inline": Way("--inline", _worker("--inline")),
         "inline-all": Way("--inline --queue '*'", [*_WORKER, "--queue", "*", "--inline"]),
         "ahead": Way("--inline --prefetch 32", _worker("--inline", "--prefetch", "32"), 100_000),
+        "children": Way("--jobs-per-fork 1000", _worker("--jobs-per-fork", "1000")),
+        "children-ahead": Way(
+            "--jobs-per-fork 1000 --prefetch 32", _worker("--jobs-per-fork", "1000", "--prefetch", "32"), 100_000
+        ),
         "threads": Way("--threads 8", _worker("--threads", "8")),
         "fork": Way("a child each, one standing by", _worker(), 1_000),
         "machine": Way("--inline --count 2", _worker("--inline", "--count", "2"), 20_000),

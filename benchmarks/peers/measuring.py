@@ -9,8 +9,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
+from benchmarks.memory import SETTLED, held
 from benchmarks.peers.contenders import Contender, Way
 from benchmarks.processes import ROOT, Bench
 
@@ -20,7 +20,6 @@ _SINGLE, _BULK = 2_000, 20_000  # jobs
 _STARTS = 100  # jobs
 _IMPORT = "import time; began = time.perf_counter()\n{}\nprint(time.perf_counter() - began)"
 _LONG = 120.0  # seconds until a worker that does not end its jobs counts as broken
-_SETTLED = 3.0  # seconds after which an idle worker has all in memory that it needs
 
 
 def single_rate(bench: Bench, contender: Contender) -> float:
@@ -66,8 +65,8 @@ def resident(bench: Bench, contender: Contender, way: Way) -> float:
     bench.clean()
     with _running(bench, way) as process:
         _produce(bench, contender, "trickle", 1)
-        time.sleep(_SETTLED)
-        return sum(_share(pid) for pid in _tree(process.pid)) / 1024
+        time.sleep(SETTLED)
+        return held(process.pid)
 
 
 def _produce(bench: Bench, contender: Contender, which: str, count: int) -> str:
@@ -107,17 +106,3 @@ def _until_noted(bench: Bench, count: int) -> None:
         if time.monotonic() > ends:
             raise RuntimeError(f"its jobs did not end; it said:\n{(bench.notes.parent / 'worker.log').read_text()}")
         time.sleep(0.02)
-
-
-def _tree(pid: int) -> list[int]:
-    found = [pid]
-    for one in found:
-        for task in Path(f"/proc/{one}/task").glob("*/children"):
-            found += map(int, task.read_text().split())
-    return found
-
-
-def _share(pid: int) -> int:
-    """KiB, each page divided by how many processes share it."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))

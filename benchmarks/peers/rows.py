@@ -173,7 +173,7 @@ def _figures(
 
 _INLINE, _AHEAD = "--inline", "--inline --prefetch 32"
 _MACHINE, _MACHINE_AHEAD = "--inline --count 2", "--inline --prefetch 32 --count 2"
-_FORK = TASKQ.ways["fork"].told
+_CHILDREN, _FORK = TASKQ.ways["children"].told, TASKQ.ways["fork"].told
 
 ROWS: dict[str, Callable[[Sequence[Contender], Bench], Iterator[Figure]]] = {
     "enqueue": enqueue,
@@ -187,6 +187,11 @@ ROWS: dict[str, Callable[[Sequence[Contender], Bench], Iterator[Figure]]] = {
         "ahead", "one process, ahead", ["ahead", "threads"],
         [Goal(_AHEAD, 12, "one process ahead, beside the best peer's")],
         ["inline", "ahead"],
+    ),
+    "children": drain(
+        "children", "one child", ["children", "children-ahead"],
+        [Goal(_CHILDREN, 9, "one child, beside Celery's prefork", ("celery",))],
+        ["children"],
     ),
     "fork": drain(
         "fork", "a child for each job", ["fork"], [Goal(_FORK, 8, "a child for each job, beside RQ's", ("rq",))],
