@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import hypothesis
 import pytest
 
+from taskq import application
 from taskq_redis.testing import RedisServer
 
 pytest_plugins = ["pytester"]
@@ -21,6 +22,17 @@ hypothesis.settings.load_profile("taskq")
 for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """The default application that a test leaves behind is no other test's: its hooks would be, and their options."""
+    process = application._process  # noqa: SLF001 - nobody else has to know what is in force without making it
+    before = process.default, process.made_here
+    try:
+        return (yield)
+    finally:
+        process.default, process.made_here = before
 
 
 @pytest.fixture(scope="session")

@@ -82,7 +82,7 @@ def test_nothing_grows(
 ) -> None:
     """One worker stays from start to end, and is measured; another is ended or killed again and again beside it."""
     each = JOBS // SHARE.get(name, 1) // RESTARTS
-    good = fault_jobs.nothing.call()
+    good = fault_jobs.does_nothing.call()
     bad = fault_jobs.fails.call()
     batch = [bad if number % FAILING == 0 else good for number in range(each)]
     arguments = (*model, "--beat", "1", "--dead-after", "10")

@@ -49,7 +49,7 @@ async def blocks(number: int, seconds: float) -> None:
 
 
 @taskq.job(queue="q")
-def nothing() -> None:
+def does_nothing() -> None:
     """Do nothing, and note nothing."""
 
 
