@@ -24,7 +24,7 @@ from taskq.broker import Broker, Capability
 from taskq.chain import Hooks
 from taskq.config import Config
 from taskq.definition import ClassMethods, JobDefinition, Method
-from taskq.errors import ConfigurationError, NotAJob, PayloadTooLarge, Problem, UnserializableArgument
+from taskq.errors import ConfigurationError, EnqueueError, NotAJob, PayloadTooLarge, Problem, UnserializableArgument
 from taskq.failure_handler import FailureHandler
 from taskq.hook import Accepted, Enqueued, EnqueueRequest, Vetoed
 from taskq.job_options import CallOptions, KnownOptions
@@ -392,8 +392,9 @@ class TaskQ(Verbs):
             What `enqueue` would have given for each, in their order.
 
         Raises:
-            EnqueueError: nothing was enqueued, for the reason that the subclass names.
-            BrokerUnavailable: a note on it says how many had been enqueued before.
+            EnqueueError: nothing was enqueued, for the reason that the subclass names; or a hook refused one of those
+                that go one by one, which the message says then.
+            BrokerUnavailable: the broker went away. A note on each says how many had been enqueued before.
         """
         calls = list(calls)
         for kind in {*map(type, calls)} - {Call}:
@@ -410,8 +411,15 @@ class TaskQ(Verbs):
                     sent += len(step.bodies)
                 else:
                     answers[step] = self.enqueue_call(calls[step])
-                    sent += 1
+                    sent += isinstance(answers[step], Accepted)
         except Exception as error:
+            if sent and isinstance(error, EnqueueError):  # of one call, by a hook: what it says is said of that one
+                error.args = tuple(
+                    each.replace("Nothing was enqueued.", "This one was not enqueued.")
+                    if isinstance(each, str)
+                    else each
+                    for each in error.args
+                )
             error.add_note(f"Before this, {sent} of {len(calls)} calls had been enqueued.")
             raise
         return cast("list[Enqueued]", answers)

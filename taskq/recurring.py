@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -99,8 +99,9 @@ class Cron:
     """By a cron expression, in a time zone.
 
     Where clocks are put forward, what would be in the hour that is missing is due right after it; where they are put
-    back, what is in the hour that comes twice is due in the first one. What is due in every hour, or more often, is so
-    in both. That is how Debian's cron has it.
+    back, what is in the hour that comes twice is due in the first one. What has a star for its minutes or hours goes by
+    the hours that there are: in none of the one that is missing, in both of the one that comes twice. That is how
+    Debian's cron has it.
 
     Attributes:
         expression: five fields, or six with the seconds first.
@@ -148,26 +149,21 @@ class Cron:
         return f"{said}, {self.zone}"
 
     @cached_property
-    def _parts(self) -> tuple[str, int, ZoneInfo]:
-        """The expression for the library, the seconds that it leaves out, the zone. Raises WrongRule."""
+    def _parts(self) -> tuple[str, Sequence[int], ZoneInfo]:
+        """Five fields for the library, the seconds of each of their minutes, the zone. Raises WrongRule."""
         zone = _zone(self.zone)
         if zone is None:
             raise WrongRule(f'"{self.zone}" is no time zone that is known here; they are like Europe/Berlin.')
-        fields = self.expression.split()
-        seconds = 0
-        if len(fields) == 6 and fields[0].isdecimal() and int(fields[0]) < 60:
-            # Of a rule with seconds the library does not mind daylight saving; of one without, it does.
-            seconds, fields = int(fields[0]), fields[1:]
-        parts = (" ".join(fields), seconds, zone)
         library = _library()
         try:
-            library.CronSim(parts[0], datetime.now(zone))
+            whole = library.CronSim(self.expression, datetime.now(zone))
         except library.CronSimError as wrong:
             raise WrongRule(
                 f'"{self.expression}" is no cron expression ({wrong}). It has five fields (minute to weekday), as '
                 'in "0 6 * * 1-5", or six with the seconds first.'
             ) from None
-        return parts
+        # Of a rule with seconds the library does not mind daylight saving; of one without, it does.
+        return " ".join(self.expression.split()[-5:]), sorted(whole.seconds), zone
 
     def _from(self, when: datetime, *, back: bool) -> CronSim:
         text, _, zone = self._parts
@@ -175,14 +171,15 @@ class Cron:
 
     def _ticks(self, t: float, *, back: bool) -> Iterator[float]:
         _, seconds, _ = self._parts
-        start = datetime.fromtimestamp(math.floor(t) - seconds, UTC)
+        start = datetime.fromtimestamp(math.floor(t) - (seconds[0] if back else seconds[-1]), UTC)
         ticks = self._from(start + timedelta(seconds=1) if back else start, back=back)
         if ticks.fixup_tz is not None:
             # It goes by what the clock on the wall shows, which in the hour that comes twice does not say when it is.
             away = timedelta(seconds=_SHIFT)
             ticks = self._from(start + away if back else start - away, back=back)
         for tick in ticks:
-            yield tick.timestamp() + seconds
+            for second in reversed(seconds) if back else seconds:
+                yield tick.timestamp() + second
 
 
 def seconds_of(text: object) -> float:

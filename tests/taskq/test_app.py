@@ -13,6 +13,7 @@ from taskq.errors import (
     BrokerUnavailable,
     ConfigurationError,
     DontPerform,
+    EnqueueError,
     InvalidPayload,
     NotAJob,
     PayloadTooLarge,
@@ -25,6 +26,7 @@ from taskq.jobs import job
 from taskq.parts import Parts
 from taskq.records import Payload, ProcessIdentity, Registration, Tokens
 from taskq.registry import Registry
+from taskq_memory import MemoryBroker
 from tests.support.vectors import returned, vector
 
 REGISTRY = Registry()
@@ -359,6 +361,26 @@ def test_enqueue_many_says_how_far_it_came(app: taskq.TaskQ, monkeypatch: pytest
     with pytest.raises(BrokerUnavailable) as caught:
         app.enqueue_many([send.call("a"), app.call(Report, 1)])
     assert caught.value.__notes__ == ["Before this, 1 of 2 calls had been enqueued."]
+
+
+def test_enqueue_many_says_the_truth_where_a_hook_refuses_in_the_middle() -> None:
+    class Refuses(Hook):
+        name = "refuses"
+
+        def wrap_enqueue(self, request: EnqueueRequest, call_next: Callable[[EnqueueRequest], Enqueued]) -> Enqueued:
+            if request.args == ("vetoed",):
+                return Vetoed(request.job, by=self.name, reason="no")
+            if request.args == ("refused",):
+                raise EnqueueError("It is there already. Nothing was enqueued.")
+            return call_next(request)
+
+    app = taskq.TaskQ(broker=MemoryBroker(), registry=taskq.Registry(), hooks=[Refuses()])
+    calls = [app.options(queue="q").call("Job", word) for word in ("a", "vetoed", "refused")]
+    with pytest.raises(EnqueueError, match=r"already\. This one was not enqueued") as caught:
+        app.enqueue_many(calls)
+    assert caught.value.__notes__ == ["Before this, 1 of 3 calls had been enqueued."]
+    with pytest.raises(EnqueueError, match="Nothing was enqueued"):
+        app.enqueue_many(calls[1:])
 
 
 # ---- inline

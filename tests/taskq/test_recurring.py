@@ -54,6 +54,26 @@ def test_what_is_in_the_hour_that_comes_twice_is_due_once(expression: str) -> No
     assert local(rule.before(second)) == "2027-10-31 02:30:00+02:00"
 
 
+def test_several_seconds_of_a_minute_go_with_it() -> None:
+    rule = Cron.parsed("*/30 30 2 * * *", "Europe/Berlin")
+    assert ticks(rule, at("2027-03-27 12:00"), 3) == [
+        "03-28 03:00:00+02:00",
+        "03-28 03:00:30+02:00",
+        "03-29 02:30:00+02:00",
+    ]
+    assert ticks(rule, at("2027-10-31 00:00"), 3) == [
+        "10-31 02:30:00+02:00",
+        "10-31 02:30:30+02:00",
+        "11-01 02:30:00+01:00",
+    ]
+
+
+def test_what_is_due_every_other_hour_goes_by_the_hours_that_there_are() -> None:
+    rule = Cron.parsed("0 */2 * * *", "Europe/Berlin")
+    assert ticks(rule, at("2027-03-28 00:00"), 1) == ["03-28 04:00:00+02:00"]
+    assert ticks(rule, at("2027-10-31 00:00"), 2) == ["10-31 02:00:00+02:00", "10-31 02:00:00+01:00"]
+
+
 def test_what_is_due_in_every_hour_is_so_in_both() -> None:
     rule = Cron.parsed("30 * * * *", "Europe/Berlin")
     assert ticks(rule, at("2027-10-31 01:00"), 4) == [
@@ -66,7 +86,9 @@ def test_what_is_due_in_every_hour_is_so_in_both() -> None:
 
 
 @pytest.mark.parametrize("start", ["2027-03-27 20:00", "2027-10-30 20:00"])
-@pytest.mark.parametrize("expression", ["30 2 * * *", "*/20 * * * *", "15 */30 1-3 * * *", "0 3 * * *"])
+@pytest.mark.parametrize(
+    "expression", ["30 2 * * *", "*/20 * * * *", "15 */30 1-3 * * *", "0 3 * * *", "*/30 30 2 * * *"]
+)
 def test_before_is_the_other_side_of_after(expression: str, start: str) -> None:
     """Through the night in which the clocks change, each tick is found from either side, and none twice."""
     rule = Cron.parsed(expression, "Europe/Berlin")
