@@ -27,7 +27,7 @@ for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """The default application that a test leaves behind is no other test's: its hooks would be, and their options."""
-    process = application._process  # noqa: SLF001 - nobody else has to know what is in force without making it
+    process = application._process
     before = process.default, process.made_here
     try:
         return (yield)
