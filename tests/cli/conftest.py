@@ -16,7 +16,7 @@ from types import ModuleType
 import pytest
 from click.testing import CliRunner, Result
 
-from taskq import envelope, failed_entry
+from taskq import application, envelope, failed_entry
 from taskq.app import TaskQ
 from taskq.broker import Broker
 from taskq.cli.main import program
@@ -47,12 +47,17 @@ def run(*args: str) -> Result:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_configured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _nothing_configured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Neither by the environment, nor by what another test of this process left as the default application."""
     for name in list(os.environ):
         if name.startswith("TASKQ_") or name in {"REDIS_URL", "QUEUE", "QUEUES", "COUNT", "INTERVAL", "VERBOSE"}:
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(application, "_process", application._Process())
+    yield
+    if application._process.default is not None:
+        application._process.default.close()
 
 
 @pytest.fixture
