@@ -221,9 +221,7 @@ class Delayed:
             queue: only those that go into this queue.
         """
         names = self._names(job)
-        return self._act(
-            lambda each: queue in (None, each.queue) and job_of(each.body) in names, self._withdrawn_many
-        )
+        return self._act(lambda each: queue in (None, each.queue) and job_of(each.body) in names, self._withdrawn_many)
 
     def clear(self) -> int:
         """Remove all of them. How many there were, as far as that is known.
@@ -232,7 +230,7 @@ class Delayed:
         """
         removed = 0
         if self._holder().told_of_removals:
-            removed = self._act(lambda each: True, self._withdrawn_many)
+            removed = self._act(lambda _: True, self._withdrawn_many)
         return removed + self._broker.clear_scheduled()
 
     # ---- ahead of their time
