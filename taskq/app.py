@@ -232,7 +232,7 @@ class TaskQ(Verbs):
         if self._failures is None:
             from taskq.failed_jobs import Failures
 
-            self._failures = Failures(lambda: self.broker, lambda: self.showing)
+            self._failures = Failures(lambda: self.broker, lambda: self.showing, lambda: self.hooks)
         return self._failures
 
     @property
@@ -266,6 +266,7 @@ class TaskQ(Verbs):
                     tools=lambda: self.tools,
                     hooks=lambda: self.hooks,
                     load=self.load,
+                    taken_away=self.taken_away,
                 )
             )
         return self._operator
@@ -629,7 +630,7 @@ class TaskQ(Verbs):
         if alike is None:
             removed = self._remove_all(place, lambda body: envelope.job_of(body) in names)
         else:
-            removed = sum(self.broker.remove(place, body) for body in alike.bodies)
+            removed = sum(self.taken_away(place, body, self.broker.remove(place, body)) for body in alike.bodies)
             if not removed or alike.likely:
                 removed += self._remove_all(place, alike)
         for after in methods.after_dequeue:
@@ -653,10 +654,22 @@ class TaskQ(Verbs):
             before, start = removed, 0
             while page := self.broker.peek(queue, start, _PAGE):
                 wanted = {body for body in page if meant(body)}
-                removed += sum(self.broker.remove(queue, body) for body in wanted)
+                removed += sum(self.taken_away(queue, body, self.broker.remove(queue, body)) for body in wanted)
                 start += sum(body not in wanted for body in page)
             if removed == before:
                 return removed
+
+    @property
+    def told_of_removals(self) -> bool:
+        """Whether any hook listens to what is taken away: else nobody need look at it."""
+        return self.hooks.listens("cancelled")
+
+    def taken_away(self, queue: str, body: bytes, count: int = 1, /) -> int:
+        """Tell hooks of so many jobs with these bytes that waited in this queue, or for it, and are gone. `count`."""
+        if count and self.told_of_removals:
+            for _ in range(count):
+                self.hooks.tell_quietly("cancelled", queue, body)
+        return count
 
     def cancel(
         self,
@@ -756,8 +769,16 @@ class TaskQ(Verbs):
     # ---- steering
 
     def remove_queue(self, queue: str) -> int:
-        """Remove a queue and every job that waits in it. How many there were."""
-        return self.broker.remove_queue(queue)
+        """Remove a queue and every job that waits in it. How many there were.
+
+        Where a hook listens to what is taken away, they go one by one, and it is told of each.
+        """
+        removed, left = 0, self.broker.size(queue) if self.told_of_removals else 0
+        while left > 0 and (page := self.broker.peek(queue, 0, min(left, _PAGE))):
+            left -= len(page)
+            # Each at the front, where it lies: to look for it behind others takes longer the more there are.
+            removed += sum(self.taken_away(queue, body, self.broker.remove(queue, body, most=1)) for body in page)
+        return removed + self.broker.remove_queue(queue)
 
     def pause(self, queue: str | None = None) -> None:
         """Let workers take nothing more from this queue; with None from any. Jobs in hand go on."""

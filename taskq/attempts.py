@@ -26,11 +26,13 @@ def count(payload: Payload) -> int:
 def counted(body: bytes, attempts: int) -> bytes:
     """The payload's bytes with this count. Those of a crash (`taskq:crashes`) are a part of it from then on.
 
+    How often it was postponed (`taskq:postponed`) counts no more: it was performed.
+
     Args:
         body: bytes that are a payload.
         attempts: how often it has been performed in vain by now: `Failure.attempts`.
     """
-    return written(body, {KEY: str(attempts)}, without=("taskq:crashes",))
+    return written(body, {KEY: str(attempts)}, without=("taskq:crashes", "taskq:postponed"))
 
 
 def uncounted(body: bytes) -> bytes:

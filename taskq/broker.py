@@ -536,9 +536,34 @@ class Broker(Protocol):
         """
         raise self._has_no(Capability.KEYS)
 
+    # As a part of the transaction that is open on an application's connection, see `push_within`: for others it is so
+    # when that commits, and never if it does not. Capabilities KEYS and IN_TRANSACTION.
+
+    def put_key_within(self, connection: object, key: str, value: bytes, seconds: float) -> None:
+        """`put_key` within a transaction of the application's own."""
+        raise self._has_no_keys_within()
+
+    def take_key_within(self, connection: object, keys: Sequence[str], value: bytes, seconds: float) -> Taken:
+        """`take_key` within a transaction of the application's own."""
+        raise self._has_no_keys_within()
+
+    def swap_key_within(
+        self, connection: object, key: str, old: bytes, new: bytes | None, seconds: float = 0.0
+    ) -> bool:
+        """`swap_key` within a transaction of the application's own."""
+        raise self._has_no_keys_within()
+
     def foreign_key(self, key: str) -> bytes | None:
         """A string that another program keeps in the same namespace (resque-retry); None where there can be none."""
         return None
+
+    def put_foreign_key(self, key: str, value: bytes | None, seconds: float = 0.0) -> None:
+        """Set such a string for so many seconds, or with None remove it. Nothing where there can be none."""
+        return
+
+    def _has_no_keys_within(self) -> NotSupported:
+        advice = "options(connection=...) of a job of which a plugin keeps something needs keys in that transaction."
+        return NotSupported(self.name, Capability.IN_TRANSACTION.value, advice)
 
     def _has_no(self, capability: Capability) -> NotSupported:
         return NotSupported(self.name, capability.value)

@@ -24,7 +24,9 @@ Moment: TypeAlias = Literal[
     "worker_exit",
     "shutdown",
     "progressed",
+    "settling",
     "settled",
+    "requeueing",
     "cancelled",
     "flush",
 ]
@@ -39,7 +41,9 @@ _MOMENTS: Final[tuple[Moment, ...]] = (
     "worker_exit",
     "shutdown",
     "progressed",
+    "settling",
     "settled",
+    "requeueing",
     "cancelled",
     "flush",
 )

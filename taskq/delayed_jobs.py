@@ -105,6 +105,13 @@ class Holder(Protocol):
     def alike(self, call: Call, /) -> Alike:
         """What tells the jobs of this call, whatever further keys they have by now."""
 
+    @property
+    def told_of_removals(self) -> bool:
+        """Whether anybody is told of what is taken away."""
+
+    def taken_away(self, queue: str, body: bytes, count: int = 1, /) -> int:
+        """Tell whoever is to be told of so many that were removed. `count`."""
+
 
 class Delayed:
     """What waits for its time.
@@ -196,11 +203,14 @@ class Delayed:
             How many were removed; 0 where it is gone.
         """
         if isinstance(what, DelayedJob):
-            return int(self._broker.withdraw(what.stored))
-        alike = self._holder().alike(what)
-        removed = sum(self._broker.unschedule(what.queue, body) for body in alike.bodies)
+            return self._withdrawn_many([what.stored]).count(True)
+        holder = self._holder()
+        alike = holder.alike(what)
+        removed = sum(
+            holder.taken_away(what.queue, body, self._broker.unschedule(what.queue, body)) for body in alike.bodies
+        )
         if not removed or alike.likely:
-            removed += self._act(lambda each: each.queue == what.queue and alike(each.body), self._broker.withdraw_many)
+            removed += self._act(lambda each: each.queue == what.queue and alike(each.body), self._withdrawn_many)
         return removed
 
     def remove_all(self, job: _AnyJob, *, queue: str | None = None) -> int:
@@ -211,13 +221,17 @@ class Delayed:
             queue: only those that go into this queue.
         """
         names = self._names(job)
-        return self._act(
-            lambda each: queue in (None, each.queue) and job_of(each.body) in names, self._broker.withdraw_many
-        )
+        return self._act(lambda each: queue in (None, each.queue) and job_of(each.body) in names, self._withdrawn_many)
 
     def clear(self) -> int:
-        """Remove all of them. How many there were, as far as that is known."""
-        return self._broker.clear_scheduled()
+        """Remove all of them. How many there were, as far as that is known.
+
+        Where a hook listens to what is taken away, it is told of each, page by page.
+        """
+        removed = 0
+        if self._holder().told_of_removals:
+            removed = self._act(lambda _: True, self._withdrawn_many)
+        return removed + self._broker.clear_scheduled()
 
     # ---- ahead of their time
 
@@ -286,6 +300,13 @@ class Delayed:
                 return count
             # What went has shifted what follows it at the same time.
             cursor = following._replace(skip=following.skip - gone.count(following.since))
+
+    def _withdrawn_many(self, chosen: Sequence[ScheduledJob]) -> Sequence[bool]:
+        """Take these away, and tell who is to be told; whether each was there."""
+        done = self._broker.withdraw_many(chosen)
+        for each, was_there in zip(chosen, done, strict=True):
+            self._holder().taken_away(each.queue, each.body, int(was_there))
+        return done
 
     def _promote(self, stored: ScheduledJob) -> bool:
         if stored.queue:

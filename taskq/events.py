@@ -44,6 +44,7 @@ __all__ = [
     "Resumed",
     "Scaled",
     "SettledJob",
+    "SettlingJob",
     "Starting",
     "Stopping",
     "Tell",
@@ -128,6 +129,14 @@ class Performed(NamedTuple):
 
 class SettledJob(NamedTuple):
     """The broker was told, and answered."""
+
+    task: Task
+    settled: Settled
+
+
+@dataclass(frozen=True, slots=True)
+class SettlingJob:
+    """The broker is about to be told that a job goes back; `settled` says how. It may yet be refused."""
 
     task: Task
     settled: Settled
@@ -294,6 +303,7 @@ Event: TypeAlias = (
     | Forked
     | ChildEnding
     | Performed
+    | SettlingJob
     | SettledJob
     | GaveBack
     | Heard

@@ -16,6 +16,7 @@ from typing import Final, TypeAlias
 from taskq import attempts, failed_entry, failed_groups, failed_ids, failed_search
 from taskq.broker import Broker, FailureRequeue, Requeued
 from taskq.cancelling import unheard
+from taskq.chain import Hooks
 from taskq.envelope import encode
 from taskq.errors import InvalidPayload
 from taskq.failed_entry import FailedJob
@@ -73,13 +74,17 @@ class Failures:
     Args:
         broker: gives the broker; asked at each call.
         showing: gives what shows arguments to people; asked at each call.
+        hooks: gives the hooks, which are told of each requeue; asked at each.
     """
 
-    __slots__ = ("_broker", "_showing")
+    __slots__ = ("_broker", "_hooks", "_showing")
 
-    def __init__(self, broker: Callable[[], Broker], showing: Callable[[], Showing]) -> None:
+    def __init__(
+        self, broker: Callable[[], Broker], showing: Callable[[], Showing], hooks: Callable[[], Hooks]
+    ) -> None:
         self._broker = broker
         self._showing = showing
+        self._hooks = hooks
 
     # ---- looking
 
@@ -244,9 +249,26 @@ class Failures:
     def _push(self, one: FailureRequeue) -> Requeued:
         broker = self._broker()
         words = unheard(broker, [one.body])
+        self._tell_requeueing([one])
         done = broker.requeue_failure(one.failure, queue=one.queue, body=one.body, replacement=one.replacement)
+        self._tell_gone([one], [done])
         _forget(broker, words, [done])
         return done
+
+    def _tell_requeueing(self, some: Sequence[FailureRequeue]) -> None:
+        """Before they are in their queues: a worker may perform, and end, what is there at once."""
+        hooks = self._hooks()
+        if hooks.listens("requeueing"):
+            for one in some:
+                hooks.tell_quietly("requeueing", one.queue, one.body)
+
+    def _tell_gone(self, some: Sequence[FailureRequeue], answers: Sequence[Requeued]) -> None:
+        """Of those of which the hooks were told that they go back, and that did not."""
+        hooks = self._hooks()
+        if hooks.listens("requeueing"):
+            for one, answer in zip(some, answers, strict=True):
+                if answer is Requeued.GONE:
+                    hooks.tell_quietly("cancelled", one.queue, one.body)
 
     def _prepared(self, failed: FailedJob, *, queue: str | None = None, body: bytes | None = None) -> FailureRequeue:
         if not failed.requeueable or failed.body is None:
@@ -294,7 +316,9 @@ class Failures:
                 refused += 1
         broker = self._broker()
         words = unheard(broker, [one.body for one in able])
+        self._tell_requeueing(able)
         answers = broker.requeue_failures(able) if able else ()
+        self._tell_gone(able, answers)
         _forget(broker, words, answers)
         return dataclasses.replace(
             tally,

@@ -9,5 +9,5 @@ from taskq.failed_jobs import Failures
 
 __all__ = ["failures"]
 
-failures: Final = Failures(lambda: current_app().broker, lambda: current_app().showing)
+failures: Final = Failures(lambda: current_app().broker, lambda: current_app().showing, lambda: current_app().hooks)
 """The failed jobs of the application in force."""

@@ -136,16 +136,17 @@ class PerformContext:
 
 
 class Settled(NamedTuple):  # made for every job, as `Accepted`
-    """How a job ended, told after the broker was.
+    """How a job ended, told after the broker was; or, to `settling`, how it is about to.
 
     Attributes:
         reservation: the job.
         outcome: "done", "failed", "retried", "discarded", "postponed" where it goes back and nothing failed, or
             "refused" where somebody else had settled it.
         cause: why, where it is not done.
-        decision: what a failure handler decided, where one was asked.
+        decision: what a failure handler decided, where one was asked; of a postponed one how it goes back, a `Retry`.
         seconds: how long `perform` took; None where nobody could measure it.
         context: the job, as those around it saw it; None where nobody here knows it, or it cannot be read.
+        reason: of a postponed one, what whoever said `NotNow` gave as its reason.
     """
 
     reservation: Reservation
@@ -154,6 +155,7 @@ class Settled(NamedTuple):  # made for every job, as `Accepted`
     decision: Decision | None = None
     seconds: float | None = None
     context: PerformContext | None = None
+    reason: str = ""
 
 
 class Hook:
@@ -239,11 +241,23 @@ class Hook:
         What it raises is logged.
         """
 
+    def settling(self, settling: Settled) -> None:
+        """Told before a job that did not end well goes back (outcome "retried" or "postponed"), by who will settle it.
+
+        `settled` follows, and says what came of it; by then another worker may have performed the job again.
+        """
+
     def settled(self, settled: Settled) -> None:
         """Told after each settling, in the process that settled."""
 
+    def requeueing(self, queue: str, body: bytes) -> None:
+        """Told before a failed job is put into a queue again, by an operator or by `taskq.failures`.
+
+        Where that cannot be any more, for its entry is gone from the failed list, `cancelled` follows.
+        """
+
     def cancelled(self, queue: str, body: bytes) -> None:
-        """Told after a waiting job, delayed or in its queue, was taken away because somebody cancelled it."""
+        """Told after a job that waited, delayed or in its queue, was taken away: cancelled, dequeued, or removed."""
 
     def flush(self) -> None:
         """Told in a child before it exits, and in a worker at its end: send what is buffered."""

@@ -54,10 +54,16 @@ def recover(broker: Broker, tools: Tools, info: WorkerInfo, why: str) -> Recover
     if again is None or (isinstance(decision, Retry) and decision.recorded):
         entry = entry_for(task, crash, decision, broker.now())
     by_queue = isinstance(decision, Fail | Quarantine) and decision.by_queue
-    if not broker.recover(info, entry, again=again, by_queue=by_queue):
-        return None
     became: Literal["retried", "failed"] = "failed" if again is None else "retried"
-    return Recovery(became, task, Settled(info.job, became, crash, decision))
+    context = task.context() if task.problem is None and task.definition is not None else None
+    settled = Settled(info.job, became, crash, decision, context=context)
+    if again is not None:
+        tools.hooks.tell_quietly("settling", settled)
+    if not broker.recover(info, entry, again=again, by_queue=by_queue):
+        if again is not None:
+            tools.hooks.tell_quietly("settled", settled._replace(outcome="refused"))
+        return None
+    return Recovery(became, task, settled)
 
 
 def entry_for(task: Task, cause: ErrorRecord | Crash, decision: Decision, failed_at: float) -> bytes:

@@ -69,6 +69,15 @@ class PlainKeys(Calls):
             raise self._links.explained(error, []) from None
         return value
 
+    def put_foreign_key(self, key: str, value: bytes | None, seconds: float = 0.0) -> None:
+        name = self._keys.foreign(key)
+        milliseconds = _milliseconds(seconds).encode()
+        packed = pack(b"DEL", name) if value is None else pack(b"SET", name, value, b"PX", milliseconds)
+        try:
+            self._links.ask(packed, repeatable=True)
+        except redis.ResponseError as error:
+            raise self._links.explained(error, []) from None
+
 
 def _milliseconds(seconds: float) -> str:
     return str(min(max(math.ceil(seconds * 1000), 1), _LONGEST))

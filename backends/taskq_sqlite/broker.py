@@ -723,6 +723,21 @@ class SQLiteBroker(Broker):
     def add_key(self, key: str, amount: int, seconds: float) -> int:
         return self._on_key(lambda db, now: keys_.add(db, key, amount, seconds, now))
 
+    def put_key_within(self, connection: object, key: str, value: bytes, seconds: float) -> None:
+        with savepoint(connection, self._path) as db:
+            now = self.now()
+            keys_.put(db, key, value, now + seconds, now)
+
+    def take_key_within(self, connection: object, keys: Sequence[str], value: bytes, seconds: float) -> Taken:
+        with savepoint(connection, self._path) as db:
+            return keys_.take(db, keys, value, seconds, self.now())
+
+    def swap_key_within(
+        self, connection: object, key: str, old: bytes, new: bytes | None, seconds: float = 0.0
+    ) -> bool:
+        with savepoint(connection, self._path) as db:
+            return keys_.swap(db, key, old, new, seconds, self.now())
+
     def _on_key(self, change: Callable[[sqlite3.Connection, float], T]) -> T:
         self._store.check_file()
         with self._store.writing(Durable.SOON) as db:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import threading
 import time
+from contextlib import suppress
 from typing import Any, Final, Literal, NamedTuple
 
 from taskq.errors import InvalidPayload, TaskqError
@@ -14,7 +17,12 @@ from taskq_results.record import Record, State, decoded, key_of
 
 __all__ = ["Handle", "JobFailed", "Kept", "Progress", "ResultTimeout", "ResultUnavailable", "handle"]
 
-_LONGEST: Final = 60.0  # seconds of one wait at the broker
+_LOOK: Final = 5.0  # seconds of one wait at the broker: then it is asked whether whoever performs the job lives
+_MOMENT: Final = 1.0  # seconds in which whoever settles a job has noted that too
+_UNNOTED: Final = (
+    "its worker has it no more, and nobody noted what became of it: who settled it has not the hook results. "
+    "Look for it among the failed jobs"
+)
 
 
 class JobFailed(TaskqError):
@@ -62,18 +70,28 @@ class _Asks:
     """What a handle can do."""
 
     id: Any
-    _parts: Parts
+    _parts: Parts | None = None
 
     @property
     def state(self) -> State | Literal["gone"]:
-        """How the job stands. `gone` where nothing is known of it: it ended too long ago, or asked for no result."""
-        record = self._record()
+        """How the job stands.
+
+        `gone` where nothing is known of it: it ended too long ago, or asked for no result; or its worker died, and who
+        found that has not the hook `results`.
+        """
+        broker, key = self._of.broker, key_of(self.id)
+        kept = broker.get_key(key)
+        record = Record.load(kept)
+        if record is not None and self._is_let_go(record):
+            if (seen := broker.await_key(key, kept, _MOMENT)) == kept:
+                return "gone"
+            record = Record.load(seen)
         return "gone" if record is None else record.state
 
     @property
     def progress(self) -> Progress | None:
         """How far it has come while it runs; None where it did not say."""
-        record = self._record()
+        record = Record.load(self._of.broker.get_key(key_of(self.id)))
         return None if record is None or record.progress is None else Progress(*record.progress)
 
     def result(self, timeout: float | None = None) -> Any:
@@ -83,12 +101,19 @@ class _Asks:
             timeout: the seconds to wait at most; None for as long as it takes.
 
         Raises:
+            ValueError: that is no number.
             JobFailed: it failed, and is not tried again.
             ResultTimeout: it has not ended in that time.
             ResultUnavailable: nothing is known of it, or what it returned was not kept.
         """
+        return self._wait(timeout, None)
+
+    def _wait(self, timeout: float | None, given_up: threading.Event | None) -> Any:
+        if timeout is not None and math.isnan(timeout):
+            raise ValueError("result(timeout=...) takes seconds, or None, not nan.")
+        timeout = None if timeout is None else max(timeout, 0.0)
         ends = None if timeout is None else time.monotonic() + timeout
-        broker, key = self._parts.broker, key_of(self.id)
+        broker, key = self._of.broker, key_of(self.id)
         kept = broker.get_key(key)
         while True:
             record = Record.load(kept)
@@ -98,16 +123,46 @@ class _Asks:
                 )
             if record.state in {"done", "failed"}:
                 return self._outcome(record)
-            left = _LONGEST if ends is None else ends - time.monotonic()
-            if left <= 0:
+            left = _LOOK if ends is None else ends - time.monotonic()
+            if left <= 0 or (given_up is not None and given_up.is_set()):
                 raise ResultTimeout(self.id, record.state, timeout or 0.0)
-            kept = broker.await_key(key, kept, min(left, _LONGEST))
+            seen = broker.await_key(key, kept, min(left, _LOOK))
+            if seen == kept and self._is_let_go(record):
+                seen = broker.await_key(key, kept, _MOMENT)
+                if seen == kept:
+                    raise ResultUnavailable(self.id, _UNNOTED)
+            kept = seen
 
     async def aresult(self, timeout: float | None = None) -> Any:
-        """As `result`, from a coroutine: it waits in a thread of its own."""
+        """As `result`, from a coroutine: it waits in a thread of its own, which holds up nobody if it is given up."""
         import asyncio
 
-        return await asyncio.to_thread(self.result, timeout)
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Any] = loop.create_future()
+        given_up = threading.Event()
+
+        def tell(value: object, error: BaseException | None) -> None:
+            if answer.done():
+                return
+            if error is None:
+                answer.set_result(value)
+            else:
+                answer.set_exception(error)
+
+        def wait() -> None:
+            value, raised = None, None
+            try:
+                value = self._wait(timeout, given_up)
+            except BaseException as error:
+                raised = error
+            with suppress(RuntimeError):  # the loop was closed meanwhile
+                loop.call_soon_threadsafe(tell, value, raised)
+
+        threading.Thread(target=wait, name="taskq result", daemon=True).start()
+        try:
+            return await answer
+        finally:
+            given_up.set()
 
     def cancel(self, *, by: str = "") -> Cancelled:
         """Cancel it: where it waits it is taken away, where it runs it is ended; see `taskq.cancel`.
@@ -115,7 +170,7 @@ class _Asks:
         Args:
             by: who asks, for its failure; empty for this process.
         """
-        return self._parts.cancel(self.id, by=by)
+        return self._of.cancel(self.id, by=by)
 
     def _outcome(self, record: Record) -> Any:
         if record.state == "failed":
@@ -123,12 +178,22 @@ class _Asks:
         if record.result is None:
             raise ResultUnavailable(self.id, record.problem or "it was not kept")
         try:
-            return decoded(record.result, self._parts.serializers)
+            return decoded(record.result, self._of.serializers)
         except InvalidPayload as error:
             raise ResultUnavailable(self.id, str(error).rstrip(".")) from error
 
-    def _record(self) -> Record | None:
-        return Record.load(self._parts.broker.get_key(key_of(self.id)))
+    def _is_let_go(self, record: Record) -> bool:
+        """Whether it should be running, and its worker has it no more: it was settled, and that is not noted (yet)."""
+        if record.state != "running" or not record.run:
+            return False
+        worker = self._of.broker.worker(record.worker)
+        held = () if worker is None else (worker.job, *worker.ahead)
+        return not any(job is not None and job.fence == record.run for job in held)
+
+    @property
+    def _of(self) -> Parts:
+        """The application; the one in force, for what came out of a pickle."""
+        return applications.current() if self._parts is None else self._parts
 
 
 class Handle(_Asks):
@@ -138,13 +203,16 @@ class Handle(_Asks):
         id: the job's own id.
     """
 
-    def __init__(self, id: str, parts: Parts) -> None:  # noqa: A002
-        """Knows the job by its id, and the broker by the application's parts."""
+    def __init__(self, id: str, parts: Parts | None = None) -> None:  # noqa: A002
+        """Knows the job by its id, and the broker by the application's parts; None is the application in force."""
         self.id = id
         self._parts = parts
 
     def __repr__(self) -> str:
         return f"<handle of job {self.id}>"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Handle, (self.id,)
 
 
 class Kept(Accepted, _Asks):
@@ -155,6 +223,14 @@ class Kept(Accepted, _Asks):
         """A job that was enqueued, with what its handle needs."""
         kept = cls(*accepted)
         kept._parts = parts
+        return kept
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Kept, tuple(self)
+
+    def _replace(self, **fields: Any) -> Kept:
+        kept = Kept(*super()._replace(**fields))
+        kept._parts = self._parts
         return kept
 
 
@@ -179,4 +255,4 @@ def handle(of: Enqueued | str, app: Parts | None = None) -> Handle:
         raise ValueError(f"This job has no id: say @taskq.job(results=Results()) of {getattr(of, 'job', 'it')}.")
     if app is not None:
         return Handle(found, app)
-    return Handle(found, of._parts if isinstance(of, Kept) else applications.current())  # noqa: SLF001
+    return Handle(found, of._of if isinstance(of, Kept) else applications.current())  # noqa: SLF001

@@ -11,7 +11,7 @@ from taskq import envelope
 from taskq.errors import InvalidPayload, UnserializableArgument
 from taskq.serializer import Serializer
 
-__all__ = ["Record", "State", "decoded", "encoded", "key_of"]
+__all__ = ["Record", "State", "begun", "decoded", "encoded", "key_of", "lost", "put_back", "requeued", "returned"]
 
 State: TypeAlias = Literal["queued", "running", "done", "failed"]
 
@@ -33,6 +33,8 @@ class Record:
         result: what it returned, as JSON; None where that is not kept.
         problem: why it is not; empty where it is, or there is nothing yet.
         error: the class of what it failed with, and its message; None where it did not.
+        run: the fence of the reservation whose doing this is: it tells one performing of the job from the next.
+        worker: the id of the worker that has it, while it runs.
     """
 
     state: State
@@ -40,6 +42,8 @@ class Record:
     result: str | None = None
     problem: str = ""
     error: tuple[str, str] | None = None
+    run: str = ""
+    worker: str = ""
 
     def dump(self) -> bytes:
         """As it is kept."""
@@ -48,6 +52,8 @@ class Record:
             "result": self.result,
             "problem": self.problem or None,
             "error": self.error,
+            "run": self.run or None,
+            "worker": self.worker or None,
         }
         said = {"state": self.state, **{name: value for name, value in facts.items() if value is not None}}
         return json.dumps(said).encode()
@@ -67,15 +73,57 @@ class Record:
                 said.get("result"),
                 said.get("problem", ""),
                 tuple(said["error"]) if "error" in said else None,
+                str(said.get("run", "")),
+                str(said.get("worker", "")),
             )
         except (ValueError, KeyError, TypeError):
             return None
 
 
+# What becomes of a record where a performing of the job begins or ends, told by its run. Whoever tells may be late: the
+# job may have been taken from him, and performed again since. None where it says nothing any more.
+
+
+def begun(kept: Record | None, run: str, worker: str) -> Record | None:
+    """It is performed now."""
+    if kept is not None and run and kept.run == run and kept.state != "running":
+        return None  # this worker was taken for dead, and its job settled, before it noted that it began
+    return Record("running", run=run, worker=worker)
+
+
+def returned(kept: Record | None, new: Record) -> Record | None:
+    """What it returned; or how far it is, where `new` says that it runs."""
+    if kept is None or (kept.state == "running" and kept.run == new.run):
+        return new
+    return new if kept.state == "queued" and kept.run != new.run else None  # that it began could not be noted
+
+
+def lost(kept: Record | None, new: Record) -> Record | None:
+    """It failed, and is not tried again."""
+    return None if kept is not None and kept.run != new.run and kept.state in {"running", "done"} else new
+
+
+def put_back(kept: Record | None, run: str) -> Record | None:
+    """It waits again: tried again, or postponed."""
+    if kept is None or (kept.run == run and kept.state in {"running", "done"}):
+        return Record("queued", run=run)
+    return kept if kept.state == "queued" else None
+
+
+def requeued(kept: Record | None) -> Record | None:
+    """It failed, and somebody puts it into a queue again."""
+    return Record("queued") if kept is None or kept.state in {"failed", "done"} else None
+
+
 def encoded(job: str, value: object, serializer: Serializer, most: int) -> Record:
-    """The record of a job that returned this."""
+    """The record of a job that returned this. A tuple is kept as a list: JSON has none."""
     try:
-        text = serializer.dumps(job, ("result",), (value,))
+        try:
+            text = serializer.dumps(job, ("result",), (value,))
+        except UnserializableArgument as error:
+            if error.type_name != "tuple":
+                raise
+            text = serializer.dumps(job, ("result",), (_listed(value),))
     except UnserializableArgument as error:
         return Record(
             "done", problem=f"it returned a value of type {error.type_name}, which {error.serializer} has not"
@@ -105,3 +153,9 @@ def decoded(text: str, serializers: Mapping[str, Serializer]) -> object:
     if loaded is None or len(loaded) != 1:
         raise InvalidPayload(f'The serializer "{tag}" does not find its own bytes in it.')
     return loaded[0]
+
+
+def _listed(value: object) -> object:
+    if isinstance(value, list | tuple):
+        return [_listed(one) for one in value]
+    return {key: _listed(one) for key, one in value.items()} if isinstance(value, dict) else value

@@ -1,7 +1,8 @@
 """The failure handler `retry`: what the job's policy makes of a failure.
 
 It decides where every handler does: in the process that performed, and after a crash in the one that found it. How many
-attempts there were travels in the payload, so it survives both; where Ruby dropped it, resque-retry's own count counts.
+attempts there were travels in the payload, so it survives both; beside it stands resque-retry's own count, which counts
+where Ruby dropped taskq's.
 """
 
 from __future__ import annotations
@@ -9,9 +10,8 @@ from __future__ import annotations
 import copy
 from typing import Self
 
-from taskq import attempts, envelope
+from taskq import attempts
 from taskq.broker import Capability
-from taskq.errors import BrokerError
 from taskq.failure_handler import Decision, Fail, Failure, FailureHandler, Quarantine
 from taskq.failure_handler import Retry as Again
 from taskq.parts import Parts
@@ -49,6 +49,8 @@ class RetryHandler(FailureHandler):
             return None
         delay = policy.delay(performed)
         at = failure.failed_at + delay if delay > 0 else None
+        if self.parts is not None:
+            ruby.note(self.parts.broker, failure.body, performed, delay)
         return Again(body=attempts.counted(failure.body, performed), at=at, recorded=policy.record == "each")
 
     def decided(self, failure: Failure, decision: Decision) -> None:
@@ -58,11 +60,6 @@ class RetryHandler(FailureHandler):
 
     def _performed(self, failure: Failure) -> int:
         """How many times it was performed, this time included."""
-        if failure.attempts > 1 or self.parts is None:
+        if self.parts is None or failure.payload is None or not ruby.may_have_lost_its_count(failure.payload):
             return failure.attempts
-        payload = envelope.decode(failure.body)  # the arguments as they lie there, whatever serializer made them
-        try:
-            counted = self.parts.broker.foreign_key(ruby.retry_key(payload.job, payload.args))
-        except BrokerError:  # then it is tried once more than it might have been: better than never
-            return failure.attempts
-        return failure.attempts + ruby.failed_attempts(counted)
+        return failure.attempts + ruby.failed_before(self.parts.broker, failure.queue, failure.body)

@@ -16,6 +16,7 @@ from taskq.records import Crash, ErrorRecord
 __all__ = ["Exponential", "Retry"]
 
 _ATTEMPTS: Final = 5  # where nothing else says how often
+_LONGEST: Final = 100 * 365.25 * 86400.0  # seconds: what is later than that is no delay, but a mistake
 
 
 def _is_whole(value: object) -> bool:
@@ -27,7 +28,7 @@ def _is_number(value: object) -> bool:
 
 
 def _is_delay(value: object) -> bool:
-    return isinstance(value, int | float) and _is_number(value) and value >= 0
+    return isinstance(value, int | float) and _is_number(value) and 0 <= value <= _LONGEST
 
 
 def _is_exception(kind: object) -> bool:
@@ -102,7 +103,9 @@ class Retry:
             raise JobDefinitionError(f"Retry(attempts=...) takes a whole number of at least 1, not {self.attempts!r}.")
         if isinstance(self.backoff, list | tuple):
             if not self.backoff or not all(map(_is_delay, self.backoff)):
-                raise JobDefinitionError(f"Retry(backoff=[...]) takes seconds, one at least, not {self.backoff!r}.")
+                raise JobDefinitionError(
+                    f"Retry(backoff=[...]) takes seconds, one at least, none beyond a century, not {self.backoff!r}."
+                )
             object.__setattr__(self, "backoff", tuple(self.backoff))
         elif not callable(self.backoff):
             raise JobDefinitionError(

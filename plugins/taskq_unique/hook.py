@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Self
 
 from taskq.broker import Broker, Capability
-from taskq.errors import BrokerError, BrokerUnavailable
+from taskq.envelope import job_of
+from taskq.errors import BrokerError, BrokerUnavailable, EnqueueError
 from taskq.failure_handler import Retry
 from taskq.hook import Accepted, Enqueued, EnqueueRequest, Hook, PerformContext, Settled, Vetoed
 from taskq.parts import Parts
@@ -40,10 +41,12 @@ class UniqueHook(Hook):
     def __init__(self) -> None:
         """Of no application yet."""
         self.parts: Parts | None = None
+        self._taken: set[str] = set()  # the fences of jobs whose lock was free when they were about to go back
 
     def bound(self, parts: Parts) -> Self:
         bound = copy.copy(self)
         bound.parts = parts
+        bound._taken = set()  # noqa: SLF001 - it is one of us
         return bound
 
     def wrap_enqueue(self, request: EnqueueRequest, call_next: Callable[[EnqueueRequest], Enqueued]) -> Enqueued:
@@ -53,8 +56,9 @@ class UniqueHook(Hook):
         broker = self._broker
         lock = Lock.new(request.job, _key(said, request), said.until, said.expires)
         later = 0.0 if request.at is None else max(request.at - broker.now(), 0.0)
+        connection = request.connection
         try:
-            there = lock.take(broker, later)
+            there = lock.take(broker, later, connection)
         except BrokerUnavailable as error:
             error.sent = "no"  # the lock may have been taken, and expires; the job was not enqueued
             raise
@@ -64,15 +68,15 @@ class UniqueHook(Hook):
             answer = call_next(dataclasses.replace(request, extra={**request.extra, EXTRA: lock.extra}))
         except BrokerUnavailable as error:
             if error.sent == "no":
-                _quietly(lock.release, broker)
+                _quietly(lock.give_back, broker, connection)
             raise  # else it may be there, with its lock
         except BaseException:
-            _quietly(lock.release, broker)
+            _quietly(lock.give_back, broker, connection)
             raise
         if isinstance(answer, Vetoed):
-            lock.release(broker)
+            lock.give_back(broker, connection)
         elif isinstance(answer, Accepted) and said.on_duplicate == "existing":
-            _quietly(lock.note_place, broker, answer)
+            _quietly(lock.note_place, broker, answer, connection)
         return answer
 
     def wrap_perform(self, context: PerformContext, call_next: Callable[[PerformContext], object]) -> object:
@@ -89,19 +93,34 @@ class UniqueHook(Hook):
             if not context.reservation.fence:  # within enqueue: nobody settles it
                 _quietly(lock.release, self._broker)
 
+    def settling(self, settling: Settled) -> None:
+        # Before it waits again: taken afterwards, it might be taken for a job that was performed, and ended, meanwhile.
+        held = settling.reservation
+        lock = Lock.in_body(held.body)
+        if lock is not None:
+            decision = settling.decision if isinstance(settling.decision, Retry) else Retry()
+            body = held.body if decision.body is None else decision.body
+            if self._take_again(lock, Accepted(job_of(body) or "", held.queue, body, decision.at)):
+                self._taken.add(held.fence)
+
     def settled(self, settled: Settled) -> None:
-        lock = Lock.in_body(settled.reservation.body)
-        if lock is None:
-            return
-        broker = self._broker
-        if settled.outcome in {"done", "failed", "discarded"}:
-            lock.release(broker)
-        elif settled.outcome in {"retried", "postponed"}:
-            at = settled.decision.at if isinstance(settled.decision, Retry) else None
-            later = 0.0 if at is None else max(at - broker.now(), 0.0)
-            if lock.until == "started":  # it waits again; where another one of its key waits by now, both do
-                lock.take(broker, later)
-            lock.extend(broker, later)
+        held = settled.reservation
+        taken = held.fence in self._taken
+        self._taken.discard(held.fence)
+        # Refused: somebody else settled it, who released the lock then. What was taken in vain is given back.
+        if settled.outcome in {"done", "failed", "discarded"} or (taken and settled.outcome == "refused"):
+            lock = Lock.in_body(held.body)
+            if lock is not None:
+                lock.release(self._broker)
+
+    def requeueing(self, queue: str, body: bytes) -> None:
+        lock = Lock.in_body(body)
+        if lock is not None:
+            self._take_again(lock, Accepted(job_of(body) or "", queue, body))
+
+    def _take_again(self, lock: Lock, waits: Accepted) -> bool:
+        later = 0.0 if waits.at is None else max(waits.at - self._broker.now(), 0.0)
+        return lock.take_again(self._broker, later, waits)
 
     def cancelled(self, queue: str, body: bytes) -> None:
         lock = Lock.in_body(body)
@@ -133,5 +152,5 @@ def _quietly(call: Callable[..., None], *args: object) -> None:
     """What does not succeed is made up for by the lock's end."""
     try:
         call(*args)
-    except BrokerError:
+    except (BrokerError, EnqueueError):  # an application's own connection may be of no use any more
         pass

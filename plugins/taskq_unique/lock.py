@@ -76,22 +76,38 @@ class Lock:
         """Where the broker keeps it."""
         return f"unique:{self.digest}"
 
-    def take(self, broker: Broker, later: float) -> tuple[bytes, float] | None:
+    def take(self, broker: Broker, later: float, connection: object | None = None) -> tuple[bytes, float] | None:
         """Take it, `later` seconds longer than it lives otherwise. None where it is ours now.
+
+        With a connection of the application's it is taken in the transaction that is open there.
 
         Returns:
             What another one's holds, and the seconds until that expires.
         """
-        taken = broker.take_key([self.key], self.token.encode(), self.expires + later)
+        value, seconds = self.token.encode(), self.expires + later
+        if connection is None:
+            taken = broker.take_key([self.key], value, seconds)
+        else:
+            taken = broker.take_key_within(connection, [self.key], value, seconds)
         return None if taken.key is not None else (taken.value, taken.left)
 
-    def note_place(self, broker: Broker, accepted: Accepted) -> None:
+    def give_back(self, broker: Broker, connection: object | None = None) -> None:
+        """Let it go, which was taken this moment and whose job is not enqueued."""
+        if connection is None:
+            self.release(broker)
+        else:
+            broker.swap_key_within(connection, self.key, self.token.encode(), None)
+
+    def note_place(self, broker: Broker, accepted: Accepted, connection: object | None = None) -> None:
         """Note where its job is, for those that come after it. One that began and let it go meanwhile keeps it so."""
-        where = {"job": accepted.job, "queue": accepted.queue, "at": accepted.at}
-        value = self.token.encode() + json.dumps(where).encode() + b"\n" + accepted.payload
+        value = self._placed(accepted)
         left = self.expires + (0.0 if accepted.at is None else max(accepted.at - broker.now(), 0.0))
-        if len(value) <= _PLACE_MOST:
+        if len(value) > _PLACE_MOST:
+            return
+        if connection is None:
             broker.swap_key(self.key, self.token.encode(), value, left)
+        else:
+            broker.swap_key_within(connection, self.key, self.token.encode(), value, left)
 
     def release(self, broker: Broker) -> None:
         """Let it go, where it is still this job's."""
@@ -101,14 +117,30 @@ class Lock:
         """Have it live as long as when it was taken, where it is still this job's."""
         self._change(broker, self.expires, later)
 
-    def _change(self, broker: Broker, seconds: float | None, later: float) -> None:
+    def take_again(self, broker: Broker, later: float, accepted: Accepted) -> bool:
+        """Of a job that goes back: hold it for as long again, with the place where the job is then.
+
+        Where another one has it by now, both wait. True where nobody had it.
+        """
+        if self.take(broker, later) is None:
+            return True
+        self._change(broker, self.expires, later, accepted)
+        return False
+
+    def _change(self, broker: Broker, seconds: float | None, later: float, accepted: Accepted | None = None) -> None:
         for _ in range(_TRIES):  # its place may be noted this moment
             value = broker.get_key(self.key)
             if value is None or not value.startswith(self.token.encode()):
                 return
             new, left = (None, 0.0) if seconds is None else (value, seconds + later)
+            if accepted is not None and len(value) > len(self.token):  # the place of before was noted
+                new = self._placed(accepted)
             if broker.swap_key(self.key, value, new, left):
                 return
+
+    def _placed(self, accepted: Accepted) -> bytes:
+        where = {"job": accepted.job, "queue": accepted.queue, "at": accepted.at}
+        return self.token.encode() + json.dumps(where).encode() + b"\n" + accepted.payload
 
 
 def place_of(value: bytes) -> Accepted | None:
@@ -124,7 +156,9 @@ def place_of(value: bytes) -> Accepted | None:
 
 
 def _text(key: object) -> str:
-    """Equal for what travels as equal: a list and a tuple do."""
+    """Equal for what travels as equal: a list and a tuple do. The order of a set is another one in each process."""
+    if isinstance(key, set | frozenset):
+        key = ["set", *sorted(map(_text, key))]
     try:
         return envelope.dump(key)
     except (TypeError, ValueError):

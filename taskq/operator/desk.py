@@ -43,6 +43,7 @@ class Parts:
     tools: Callable[[], Tools]
     hooks: Callable[[], Hooks]
     load: Callable[[], None]
+    taken_away: Callable[[str, bytes, int], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +171,10 @@ class Operator:
             ValueError: it is no id.
         """
         body = self.find_job(queue, job_id)
-        return 0 if body is None else self._broker.remove(queue, body, most=None if all_equal else 1)
+        if body is None:
+            return 0
+        removed = self._broker.remove(queue, body, most=None if all_equal else 1)
+        return self._parts.taken_away(queue, body, removed)
 
     # ---- jobs
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from taskq import events
 from taskq.chain import Hooks, Moment
+from taskq.hook import Settled
 
 __all__ = ["Moments"]
 
@@ -31,14 +32,14 @@ class Moments:
             if not event.again:
                 hooks.tell_quietly("shutdown", worker())
 
+        def settling(event: events.SettlingJob) -> None:
+            hooks.tell_quietly("settling", _with_context(event))
+
         def settled(event: events.SettledJob) -> None:
-            task = event.task
-            if task.problem is None and task.definition is not None:
-                hooks.tell_quietly("settled", event.settled._replace(context=task.context()))
-            else:
-                hooks.tell_quietly("settled", event.settled)
+            hooks.tell_quietly("settled", _with_context(event))
 
         tells: Mapping[Moment, Mapping[type, Callable[..., None]]] = {
+            "settling": {events.SettlingJob: settling},
             "settled": {events.SettledJob: settled},
             "queue_empty": {events.Found: found, events.Empty: empty},
             "shutdown": {events.Stopping: stopping},
@@ -58,3 +59,10 @@ class Moments:
     def hears(self, kind: type) -> events.Tell | None:
         """What is to be told events of this kind; None where they mean nothing here."""
         return self._told.get(kind)
+
+
+def _with_context(event: events.SettlingJob | events.SettledJob) -> Settled:
+    task = event.task
+    if task.problem is not None or task.definition is None:
+        return event.settled
+    return event.settled._replace(context=task.context())

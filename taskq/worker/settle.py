@@ -100,6 +100,7 @@ class Settling:
                 became: Literal["failed", "retried", "discarded"] = "failed"
             case Retry(front=front, body=body, at=at, recorded=recorded):
                 again = Again(body, front, at)
+                self._say_settling(task, "retried", cause, decision, seconds)
                 if recorded:
                     entry = entry_for(task, cause, decision, failed_at)
                     settled = self._seat.fail(held, entry, by_queue=False, again=again)
@@ -118,11 +119,13 @@ class Settling:
 
     def _postpone(self, task: Task, outcome: Postponed, now: float) -> None:
         """It waits among the delayed jobs, in no worker."""
-        settled = self._seat.release(task.reservation, Again(outcome.body, front=False, at=now + outcome.seconds))
+        decision = Retry(body=outcome.body, at=now + outcome.seconds)
+        self._say_settling(task, "postponed", None, decision, 0.0, outcome.reason)
+        settled = self._seat.release(task.reservation, Again(decision.body, front=False, at=decision.at))
         self._say_done(True)
         if not settled:
             self._hand.lost()
-        self._say(task, "postponed" if settled else "refused", seconds=0.0)
+        self._say(task, "postponed" if settled else "refused", decision=decision, seconds=0.0, reason=outcome.reason)
 
     def _put_back(self, task: Task, *, front: bool) -> None:
         """Put what could not be begun to the front of its queue, ahead of what this worker took behind it; or last."""
@@ -136,6 +139,19 @@ class Settling:
         for place, (task, outcome) in enumerate(done, 1):
             self._say(task, "done" if settled or place < len(done) else "refused", seconds=outcome.seconds)
 
+    def _say_settling(
+        self,
+        task: Task,
+        outcome: Literal["retried", "postponed"],
+        cause: ErrorRecord | Crash | None,
+        decision: Decision,
+        seconds: float,
+        reason: str = "",
+    ) -> None:
+        """Before it goes back: once it is there, another worker may perform it, and end it, at once."""
+        settled = Settled(task.reservation, outcome, cause, decision, seconds, reason=reason)
+        self._tell(events.SettlingJob(task, settled))
+
     def _say(
         self,
         task: Task,
@@ -144,5 +160,7 @@ class Settling:
         seconds: float,
         cause: ErrorRecord | Crash | None = None,
         decision: Decision | None = None,
+        reason: str = "",
     ) -> None:
-        self._tell(events.SettledJob(task, Settled(task.reservation, outcome, cause, decision, seconds)))
+        settled = Settled(task.reservation, outcome, cause, decision, seconds, reason=reason)
+        self._tell(events.SettledJob(task, settled))

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import pytest
 
 import taskq
 from taskq.errors import ConfigurationError, JobDefinitionError, NotNow
+from taskq.failure_handler import Retry
 from taskq.hook import PerformContext, Settled
 from taskq.records import Crash, Payload, Reservation
 from taskq.testing import stores
 from taskq.testing.contract import HookContract
 from taskq_limit import Limit, LimitHook
+from taskq_limit import hook as hook_module
 from taskq_limit import leases as leases_module
 from taskq_limit.leases import Leases
+from taskq_limit.line import Line, Waiting
+from taskq_limit.turns import tell_turn
 from taskq_memory import MemoryBroker
 from tests.plugins.stores import ON_EACH, trying
 from tests.support.bench import SideBySide
@@ -162,6 +168,98 @@ class TestAtOnce:
         assert most[0] <= 2
         assert len(DID) + sum(count for _, count in broker.scheduled_times(0, 99)) == 12
         assert DID
+
+
+class TestTurns:
+    def test_are_told_so_many_a_time_and_no_earlier_than_can_be(self) -> None:
+        broker = MemoryBroker()
+        now = broker.now()
+        assert [tell_turn(broker, "t", now + 1, 2, 10.0) - now for _ in range(5)] == pytest.approx([1, 1, 11, 11, 21])
+        assert tell_turn(broker, "t", now + 50, 2, 10.0) - now == pytest.approx(50)
+
+    def test_are_not_told_for_ever_ahead(self) -> None:
+        broker = MemoryBroker()
+        now = broker.now()
+        told = [tell_turn(broker, "t", now, 1, 1000.0) - now for _ in range(20)]
+        assert told[:4] == pytest.approx([0, 1000, 2000, 3000])
+        assert all(1800 <= later <= 3600 for later in told[4:])
+
+    def test_who_is_over_a_limit_of_starts_comes_when_he_may(self) -> None:
+        hook, limit = bound_to(MemoryBroker()), Limit(starts=2, per=100.0)
+        seconds = []
+        for number in range(7):
+            try:
+                hook.wrap_perform(context(limit, number), lambda context: None)
+            except NotNow as later:
+                seconds.append(later.seconds)
+        assert seconds == pytest.approx([100, 100, 200, 200, 300], abs=5)
+
+
+@ON_EACH
+class TestLine:
+    def test_who_frees_a_place_has_the_next_one_come_that_was_postponed_most(self, backend: str) -> None:
+        with trying(backend, REGISTRY, hooks=["limit"]) as queue:
+            broker = queue.app.broker
+            line = Line(broker, "limit:line")
+            bodies = [b'{"class":"alone","args":[%d]}' % number for number in range(4)]
+            broker.schedule(broker.now() + 100, "q", bodies[1:])
+            for body, times in zip(bodies, (3, 0, 1, 0), strict=True):
+                line.join(Waiting("q", body, times))
+            assert line.call_next()  # the first is not there any more
+            assert broker.peek("q", 0, 9) == [bodies[2]]
+            assert line.call_next()
+            assert line.call_next()
+            assert broker.peek("q", 0, 9) == [bodies[2], bodies[1], bodies[3]]
+            assert not line.call_next()
+            assert broker.get_key("limit:line") is None
+
+    def test_one_after_another_none_waits_for_its_time(self, backend: str) -> None:
+        with trying(backend, REGISTRY, hooks=["limit"]) as queue:
+            places = [f"limit:{_digest_of_alone()}:at_once:0"]
+            broker = queue.app.broker
+            broker.put_key(places[0], b"another", 60.0)
+            for number in range(3):
+                alone.enqueue(number)
+            assert [job.outcome for job in queue.perform_all()] == ["postponed"] * 3
+            broker.swap_key(places[0], b"another", None)
+            alone.enqueue(3)
+            assert [job.outcome for job in queue.perform_all()] == ["done"] * 4
+            assert DID == [3, 0, 1, 2]
+
+    def test_who_finds_the_place_free_by_now_comes_at_once(self, backend: str) -> None:
+        with trying(backend, REGISTRY, hooks=["limit"]) as queue:
+            broker = queue.app.broker
+            hook, body = queue.app.hooks.hooks[-1], b'{"class":"alone","args":[1],"taskq:postponed":1}'
+            broker.schedule(broker.now() + 100, "q", [body])
+            late = replace(held(1, "alone"), options=alone.definition.options)
+            goes_back = Retry(body=body)
+            hook.settled(Settled(late.reservation, "postponed", None, goes_back, 0.0, late, "it said so itself"))
+            assert broker.size("q") == 0
+            reason = "1 of its key run at once already"
+            hook.settled(Settled(late.reservation, "postponed", None, goes_back, 0.0, late, reason))
+            assert broker.peek("q", 0, 9) == [body]
+
+
+def _digest_of_alone() -> str:
+    return hook_module._digest(Limit(at_once=1), held(1, "alone"))
+
+
+@pytest.mark.parametrize("kept", [b"", b"\xff", b"{}", b"[1]", b'[["q","x",1]]'])
+def test_what_is_no_line_is_an_empty_one(kept: bytes) -> None:
+    broker = MemoryBroker()
+    broker.put_key("line", kept, 60.0)
+    assert not Line(broker, "line").call_next()
+    assert broker.get_key("line") is None
+
+
+def test_a_line_has_an_end() -> None:
+    broker = MemoryBroker()
+    line = Line(broker, "line")
+    for number in range(110):
+        line.join(Waiting("q", b"%d" % number + b"x" * 1000, 0))
+    kept = broker.get_key("line") or b""
+    assert 40 < len(json.loads(kept)) <= 100
+    assert len(kept) <= 64 * 1024 + 2
 
 
 @ON_EACH

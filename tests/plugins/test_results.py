@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import json
+import pickle
+import sqlite3
 import threading
+import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
 import taskq
+from taskq import envelope
 from taskq.errors import BrokerUnavailable, JobDefinitionError
-from taskq.hook import Accepted, Deferred, Enqueued, EnqueueRequest, Vetoed
+from taskq.failure_handler import Retry
+from taskq.hook import Accepted, Deferred, Enqueued, EnqueueRequest, PerformContext, Settled, Vetoed
+from taskq.records import Crash, Reservation
+from taskq.testing import Queue
 from taskq.testing.contract import HookContract
 from taskq_memory import MemoryBroker
 from taskq_results import (
+    Handle,
     JobFailed,
     Kept,
     Progress,
@@ -55,6 +64,11 @@ async def checked(token: str) -> str:
     if token == "hunter2":
         raise ValueError(token)
     return f"{len(token)}"
+
+
+@taskq.job(queue="q", registry=REGISTRY, results=Results())
+def paired() -> object:
+    return 1, {"a": [2, (3,)]}
 
 
 @taskq.job(queue="q", registry=REGISTRY)
@@ -145,6 +159,34 @@ class TestResult:
             assert seen == [("running", None), ("running", Progress(1, 4)), ("running", Progress(4, 4))]
             assert kept.progress is None
 
+    def test_one_that_is_requeued_is_queued_again(self, backend: str) -> None:
+        with application(backend) as queue:
+            kept = handle(doubled.enqueue("raise"))
+            queue.perform_all(collect=True)
+            assert states(kept) == "failed"
+            [failed] = queue.app.failures.list()
+            queue.app.failures.requeue_each([failed])
+            assert states(kept) == "queued"
+            with pytest.raises(ResultTimeout):
+                kept.result(0)
+            queue.perform_all(collect=True)
+            assert kept.state == "failed"
+
+    def test_one_whose_worker_died_is_gone_where_nobody_noted_that(self, backend: str) -> None:
+        with application(backend) as queue:
+            broker = queue.app.broker
+            kept = handle(doubled.enqueue(1))
+            held = "host:17:q", "0123456789abcdef:0001"
+            running = Record("running", run=held[1], worker=held[0])
+            broker.put_key(f"result:{kept.id}", running.dump(), 60.0)
+            assert kept.state == "gone"
+
+    def test_one_that_is_removed_has_failed(self, backend: str) -> None:
+        with application(backend) as queue:
+            kept = handle(doubled.enqueue(1))
+            assert queue.app.remove_queue("q") == 1
+            assert kept.state == "failed"
+
     def test_a_cancelled_one_has_failed(self, backend: str) -> None:
         with application(backend) as queue:
             kept = handle(doubled.enqueue(1))
@@ -160,6 +202,112 @@ class TestResult:
             assert kept.state == "queued"
             assert kept.cancel() == "removed"
             assert queue.app.broker.next_due() is None
+
+
+class TestLate:
+    """Who notes something may be late: the job may have been taken from him, and performed again since."""
+
+    def test_a_retry_that_is_told_when_the_job_is_done_changes_nothing(self) -> None:
+        with application("memory") as queue:
+            hook = queue.app.hooks.hooks[-1]
+            kept = handle(doubled.enqueue(1))
+            first, second = (context_of(queue, number) for number in (1, 2))
+            with pytest.raises(OSError):
+                hook.wrap_perform(first, raises(OSError()))
+            assert hook.wrap_perform(second, lambda context: 2) == 2
+            hook.settled(Settled(first.reservation, "retried", decision=Retry(), context=first))
+            assert (kept.state, kept.result(0)) == ("done", 2)
+            hook.settled(Settled(first.reservation, "failed", Crash(), context=first))
+            assert kept.state == "done"
+
+    @pytest.mark.parametrize(("outcome", "state"), [("failed", "failed"), ("retried", "queued")])
+    def test_a_job_that_was_taken_from_its_worker_is_not_done(self, outcome: Any, state: str) -> None:
+        with application("memory") as queue:
+            hook, finder = queue.app.hooks.hooks[-1], ResultsHook().bound(queue.app)
+            kept = handle(doubled.enqueue(1))
+            lost = context_of(queue, 1)
+
+            def stands_still(context: PerformContext) -> object:
+                hook.progressed(context, 1, 2)
+                finder.settled(Settled(lost.reservation, outcome, Crash(), Retry(), context=lost))
+                assert kept.state == state
+                hook.progressed(context, 2, 2)
+                return 2
+
+            hook.wrap_perform(lost, stands_still)
+            assert kept.state == state
+
+    def test_what_was_postponed_stays_queued(self) -> None:
+        with application("memory") as queue:
+            hook = queue.app.hooks.hooks[-1]
+            kept = handle(doubled.enqueue(1))
+            held = context_of(queue, 1)
+            hook.settled(Settled(held.reservation, "postponed", decision=Retry(at=queue.app.broker.now() + 5)))
+            assert states(kept) == "queued"
+            hook.wrap_perform(context_of(queue, 2), lambda context: 2)
+            assert states(kept) == "done"
+
+
+def states(kept: Handle) -> str:
+    return kept.state  # for it is another one each time, which no type checker takes into account
+
+
+def context_of(queue: Queue, number: int) -> PerformContext:
+    """The job that waits, as a worker's so-many-th."""
+    [body] = queue.app.broker.peek("q", 0, 2)
+    held = Reservation(f"host:{number}:q", "q", body, f"0123456789abcdef:{number:04d}", 0.0)
+    return PerformContext(envelope.decode(body), held, doubled.definition.options, ())
+
+
+def raises(error: Exception) -> Callable[[PerformContext], object]:
+    def call(context: PerformContext) -> object:
+        raise error
+
+    return call
+
+
+class TestHandle:
+    def test_a_wait_that_is_given_up_holds_up_nobody(self) -> None:
+        async def wait(kept: Any) -> None:
+            await asyncio.wait_for(kept.aresult(60), 0.01)
+
+        with application("memory"):
+            kept = handle(doubled.enqueue(1))
+            began = time.monotonic()
+            with pytest.raises(TimeoutError):
+                asyncio.run(wait(kept))
+            assert time.monotonic() - began < 30
+
+    @pytest.mark.parametrize("timeout", [0, -1])
+    def test_no_time_to_wait_is_none(self, timeout: float) -> None:
+        with application("memory"), pytest.raises(ResultTimeout, match="within 0 s"):
+            handle(doubled.enqueue(1)).result(timeout)
+
+    def test_a_time_that_is_none_is_told(self) -> None:
+        with application("memory"), pytest.raises(ValueError, match="not nan"):
+            handle(doubled.enqueue(1)).result(float("nan"))
+
+    def test_goes_through_a_pickle(self) -> None:
+        with application("memory") as queue:
+            kept: Any = doubled.enqueue(1)
+            queue.perform_all()
+            for one in (kept, handle(kept), kept._replace(queue="other")):
+                assert one.result(0) == 2
+                assert pickle.loads(pickle.dumps(one)).result(0) == 2
+
+
+class TestWithinATransaction:
+    @pytest.mark.parametrize("commits", [True, False])
+    def test_it_is_kept_with_it_or_not_at_all(self, tmp_path: Path, commits: bool) -> None:
+        path = tmp_path / "shop.db"
+        with taskq.TaskQ(broker=f"sqlite:///{path}", registry=REGISTRY, hooks=["results"]) as app, taskq.using(app):
+            assert app.size("q") == 0
+            connection = sqlite3.connect(path, isolation_level=None)
+            connection.execute("BEGIN IMMEDIATE")
+            kept = handle(doubled.options(connection=connection).enqueue(1))
+            connection.execute("COMMIT" if commits else "ROLLBACK")
+            connection.close()
+            assert (app.size("q"), kept.state) == ((1, "queued") if commits else (0, "gone"))
 
 
 class TestPayload:
@@ -187,6 +335,12 @@ class TestWhatIsNotKept:
             assert kept.state == "done"
             with pytest.raises(ResultUnavailable, match="it returned a value of type set, which JSON has not"):
                 kept.result(0)
+
+    def test_a_tuple_is_kept_as_a_list(self) -> None:
+        with application("memory") as queue:
+            kept = handle(paired.enqueue())
+            queue.perform_all()
+            assert kept.result(0) == [1, {"a": [2, [3]]}]
 
     def test_what_is_too_much(self) -> None:
         with application("memory") as queue:

@@ -93,6 +93,7 @@ class TestPolicy:
             ({"attempts": True}, "not True"),
             ({"backoff": []}, "takes seconds, one at least"),
             ({"backoff": [1, -1]}, "takes seconds"),
+            ({"backoff": [1e300]}, "none beyond a century"),
             ({"backoff": "fast"}, "an Exponential"),
             ({"on": ("OSError",)}, r"Retry\(on=\.\.\.\) takes a tuple of exception classes"),
             ({"give_up_on": (int,)}, "give_up_on"),
@@ -128,6 +129,11 @@ class TestDecide:
         body = b'{"class":"send","taskq:attempts":1,"args":[1],"taskq:crashes":1,"x":"y"}'
         answer = decided(Retry(attempts=9, backoff=[4]), body=body, attempts=3)
         assert answer == Again(body=b'{"class":"send","args":[1],"x":"y","taskq:attempts":3}', at=NOW + 4)
+
+    def test_how_often_it_was_postponed_counts_no_more(self) -> None:
+        body = BODY[:-1] + b',"taskq:postponed":4}'
+        answer = decided(Retry(backoff=[4]), body=body)
+        assert answer == Again(body=BODY[:-1] + b',"taskq:attempts":1}', at=NOW + 4)
 
     def test_no_delay_is_at_once(self) -> None:
         answer = decided(Retry(backoff=[0]))
@@ -216,7 +222,7 @@ class TestRuby:
             assert isinstance(answer, Again)
             assert answer.body == BODY[:-1] + b',"taskq:attempts":4}'
             assert handler.decide(failure(Retry(attempts=4))) is None
-            own = handler.decide(failure(Retry(attempts=9), attempts=2))
+            own = handler.decide(failure(Retry(attempts=9), body=BODY[:-1] + b',"taskq:attempts":1}', attempts=2))
             assert isinstance(own, Again)
             assert own.body == BODY[:-1] + b',"taskq:attempts":2}'
 
@@ -224,6 +230,55 @@ class TestRuby:
         with taskq.TaskQ(broker=self.Counting()) as app:
             lost = failure(Retry(), body=b'{"class":"away","args":[]}')
             assert isinstance(RetryHandler().bound(app).decide(lost), Again)
+
+
+@pytest.mark.redis
+class TestBesideRubysScheduler:
+    """It moves what is due with its class and arguments only."""
+
+    def test_attempts_have_an_end_and_the_count_goes_with_the_job(self) -> None:
+        with application("redis") as queue:
+            broker, key = queue.app.broker, retry_key("fetch", ["refused"])
+            fetch.enqueue("refused")
+            for attempt in (1, 2):
+                queue.perform_all(collect=True)
+                assert broker.foreign_key(key) == b"%d" % (attempt - 1)
+                [waits] = broker.scheduled(0, 0, 9)
+                assert broker.withdraw(waits)
+                broker.push("q", [b'{"class":"fetch","args":["refused"]}'])
+            assert [job.outcome for job in queue.perform_all(collect=True)] == ["failed"]
+            assert TRIED == [1, 2, 3]
+            assert broker.foreign_key(key) is None
+
+    def test_a_count_of_rubys_ends_with_its_job(self) -> None:
+        with application("redis") as queue:
+            broker, key = queue.app.broker, retry_key("fetch", ["well"])
+            broker.put_foreign_key(key, b"1", 60.0)
+            fetch.enqueue("well")
+            assert [job.outcome for job in queue.perform_all()] == ["done"]
+            assert TRIED == [3]
+            assert broker.foreign_key(key) is None
+
+    def test_a_new_job_has_nothing_of_one_that_waits_for_its_retry(self) -> None:
+        with application("redis") as queue:
+            for _ in range(2):
+                fetch.enqueue("refused")
+                assert [job.outcome for job in queue.perform_all(collect=True)] == ["retried"]
+            assert TRIED == [1, 1]
+
+    def test_one_that_comes_with_its_own_count_needs_none_beside_it(self) -> None:
+        with application("redis") as queue:
+            fetch.enqueue("refused")
+            queue.perform_all(collect=True)
+            pass_time(queue, 11)
+            [body] = queue.app.broker.peek("q", 0, 9)
+            queue.app.broker.remove("q", body)
+            queue.app.broker.push("q", [body.replace(b"refused", b"well")])
+            key = retry_key("fetch", ["well"])
+            queue.app.broker.put_foreign_key(key, b"7", 60.0)
+            queue.perform_all()
+            assert TRIED == [1, 2]
+            assert queue.app.broker.foreign_key(key) is None
 
 
 REGISTRY = taskq.Registry()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
 import taskq
+import taskq_retry
 from taskq import envelope
 from taskq.errors import BrokerUnavailable, JobDefinitionError, UnknownOption
 from taskq.failure_handler import Retry
@@ -22,6 +25,7 @@ from taskq_unique.lock import EXTRA, Lock
 from tests.plugins.stores import ON_EACH, trying
 
 REGISTRY = taskq.Registry()
+RETRYING = taskq.Registry()
 DID: list[object] = []
 
 
@@ -52,6 +56,11 @@ def reindex(shop: str) -> None:
 
 @taskq.job(queue="q", registry=REGISTRY, unique=Unique(key=lambda user, text="": user, on_duplicate="error"))
 def greet(user: str, text: str = "") -> None: ...
+
+
+@taskq.job(queue="q", registry=RETRYING, unique=Unique(on_duplicate="existing"), retry=taskq_retry.Retry(backoff=[500]))
+def fails() -> None:
+    raise OSError
 
 
 @taskq.job(queue="q", registry=REGISTRY)
@@ -157,6 +166,18 @@ class TestUntilStarted:
             assert all(DID)
             assert not reindex.enqueue("x")
 
+    def test_a_second_one_gets_the_place_of_the_first_also_after_its_retry(self, backend: str) -> None:
+        settings: dict[str, Any] = {"hooks": ["unique", "retry"], "failure_handlers": ["retry", "broker"]}
+        with trying(backend, RETRYING, **settings) as queue:
+            fails.enqueue()
+            assert [job.outcome for job in queue.perform_all(collect=True)] == ["retried"]
+            [waits] = queue.app.broker.scheduled(0, 0, 9)
+            second = fails.enqueue()
+            assert isinstance(second, Vetoed)
+            assert second.instead is not None
+            assert (second.instead.payload, second.instead.job) == (waits.body, "fails")
+            assert abs((second.instead.at or 0) - waits.at) <= 1
+
     def test_a_second_one_gets_the_place_of_the_first(self, backend: str) -> None:
         with application(backend):
             first = reindex.options(queue="other").enqueue("x")
@@ -181,6 +202,7 @@ class TestKey:
         assert key([1, (2, 3)]) == key([1, [2, 3]])
         assert key([1]) != key(["1"])
         assert key([b"\xff"]) == key([b"\xff"])
+        assert key(set(range(0, 64, 8))) == key(set(range(56, -1, -8))) != key(list(range(0, 64, 8)))
 
     def test_a_job_without_the_option_has_resques_own_bytes(self) -> None:
         with application("memory") as queue:
@@ -239,22 +261,125 @@ class TestEnqueueing:
 
 
 class TestSettled:
-    def test_one_that_is_tried_again_stays_locked_until_then(self) -> None:
+    @pytest.mark.parametrize("until", ["started", "done"])
+    def test_one_that_is_tried_again_stays_locked_until_then(self, until: Any) -> None:
         broker = MemoryBroker()
         hook = bound_to(broker)
-        for until in ("started", "done"):
-            lock = Lock.new("job", until, until, 10.0)
+        outcomes: list[Any] = ["retried", "postponed"]
+        for outcome in outcomes:
+            lock = Lock.new("job", outcome, until, 10.0)
             body = envelope.encode("job", "[]", {EXTRA: lock.extra})
             lock.take(broker, 0.0)
             held = Reservation("w", "q", body, "0123456789abcdef:0001", 0.0)
             hook.wrap_perform(PerformContext(envelope.decode(body), held, {}, ()), lambda context: None)
-            hook.settled(Settled(held, "retried", decision=Retry(at=broker.now() + 100)))
+            hook.settling(Settled(held, outcome, decision=Retry(at=broker.now() + 100)))
             assert 105 < broker.take_key([lock.key], b"x", 1.0).left <= 110
-            hook.settled(Settled(held, "refused"))
+            hook.settled(Settled(replace(held, fence="0123456789abcdef:0002"), "refused"))
             assert broker.get_key(lock.key) is not None
             hook.cancelled("q", body)
             assert broker.get_key(lock.key) is None
             hook.settled(Settled(replace(held, body=b"\xff"), "done"))
+
+    @pytest.mark.parametrize("until", ["started", "done"])
+    def test_one_that_ended_before_its_retry_was_told_leaves_no_lock(self, until: Any) -> None:
+        broker = MemoryBroker()
+        first, other = bound_to(broker), bound_to(broker)
+        lock = Lock.new("job", 1, until, 10.0)
+        body = envelope.encode("job", "[]", {EXTRA: lock.extra})
+        lock.take(broker, 0.0)
+        held = Reservation("w", "q", body, "0123456789abcdef:0001", 0.0)
+        context = PerformContext(envelope.decode(body), held, {}, ())
+        first.wrap_perform(context, lambda context: None)
+        back = Settled(held, "retried", decision=Retry())
+        first.settling(back)
+        assert broker.get_key(lock.key) is not None
+        other.wrap_perform(context, lambda context: None)  # it was there at once, and another worker was quicker
+        other.settled(Settled(held, "done"))
+        first.settled(back)
+        assert broker.get_key(lock.key) is None
+
+    def test_one_that_somebody_else_settled_meanwhile_leaves_no_lock(self) -> None:
+        broker = MemoryBroker()
+        stood_still, finder = bound_to(broker), bound_to(broker)
+        lock = Lock.new("job", 1, "done", 10.0)
+        body = envelope.encode("job", "[]", {EXTRA: lock.extra})
+        held = Reservation("w", "q", body, "0123456789abcdef:0001", 0.0)
+        for had_it, stays in ((False, False), (True, True)):
+            if had_it:  # the finder had it tried again
+                lock.take(broker, 0.0)
+            else:
+                finder.settled(Settled(held, "failed"))
+            stood_still.settling(Settled(held, "retried", decision=Retry()))
+            stood_still.settled(Settled(held, "refused", decision=Retry()))
+            assert (broker.get_key(lock.key) is not None) is stays
+
+
+class TestTakenAway:
+    @pytest.mark.parametrize("until", ["started", "done"])
+    @pytest.mark.parametrize(
+        "take_away",
+        [
+            lambda app: app.dequeue(charge),
+            lambda app: app.remove_queue("q"),
+            lambda app: app.operator.remove_job("q", app.operator.queue_page("q").jobs[0].id),
+            lambda app: app.delayed.remove(next(app.delayed.each())),
+            lambda app: app.delayed.remove_all(charge),
+            lambda app: app.delayed.clear(),
+        ],
+        ids=["dequeue", "remove_queue", "remove_job", "delayed.remove", "delayed.remove_all", "delayed.clear"],
+    )
+    def test_what_is_removed_is_locked_no_more(self, take_away: Callable[[Any], int], until: Any) -> None:
+        with application("memory") as queue:
+            for number in (1, 2):
+                job = charge.options(unique=Unique(until=until))
+                assert job.enqueue(number)
+                assert job.enqueue_in(1000, number + 10)
+            removed = take_away(queue.app)
+            assert removed in (1, 2)
+            left = queue.app.size("q") + queue.app.delayed.count()
+            assert removed + left == 4
+            assert sum(bool(charge.enqueue(number)) for number in (1, 2, 11, 12)) == removed
+
+    @ON_EACH
+    def test_what_is_requeued_is_locked_again(self, backend: str) -> None:
+        with application(backend) as queue:
+            charge.enqueue(13)
+            queue.perform_all(collect=True)
+            [failed] = queue.app.failures.list()
+            assert queue.app.failures.requeue(failed).value == "requeued"
+            assert not charge.enqueue(13)
+            queue.perform_all(collect=True)
+            assert charge.enqueue(13)
+
+    def test_what_is_gone_from_the_failed_list_is_not(self) -> None:
+        with application("memory") as queue:
+            charge.enqueue(13)
+            queue.perform_all(collect=True)
+            failures = queue.app.failures
+            [failed] = failures.list()
+            assert failures.remove(failed)
+            assert failures.requeue(failed).value == "gone"
+            assert failures.requeue_each([failed]).gone == 1
+            assert charge.enqueue(13)
+
+
+class TestWithinATransaction:
+    @pytest.mark.parametrize("commits", [True, False])
+    def test_it_is_locked_with_it_or_not_at_all(self, tmp_path: Path, commits: bool) -> None:
+        path = tmp_path / "shop.db"
+        with taskq.TaskQ(broker=f"sqlite:///{path}", registry=REGISTRY, hooks=["unique"]) as app, taskq.using(app):
+            assert app.size("q") == 0
+            connection = sqlite3.connect(path, isolation_level=None)
+            connection.execute("BEGIN IMMEDIATE")
+            for job in (reindex.options(connection=connection), charge.options(connection=connection)):
+                assert job.enqueue(1)  # type: ignore[arg-type]
+                assert not job.enqueue(1)  # type: ignore[arg-type]
+            connection.execute("COMMIT" if commits else "ROLLBACK")
+            connection.close()
+            assert app.size("q") == (2 if commits else 0)
+            assert bool(charge.enqueue(1)) is not commits
+            again = reindex.enqueue(1)  # type: ignore[arg-type]
+            assert bool(getattr(again, "instead", None)) is commits
 
 
 class TestOption:

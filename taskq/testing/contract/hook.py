@@ -273,11 +273,13 @@ class HookContract:
         """What a hook may be told at this moment, each with its arguments."""
         if moment in {"before_fork", "after_fork"}:
             return [(self.context(),)]
+        if moment == "settling":
+            return [(settled,) for settled in _SETTLED if settled.outcome in {"retried", "postponed"}]
         if moment == "settled":
             return [(settled,) for settled in _SETTLED]
         if moment == "progressed":
             return [(self.context(), 1, None), (self.context(), 2.5, 10)]
-        if moment == "cancelled":
+        if moment in {"requeueing", "cancelled"}:
             return [("emails", _BODY), ("emails", b"\xff{")]
         return [()] if moment == "flush" else [(_WORKER,)]
 

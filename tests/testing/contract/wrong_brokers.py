@@ -1101,10 +1101,10 @@ class WrongPromise(MemoryBroker):
 @breaks(
     Capabilities,
     """capabilities_are_declared not_shared_refuses_another_process
-    push_within_is_refused_where_there_are_no_transactions""",
+    push_within_is_refused_where_there_are_no_transactions keys_within_are_refused_where_there_are_no_transactions""",
 )
 class WrongSilence(MemoryBroker):
-    """It lets jobs vanish with a child, and pushes into what is no transaction."""
+    """It lets jobs vanish with a child, and pushes, and sets keys, in what is no transaction."""
 
     capabilities = ()  # type: ignore[assignment]
 
@@ -1114,6 +1114,9 @@ class WrongSilence(MemoryBroker):
 
     def push_within(self, connection: object, queue: str, bodies: Sequence[bytes], **kwargs: Any) -> None:
         self.push(queue, bodies)
+
+    def put_key_within(self, connection: object, key: str, value: bytes, seconds: float) -> None:
+        self.put_key(key, value, seconds)
 
 
 @breaks(
@@ -1130,7 +1133,8 @@ class WrongModesty(MemoryBroker):
 @breaks(
     Capabilities,
     """push_within_refuses_what_is_no_connection push_within_is_there_with_the_transaction_or_not_at_all
-    push_within_at_is_delayed_with_the_transaction_or_not_at_all""",
+    push_within_at_is_delayed_with_the_transaction_or_not_at_all
+    keys_within_are_there_with_the_transaction_or_not_at_all""",
 )
 class WrongTransaction(SQLiteBroker):
     """It ends the application's transaction, and takes anything for one."""
@@ -1139,6 +1143,10 @@ class WrongTransaction(SQLiteBroker):
         if hasattr(connection, "commit"):
             connection.commit()
         self.push(queue, bodies, front=kwargs.get("front", False))
+
+    def put_key_within(self, connection: Any, key: str, value: bytes, seconds: float) -> None:
+        connection.commit()
+        self.put_key(key, value, seconds)
 
 
 # ---- what operators are shown

@@ -137,6 +137,39 @@ class Capabilities(OnABroker):
         assert waiting_jobs(broker) == ([(THEN, "q", ONE), (THEN, "q", TWO)] if commits else [])
         assert (broker.size("q"), broker.size("r")) == (0, 1 if commits else 0)
 
+    @pytest.mark.parametrize("commits", [True, False], ids=["committed", "rolled back"])
+    def test_keys_within_are_there_with_the_transaction_or_not_at_all(self, broker: Broker, commits: bool) -> None:
+        """So that what a plugin keeps of a job comes with it; the transaction itself sees what it did."""
+        self.needs(broker, Capability.IN_TRANSACTION)
+        self.needs(broker, Capability.KEYS)
+        broker.put_key("there", b"1", 60)
+        connection = self.make_connection()
+        broker.put_key_within(connection, "put", b"1", 60)
+        assert broker.take_key_within(connection, ["there", "taken"], b"2", 60).key == "taken"
+        assert broker.take_key_within(connection, ["taken"], b"3", 60).value == b"2"
+        assert broker.swap_key_within(connection, "there", b"1", None)
+        assert not broker.swap_key_within(connection, "put", b"2", b"3", 60)
+        if commits:
+            connection.commit()
+        else:
+            connection.rollback()
+        connection.close()
+        found = [broker.get_key(key) for key in ("there", "put", "taken")]
+        assert found == ([None, b"1", b"2"] if commits else [b"1", None, None])
+
+    def test_keys_within_are_refused_where_there_are_no_transactions(self, broker: Broker) -> None:
+        """Where IN_TRANSACTION is not declared, nothing is changed, and the error names the backend."""
+        if Capability.IN_TRANSACTION in broker.capabilities:
+            pytest.skip(f"{broker.name} is IN_TRANSACTION")
+        for call in (
+            lambda: broker.put_key_within(object(), "a", b"1", 60),
+            lambda: broker.take_key_within(object(), ["a"], b"1", 60),
+            lambda: broker.swap_key_within(object(), "a", b"1", None),
+        ):
+            with pytest.raises(NotSupported) as raised:
+                call()
+            assert (raised.value.backend, raised.value.capability) == (broker.name, Capability.IN_TRANSACTION.value)
+
     def test_delay_is_refused_where_it_is_not_declared(self, broker: Broker) -> None:
         """Each of its calls says so, naming the backend, and a job that was to wait is neither lost nor run early."""
         if Capability.DELAY in broker.capabilities:
