@@ -599,8 +599,10 @@ class MemoryBroker(Broker):
         for place, job in enumerate(jobs):
             wanted.setdefault(job.at, {}).setdefault((job.queue, job.body), deque()).append(place)
         for at, places in wanted.items():
+            if at not in self._delayed:  # its last one is gone since they were listed
+                continue
             kept = []
-            for one in self._delayed.get(at, ()):
+            for one in self._delayed[at]:
                 if places.get(one):
                     taken[places[one].popleft()] = True
                 else:
