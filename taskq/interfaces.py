@@ -77,7 +77,7 @@ def refusal(given: object, promised: Callable[..., object], *, method: bool) -> 
         signature = inspect.signature(given)
     except (TypeError, ValueError):
         # One written in C may tell nobody; one written in Python has no place for `self`.
-        return f"has no self, and is called with {asked}" if inspect.ismethod(given) else None
+        return f"has no self, and is called with {asked}" if hasattr(given, "__func__") else None
     for count, keywords in calls:
         try:
             signature.bind(*[None] * count, **dict.fromkeys(keywords))
