@@ -21,6 +21,7 @@ from taskq.broker import Backend, Broker
 from taskq.errors import ConfigurationError, PluginError, Problem, TaskqError, nearest
 from taskq.failure_handler import FailureHandler
 from taskq.hook import Hook
+from taskq.interfaces import misfits, refusal
 from taskq.scoped import Scoped
 from taskq.serializer import Serializer
 from taskq.urls import backend_name
@@ -73,19 +74,16 @@ NAMESPACES: Final[Mapping[str, str]] = {
 }
 """Every namespace of entry points that taskq reads, with the word for one plugin of it."""
 
+_INTERFACES: Final[Mapping[str, type]] = {
+    BACKENDS: Broker,
+    SERIALIZERS: Serializer,
+    FAILURE_HANDLERS: FailureHandler,
+    HOOKS: Hook,
+}
 _MUST_HAVE: Final[Mapping[str, tuple[str, ...]]] = {
     BACKENDS: tuple(sorted(Broker.__abstractmethods__)),
     SERIALIZERS: ("name", "dumps", "loads"),
     FAILURE_HANDLERS: ("decide", "decided"),
-}
-_HAS_SOME_OF: Final[Mapping[str, tuple[str, ...]]] = {
-    HOOKS: tuple(name for name, value in vars(Hook).items() if inspect.isfunction(value)),
-}
-_INTERFACES: Final[Mapping[str, str]] = {
-    BACKENDS: "taskq.broker.Broker",
-    SERIALIZERS: "taskq.serializer.Serializer",
-    FAILURE_HANDLERS: "taskq.failure_handler.FailureHandler",
-    HOOKS: "taskq.hook.Hook",
 }
 
 
@@ -270,11 +268,16 @@ def open_broker(
         ConfigurationError: the address names no installed backend, or the backend cannot understand it.
         PluginError: the backend is broken, there twice, or needs an extra.
     """
+    problem: Problem | None
     if is_broker(source):
+        problem = _lacking(BACKENDS, source, source, place)
+        if problem is not None:
+            raise PluginError([problem])
         return source
     name = backend_name(source, names(BACKENDS), place=place)
     backend = load(BACKENDS, name, source=place)
-    problem: Problem | None
+    if (wrong := _unmade(BACKENDS, backend)) is not None:
+        raise PluginError([_unfit(BACKENDS, name, wrong, place, unmade=True)]) from None
     try:
         broker = backend(source, namespace=namespace, failed_max=failed_max)
         problem = _lacking(BACKENDS, name, broker, place)
@@ -285,7 +288,7 @@ def open_broker(
     except TaskqError:
         raise
     except Exception as error:
-        problem = _cannot_open(name, backend, error, place)
+        problem = _cannot_open(name, error, place)
     if problem is not None:
         raise PluginError([problem]) from None
     return broker
@@ -304,6 +307,8 @@ def catalogue() -> list[PluginInfo]:
                     problem = _doubled(namespace, name, entries, namespace)
                 elif entry.value not in loaded:
                     problem = _broken(namespace, entry, failed[entry.value], namespace)
+                elif (wrong := _unmade(namespace, loaded[entry.value])) is not None:
+                    problem = _unfit(namespace, name, wrong, namespace, unmade=True)
                 distribution, version = _distribution(entry)
                 found.append(
                     PluginInfo(
@@ -483,47 +488,85 @@ def _broken(namespace: str, entry: _Entry, cause: BaseException, place: str) -> 
 
 def _lacking(namespace: str, plugin: object, made: object, place: str) -> PluginProblem | None:
     """The problem of a plugin that is not what its namespace promises; None for one that is."""
-    missing = [attribute for attribute in _MUST_HAVE.get(namespace, ()) if not hasattr(made, attribute)]
-    some = _HAS_SOME_OF.get(namespace, ())
-    if isinstance(made, type) and namespace in _INTERFACES:
-        wrong = f"{made.__qualname__} is a class. Give an object of it: {made.__qualname__}()"
-    elif missing:
-        wrong = f"{type(made).__qualname__} has no {', '.join(missing)}"
-    elif some and not any(hasattr(made, attribute) for attribute in some):
-        wrong = f"{type(made).__qualname__} has none of the methods of one"
-    else:
-        return None
+    wrong = _wrong(namespace, made)
+    return None if wrong is None else _unfit(namespace, plugin, wrong, place)
+
+
+def _unfit(namespace: str, plugin: object, wrong: str, place: str, *, unmade: bool = False) -> PluginProblem:
     kind = NAMESPACES[namespace]
     name = plugin if isinstance(plugin, str) else _name_of(plugin)
     entries = _named(namespace, plugin) if isinstance(plugin, str) else []
     given = f" of {_shown(entries[0])}" if entries else ""
+    interface = Backend if unmade and namespace == BACKENDS else _INTERFACES[namespace]
     return PluginProblem(
         setting=kind,
         source=place,
-        message=f'"{name}"{given} is no {kind}: {wrong}. What it has to have: help("{_INTERFACES[namespace]}").',
+        message=f'"{name}"{given} is no {kind}: {wrong}. '
+        f'What it has to have: help("{interface.__module__}.{interface.__qualname__}").',
         namespace=namespace,
         name=name,
         distributions=tuple(_shown(entry) for entry in entries),
     )
 
 
+def _wrong(namespace: str, made: object) -> str | None:
+    """Why this is no plugin of this namespace; None for one that is, as far as it can be seen."""
+    interface = _INTERFACES.get(namespace)
+    if interface is None:
+        return None
+    if isinstance(made, type):
+        return f"{made.__qualname__} is a class. Give an object of it: {made.__qualname__}()"
+    missing = [attribute for attribute in _MUST_HAVE.get(namespace, ()) if not hasattr(made, attribute)]
+    if missing:
+        return f"{type(made).__qualname__} has no {', '.join(missing)}"
+    if interface is Hook and not _has_some(made):
+        return f"{type(made).__qualname__} has none of the methods of one"
+    return "; ".join(misfits(made, interface)) or None
+
+
+def _has_some(hook: object) -> bool:
+    """Whether it has any method of a hook; who inherits from `Hook` has said that it is one."""
+    return any(hasattr(hook, name) for name, value in vars(Hook).items() if inspect.isfunction(value))
+
+
+def _unmade(namespace: str, target: object) -> str | None:
+    """What can be seen to be wrong with what an entry point names, without calling it; None for nothing."""
+    interface = _INTERFACES.get(namespace)
+    if interface is None:
+        return None
+    if not callable(target):
+        return f"its entry point names an object of type {type(target).__qualname__}, and no class or function"
+    of_a_backend = namespace == BACKENDS
+    wrong = refusal(target, Backend.__call__ if of_a_backend else _without_arguments, method=of_a_backend)
+    if wrong is not None:
+        return f"{getattr(target, '__qualname__', type(target).__qualname__)} {wrong}"
+    if of_a_backend or not isinstance(target, type):
+        return None
+    missing = [method for method in _MUST_HAVE.get(namespace, ()) if method != "name" and not hasattr(target, method)]
+    if missing:
+        return f"{target.__qualname__} has no {', '.join(missing)}"
+    if interface is Hook and not _has_some(target):
+        return f"{target.__qualname__} has none of the methods of one"
+    return "; ".join(misfits(target, interface)) or None
+
+
+def _without_arguments() -> None:
+    """How entry points are called whose namespace says nothing else."""
+
+
 def _name_of(plugin: object) -> str:
     return plugin.__qualname__ if isinstance(plugin, type) else type(plugin).__qualname__
 
 
-def _cannot_open(name: str, backend: object, error: Exception, place: str) -> PluginProblem:
+def _cannot_open(name: str, error: Exception, place: str) -> PluginProblem:
     """The problem of a backend that raises what no backend may, when it is given an address."""
     entry = _named(BACKENDS, name)[0]
     if isinstance(error, ImportError):  # its library is imported when it is first needed, and is not there
         return _broken(BACKENDS, entry, error, place)
     # Neither the exception's text nor the exception: either may show the address, and a password in it.
-    if not callable(backend):
-        wrong = f"its entry point names an object of type {type(backend).__name__} ({entry.value}), and no function"
-    else:
-        wrong = f"it raised {type(error).__name__}{_where(error)}. Mend or uninstall it"
     message = (
-        f'the backend "{name}" of {_shown(entry)} cannot open an address: {wrong}. '
-        f'What it has to be: help("taskq.broker.Backend").'
+        f'the backend "{name}" of {_shown(entry)} cannot open an address: it raised {type(error).__name__}'
+        f'{_where(error)}. Mend or uninstall it. What it has to be: help("taskq.broker.Backend").'
     )
     return PluginProblem(
         setting="backend",

@@ -22,6 +22,7 @@ _AWAY: Final = {
     "SQLITE_BUSY": f"somebody held its lock for more than {BUSY:.0f} s",
     "SQLITE_LOCKED": "somebody in this process holds its lock",
     "SQLITE_FULL": "the disk is full",
+    "SQLITE_IOERR_SHMSIZE": "the disk is full, or it failed",
     "SQLITE_IOERR": "the disk failed",
     "SQLITE_NOMEM": "no memory is left",
     "SQLITE_PROTOCOL": "its locks are contended",

@@ -226,6 +226,7 @@ class Assertions:
     # ---- what these are made of
 
     def _expected(self, job: GivenJob | None, args: tuple[object, ...], kwargs: Mapping[str, object]) -> Expectation:
+        __tracebackhide__ = True
         return expectation(self._app.registry, job, args, kwargs, queue=self._asked().queue, due=self._asked().due)
 
     def _waiting(self) -> list[EnqueuedJob]:

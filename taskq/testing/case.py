@@ -32,9 +32,10 @@ class QueueMixin(unittest.TestCase):
     def setUp(self) -> None:
         """Swap the backend; undone after the test's own `tearDown` and its clean-ups."""
         try:
-            self.queue = self.enterContext(
-                swapped(mode=self.taskq_mode, backend=self.taskq_backend, leftover=self.taskq_leftover)
-            )
+            if "queue" not in vars(self):  # else pytest's fixture has swapped it, as the class says
+                self.queue = self.enterContext(
+                    swapped(mode=self.taskq_mode, backend=self.taskq_backend, leftover=self.taskq_leftover)
+                )
         except NoStore as why:
             self.skipTest(str(why))
         super().setUp()

@@ -117,6 +117,7 @@ def expectation(
         NotAJob: it is none.
         TypeError: no call of the job could say these arguments, so that looking for one would mislead.
     """
+    __tracebackhide__ = True
     if job is None:
         if args or kwargs:
             raise TypeError("Arguments are a job's own: say which job.")

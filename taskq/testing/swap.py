@@ -52,6 +52,7 @@ def swapped(*, mode: Mode = "queued", backend: object = "memory", leftover: Left
         RuntimeError: a backend is swapped in already; modes do not nest.
         taskq.testing.stores.NoStore: no store of this backend can be had here; it says why.
     """
+    __tracebackhide__ = True
     _check("mode", mode, Mode)
     _check("leftover", leftover, Leftover)
     former = application_in_force()
@@ -93,6 +94,7 @@ def _queue(former: TaskQ | None, broker: Broker, mode: Mode, leftover: Leftover)
 
 
 def _look_for_leftovers(queue: Queue) -> None:
+    __tracebackhide__ = True
     left = [] if queue.leftover == "ignore" else queue.enqueued()
     if not left:
         return
@@ -103,6 +105,7 @@ def _look_for_leftovers(queue: Queue) -> None:
 
 
 def _check(name: str, value: object, allowed: object) -> None:
+    __tracebackhide__ = True
     choices = get_args(allowed)
     if value not in choices:
         near = nearest(value, choices) if isinstance(value, str) else None

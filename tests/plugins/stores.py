@@ -10,6 +10,7 @@ import pytest
 
 import taskq
 from taskq.testing import Queue, swapped
+from taskq.testing.queue import Mode
 
 __all__ = ["BACKENDS", "ON_EACH", "trying"]
 
@@ -18,12 +19,12 @@ ON_EACH = pytest.mark.parametrize("backend", BACKENDS)
 
 
 @contextmanager
-def trying(backend: str, registry: taskq.Registry, **settings: Any) -> Iterator[Queue]:
+def trying(backend: str, registry: taskq.Registry, *, mode: Mode = "queued", **settings: Any) -> Iterator[Queue]:
     """An application with these settings, on a store of its own, and the test kit's hold of it."""
     with (
         taskq.TaskQ(broker="memory://", registry=registry, **settings) as app,
         taskq.using(app),
-        swapped(backend=backend, leftover="ignore") as queue,
+        swapped(mode=mode, backend=backend, leftover="ignore") as queue,
     ):
         queue.app.load()
         yield queue

@@ -144,7 +144,7 @@ class TestAtOnce:
         assert nested(other, context(limit, 2)) == 1
 
     def test_inline_takes_no_place(self) -> None:
-        with taskq.using(taskq.TaskQ(broker="memory://", hooks=["limit"], registry=REGISTRY, inline=True)):
+        with trying("memory", REGISTRY, mode="inline", hooks=["limit"]):
             WITHIN.extend([WITHIN.clear, lambda: alone.enqueue(2)])
             alone.enqueue(1)
         assert DID == [1, 2]

@@ -388,15 +388,13 @@ class TestEnqueueing:
         assert (broker.get_key(f"result:{asked[0]}") is None) is (sent == "no")
 
     def test_inline_it_is_there_at_once(self) -> None:
-        app = taskq.TaskQ(broker=MemoryBroker(), hooks=["results"], registry=REGISTRY, inline=True)
-        with taskq.using(app):
+        with application("memory", mode="inline"):
             assert handle(doubled.enqueue(2)).result(0) == 4
             with pytest.raises(ValueError, match="no such thing"):
                 doubled.enqueue("raise")
 
     def test_another_serializers_result_comes_back(self) -> None:
-        app = taskq.TaskQ(broker="memory://", hooks=["results"], registry=REGISTRY, serializer="msgpack", inline=True)
-        with taskq.using(app):
+        with application("memory", mode="inline", serializer="msgpack"):
             assert handle(doubled.enqueue(b"\xff")).result(0) == b"\xff\xff"
 
 

@@ -255,7 +255,7 @@ class TestEnqueueing:
             assert 1095 < left <= 1101
 
     def test_an_inline_one_is_locked_while_it_is_performed(self) -> None:
-        with taskq.using(taskq.TaskQ(broker="memory://", hooks=["unique"], registry=REGISTRY, inline=True)):
+        with application("memory", mode="inline"):
             assert charge.enqueue(1)
             assert charge.enqueue(1)
 

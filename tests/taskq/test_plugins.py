@@ -246,14 +246,23 @@ class TestCreateAll:
 class TestCatalogue:
     def test_it_lists_every_plugin_with_what_is_wrong_with_it(self, site: SitePackages) -> None:
         site.install(
-            "one", entry_points={"taskq.hooks": ["good = m:A", "bad = m:B", "twice = m:A"]}, modules={"m": "A = 1"}
+            "one",
+            entry_points={
+                "taskq.hooks": ["good = m:Hook", "bad = m:B", "twice = m:Hook", "number = m:A", "wrong = m:Wrong"],
+                "taskq.serializers": ["half = m:Hook"],
+            },
+            modules={"m": f"{HOOK}A = 1\nclass Wrong:\n    def __init__(self, size): ...\n"},
         )
         site.install("two", "2", entry_points={"taskq.hooks": ["twice = m:A"]})
         listed = {
             (info.name, info.distribution): info for info in plugins.catalogue() if info.namespace == "taskq.hooks"
         }
+        [half] = [info for info in plugins.catalogue() if info.name == "half"]
+        assert str(half.error).startswith('"half" of one 1.0 is no serializer: Hook has no dumps, loads.')
         assert [name for name, _ in listed] == sorted(name for name, _ in listed)
-        assert listed["good", "one"] == plugins.PluginInfo("taskq.hooks", "good", "m:A", "one", "1.0", None)
+        assert listed["good", "one"] == plugins.PluginInfo("taskq.hooks", "good", "m:Hook", "one", "1.0", None)
+        assert "names an object of type int" in str(listed["number", "one"].error)
+        assert '"wrong" of one 1.0 is no hook: Wrong takes (size), and is called' in str(listed["wrong", "one"].error)
         assert "does not load: AttributeError" in str(listed["bad", "one"].error)
         assert "is there 2 times" in str(listed["twice", "one"].error)
         assert listed["twice", "two"].version == "2"
@@ -274,7 +283,7 @@ class Client: ...
 class AcmeBroker:
     def __init__(self, *said): self.said = said
 for method in {sorted(Broker.__abstractmethods__)!r}:
-    setattr(AcmeBroker, method, None)
+    setattr(AcmeBroker, method, lambda self, *args, **kwargs: None)
 def open_broker(source, /, *, namespace=None, failed_max=None):
     if source == 'acme://broken':
         raise ConfigurationError([Problem('broker', 'elsewhere', 'a port is missing.')])
@@ -317,7 +326,8 @@ class TestOpenBroker:
     @pytest.mark.parametrize(
         ("target", "said"),
         [
-            ("number", "its entry point names an object of type int (bad:number), and no function."),
+            ("number", "its entry point names an object of type int, and no class or function."),
+            ("narrow", "narrow takes (source), and is called with (source, /, *, namespace=None, failed_max=None)."),
             ("raising", "it raised ValueError ("),
             ("no_broker", "is no backend: dict has no add_failure, add_sample, check, "),
             ("missing", 'needs the package no_such_module: pip install "bad-backend[speed]".'),
@@ -328,6 +338,7 @@ class TestOpenBroker:
     ) -> None:
         module = (
             "number = 1\n"
+            "def narrow(source): ...\n"
             "def raising(source, /, **_): raise ValueError(source)\n"
             "def no_broker(source, /, **_): return {}\n"
             "def missing(source, /, **_): import no_such_module\n"

@@ -71,20 +71,31 @@ class TestTheFixture:
             import pytest
 
             @pytest.fixture(autouse=True)
-            def swapped(queue): return queue
+            def swapped(queue): ...
             """
         )
         pytester.makepyfile(
             """
             import taskq
-            from shop import sign_up
+            from shop import send_email, sign_up
+            from taskq.testing import QueueTestCase
 
             def test_one():
                 sign_up("ada@x")
                 assert taskq.sizes() == {"emails": 1}
+
+            class TestUnittestsBesideIt(QueueTestCase):
+                taskq_mode = "inline"
+
+                def test_say_for_themselves_how(self):
+                    sign_up("ada@x")
+                    self.queue.assert_performed(send_email, "ada@x")
+
+                def test_have_each_a_backend_of_its_own(self):
+                    self.queue.assert_not_performed()
             """
         )
-        run(pytester).assert_outcomes(passed=1)
+        run(pytester).assert_outcomes(passed=3)
 
     def test_a_failure_shows_the_tests_own_line_and_no_frame_of_the_kit(self, pytester: pytest.Pytester) -> None:
         pytester.makepyfile(
@@ -94,10 +105,13 @@ class TestTheFixture:
             def test_one(queue):
                 sign_up("ada@x")
                 queue.assert_enqueued(send_email, "bob@x")
+
+            def test_mistyped(queue):
+                queue.assert_enqueued(send_email, subjct="x")
             """
         )
         result = run(pytester)
-        result.assert_outcomes(failed=1)
+        result.assert_outcomes(failed=2)
         result.stdout.fnmatch_lines(
             [
                 '>*queue.assert_enqueued(send_email, "bob@x")',
@@ -107,7 +121,11 @@ class TestTheFixture:
                 "E*      subject = 'Welcome'",
             ]
         )
-        result.stdout.no_fnmatch_line("*assertions.py*")
+        result.stdout.fnmatch_lines(
+            ['>*queue.assert_enqueued(send_email, subjct="x")', 'E*TypeError: * (did you mean "subject"?)*']
+        )
+        for frame in ("*assertions.py*", "*expectation.py*"):
+            result.stdout.no_fnmatch_line(frame)
 
     def test_a_suite_may_have_a_fixture_of_that_name(self, pytester: pytest.Pytester) -> None:
         pytester.makeconftest(
@@ -187,6 +205,7 @@ class TestTheMarker:
         result = run(pytester)
         result.assert_outcomes(errors=1)
         result.stdout.fnmatch_lines([message])
+        result.stdout.no_fnmatch_line("*During handling*")
 
     def test_markers_are_known_where_they_have_to_be(self, pytester: pytest.Pytester) -> None:
         result = run(pytester, "--strict-markers", "--markers")
