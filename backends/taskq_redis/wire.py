@@ -24,7 +24,7 @@ _BUFFER = 65536  # bytes read at once
 _NOT_YET = object()
 _LOOKS = 40  # at a socket for an answer that is near, of some 2 us each
 _LONG = 0.0002  # seconds for all of them, unless somebody else has the core
-_RESTS = 500  # answers that are slept for, after one that did not come meanwhile, or for which looking took that long
+_RESTS = 512  # answers that are slept for at most, where looking was in vain, or took that long, time after time
 
 
 class Connection(Protocol):
@@ -106,7 +106,7 @@ class Plain:
         self._buffer = bytearray(_BUFFER)
         # Redis' errors become redis-py's own, as `errors` knows them.
         as_error = connection._parser.parse_error  # type: ignore[attr-defined]  # noqa: SLF001
-        self._rests = 0
+        self._rests, self._next_rests = 0, 1
         self._reader = hiredis.Reader(protocolError=redis.InvalidResponse, replyError=as_error, notEnoughData=_NOT_YET)
 
     def send(self, packed: bytes) -> None:
@@ -136,7 +136,7 @@ class Plain:
         To wake up a core that went to sleep takes longer than Redis takes for most answers. Between two looks whoever
         waits for the core has it, Redis itself among them. Where others want it all the time it does not sleep, and he
         who looks gets it back later than he who is woken; where the answer comes from afar, looking is in vain. So
-        after a look that was either, the next answers are slept for.
+        after looks that were either, more and more answers are slept for.
         """
         if self._rests:
             self._rests -= 1
@@ -148,8 +148,11 @@ class Plain:
                 break
             except BlockingIOError:
                 os.sched_yield()
-        if size < 0 or time.monotonic() - began > _LONG:
-            self._rests = _RESTS
+        if size >= 0 and time.monotonic() - began < _LONG:
+            self._next_rests = 1
+        else:
+            self._rests = self._next_rests
+            self._next_rests = min(2 * self._rests, _RESTS)
         return self._receive(self._buffer) if size < 0 else size
 
     def stale(self) -> bool:

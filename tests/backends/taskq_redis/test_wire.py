@@ -65,7 +65,7 @@ def test_an_answer_that_does_not_come_is_waited_for_until_the_limit(line: Wire, 
             line.read(soon=soon)
 
 
-def test_after_an_answer_that_did_not_come_soon_the_next_ones_are_slept_for(line: Wire, own: RedisServer) -> None:
+def test_after_an_answer_that_did_not_come_soon_the_next_one_is_slept_for(line: Wire, own: RedisServer) -> None:
     looks: list[int] = []
     receive = line._receive  # type: ignore[attr-defined]
 
@@ -81,9 +81,8 @@ def test_after_an_answer_that_did_not_come_soon_the_next_ones_are_slept_for(line
             line.read(soon=True)
     assert looks == [*[socket.MSG_DONTWAIT] * 40, 0]
     looks.clear()
-    line.send(pack(b"PING"))
-    assert [line.read(soon=True), line.read(soon=True)] == [b"PONG", b"PONG"]
-    assert set(looks) == {0}
+    assert line.read(soon=True) == b"PONG"
+    assert looks == [0]
 
 
 def test_what_redis_does_not_take_is_offered_until_the_limit(line: Wire, own: RedisServer) -> None:
