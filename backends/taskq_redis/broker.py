@@ -194,7 +194,9 @@ class RedisBroker(DelayedJobs, PlainKeys):
         )  # fmt: skip
         if self._wakeup.armed:
             self._wakeup.looking(keys)
-        answer = self._links.run(_RESERVE, packed, keys=keys)
+        # Who does one job after the other waits for this answer once a job; who has nothing to do, or holds several
+        # jobs, waits seldom.
+        answer = self._links.run(_RESERVE, packed, keys=keys, soon=limit == 1 and settled is not None)
         if answer[0] == 1:
             return self._reserved(worker, names, text, second, answer)
         if answer[0] == 0:

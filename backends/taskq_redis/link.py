@@ -106,12 +106,13 @@ class Links:
 
     # ---- asking
 
-    def ask(self, packed: bytes, *, repeatable: bool = False) -> Any:
+    def ask(self, packed: bytes, *, repeatable: bool = False, soon: bool = False) -> Any:
         """Send one command and return its answer.
 
         Args:
             packed: the command.
             repeatable: it changes nothing, so that it may be sent again where a kept connection turned out dead.
+            soon: see `Wire.read`.
 
         Raises:
             BrokerUnavailable: no answer came; `sent` says whether the command may have been carried out.
@@ -124,7 +125,7 @@ class Links:
             try:
                 link.wire.send(packed)
                 sent = "unknown"
-                answer = link.wire.read()
+                answer = link.wire.read(soon=soon)
             except redis.ResponseError:
                 self._give(link)
                 raise
@@ -165,19 +166,20 @@ class Links:
         except redis.ResponseError as error:
             return error
 
-    def run(self, script: Script, packed: bytes, *, keys: Sequence[bytes] = ()) -> Any:
+    def run(self, script: Script, packed: bytes, *, keys: Sequence[bytes] = (), soon: bool = False) -> Any:
         """Call a script, telling Redis its text where it does not know it.
 
         Args:
             script: the script.
             packed: the call, as `pack_script` makes it.
             keys: its keys, for the error where one is of the wrong type.
+            soon: see `Wire.read`.
 
         Raises:
             BrokerError: as `ask`; and, naming the key, where one holds what it must not. Then nothing was changed.
         """
         try:
-            return self.ask(packed)
+            return self.ask(packed, soon=soon)
         except redis.ResponseError as error:
             self._known.clear()  # perhaps somebody flushed them all
             if error_code(error) != "NOSCRIPT":

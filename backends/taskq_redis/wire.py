@@ -8,9 +8,11 @@ that Python makes before each write and read of a socket with a time limit. The 
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import struct
 import sys
+import time
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -20,6 +22,9 @@ __all__ = ["Connection", "Plain", "Wire", "socket_of", "wire"]
 
 _BUFFER = 65536  # bytes read at once
 _NOT_YET = object()
+_LOOKS = 40  # at a socket for an answer that is near, of some 2 us each
+_LONG = 0.0002  # seconds for all of them, unless somebody else has the core
+_RESTS = 512  # answers that are slept for at most, where looking was in vain, or took that long, time after time
 
 
 class Connection(Protocol):
@@ -39,8 +44,12 @@ class Wire(Protocol):
         """Write it all."""
         ...
 
-    def read(self) -> Any:
-        """Wait for an answer. An error that Redis answered is raised."""
+    def read(self, *, soon: bool = False) -> Any:
+        """Wait for an answer. An error that Redis answered is raised.
+
+        Args:
+            soon: it is worth some work not to sleep until it comes.
+        """
         ...
 
     def stale(self) -> bool:
@@ -72,7 +81,7 @@ class _Through:
     def send(self, packed: bytes) -> None:
         self._connection.send_packed_command((packed,), check_health=False)
 
-    def read(self) -> Any:
+    def read(self, *, soon: bool = False) -> Any:
         return self._connection.read_response()
 
     def stale(self) -> bool:
@@ -97,6 +106,7 @@ class Plain:
         self._buffer = bytearray(_BUFFER)
         # Redis' errors become redis-py's own, as `errors` knows them.
         as_error = connection._parser.parse_error  # type: ignore[attr-defined]  # noqa: SLF001
+        self._rests, self._next_rests = 0, 1
         self._reader = hiredis.Reader(protocolError=redis.InvalidResponse, replyError=as_error, notEnoughData=_NOT_YET)
 
     def send(self, packed: bytes) -> None:
@@ -105,11 +115,11 @@ class Plain:
         except BlockingIOError:
             raise redis.TimeoutError("Timeout writing to socket") from None
 
-    def read(self) -> Any:
+    def read(self, *, soon: bool = False) -> Any:
         answer = self._reader.gets()
         while answer is _NOT_YET:
             try:
-                size = self._receive(self._buffer)
+                size = self._look() if soon else self._receive(self._buffer)
             except BlockingIOError:
                 raise redis.TimeoutError("Timeout reading from socket") from None
             if not size:
@@ -119,6 +129,31 @@ class Plain:
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+    def _look(self) -> int:
+        """Read, and sleep only if nothing comes soon.
+
+        To wake up a core that went to sleep takes longer than Redis takes for most answers. Between two looks whoever
+        waits for the core has it, Redis itself among them. Where others want it all the time it does not sleep, and he
+        who looks gets it back later than he who is woken; where the answer comes from afar, looking is in vain. So
+        after looks that were either, more and more answers are slept for.
+        """
+        if self._rests:
+            self._rests -= 1
+            return self._receive(self._buffer)
+        began, size = time.monotonic(), -1
+        for _ in range(_LOOKS):
+            try:
+                size = self._receive(self._buffer, 0, socket.MSG_DONTWAIT)
+                break
+            except BlockingIOError:
+                os.sched_yield()
+        if size >= 0 and time.monotonic() - began < _LONG:
+            self._next_rests = 1
+        else:
+            self._rests = self._next_rests
+            self._next_rests = min(2 * self._rests, _RESTS)
+        return self._receive(self._buffer) if size < 0 else size
 
     def stale(self) -> bool:
         return self._reader.has_data() or self._connection.can_read(0)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
-from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -34,19 +33,14 @@ def told(figure: Figure) -> tuple[str, float | None]:
     return figure.what, figure.goal
 
 
-def test_drains_by_children_and_by_two_workers(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_drain_by_two_workers_and_by_two_bare_loops(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drain, "_INLINE", 40)
-    assert told(next(drain.children(bench))) == ("children of 1,000 jobs beside inline", 1)
     assert told(next(drain.machine(bench))) == ("two inline workers, beside two bare loops", None)
-    over_all = next(islice(drain.inline(bench), 1, None))
-    assert told(over_all) == ("the same over *", 1.05)
 
 
-def test_ways_of_a_peer_and_the_same_of_ours(bench: Bench) -> None:
-    for name in ("children", "children-ahead"):
-        way = contenders.TASKQ.ways[name]
-        few = contenders.Way(way.told, way.command, 40)
-        assert measuring.drain_rate(bench, contenders.TASKQ, few) > 0
+def test_drain_by_isolated_children_beside_peers(bench: Bench) -> None:
+    way = contenders.TASKQ.ways["children-ahead"]
+    assert measuring.drain_rate(bench, contenders.TASKQ, contenders.Way(way.told, way.command, 40)) > 0
 
 
 def test_memory_of_an_idle_worker(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -37,10 +38,16 @@ def line(connection: redis.Connection) -> Wire:
     return line
 
 
-def test_answers_come_in_order_whole_and_long_ones_too(line: Wire) -> None:
+@pytest.fixture(params=[False, True], ids=["sleeping", "looking"])
+def soon(request: pytest.FixtureRequest) -> bool:
+    asked: bool = request.param
+    return asked
+
+
+def test_answers_come_in_order_whole_and_long_ones_too(line: Wire, soon: bool) -> None:
     long = b"x" * 300_000
     line.send(pack(b"ECHO", long) + pack(b"PING"))
-    assert [line.read(), line.read()] == [long, b"PONG"]
+    assert [line.read(soon=soon), line.read(soon=soon)] == [long, b"PONG"]
     assert not line.stale()
 
 
@@ -51,11 +58,31 @@ def test_an_error_is_raised_as_redis_py_has_it_and_the_next_answer_is_its_own(li
     assert line.read() == b"PONG"
 
 
-def test_an_answer_that_does_not_come_is_waited_for_until_the_limit(line: Wire, own: RedisServer) -> None:
+def test_an_answer_that_does_not_come_is_waited_for_until_the_limit(line: Wire, own: RedisServer, soon: bool) -> None:
     with own.frozen():
         line.send(pack(b"PING"))
         with pytest.raises(redis.TimeoutError):
-            line.read()
+            line.read(soon=soon)
+
+
+def test_after_an_answer_that_did_not_come_soon_the_next_one_is_slept_for(line: Wire, own: RedisServer) -> None:
+    looks: list[int] = []
+    receive = line._receive  # type: ignore[attr-defined]
+
+    def counted(buffer: bytearray, size: int = 0, flags: int = 0) -> int:
+        looks.append(flags)
+        got: int = receive(buffer, size, flags)
+        return got
+
+    line._receive = counted  # type: ignore[attr-defined]
+    with own.frozen():
+        line.send(pack(b"PING"))
+        with pytest.raises(redis.TimeoutError):
+            line.read(soon=True)
+    assert looks == [*[socket.MSG_DONTWAIT] * 40, 0]
+    looks.clear()
+    assert line.read(soon=True) == b"PONG"
+    assert looks == [0]
 
 
 def test_what_redis_does_not_take_is_offered_until_the_limit(line: Wire, own: RedisServer) -> None:
@@ -69,7 +96,7 @@ def test_the_other_end_gone_is_told(line: Wire, own: RedisServer) -> None:
     with pytest.raises(redis.ConnectionError):
         line.stale()
     with pytest.raises(redis.ConnectionError):
-        line.read()
+        line.read(soon=True)
 
 
 def test_an_answer_that_nobody_waits_for_is_stale(line: Wire) -> None:
@@ -87,6 +114,6 @@ def test_a_connection_that_is_more_than_a_socket_goes_redis_pys_way(own: RedisSe
     line = wire(connection)
     assert not isinstance(line, Plain)
     line.send(pack(b"PING"))
-    assert line.read() == b"PONG"
+    assert line.read(soon=True) == b"PONG"
     assert not line.stale()
     connection.disconnect()
