@@ -13,8 +13,8 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
 
 import redis
 
@@ -70,6 +70,10 @@ def wire(connection: Connection) -> Wire:
         with contextlib.suppress(ImportError):
             return Plain(connection, sock)
     return _Through(connection)
+
+
+# Not everywhere there.
+_let_others: Final[Callable[[], None]] = getattr(os, "sched_yield", lambda: None)
 
 
 class _Through:
@@ -147,7 +151,7 @@ class Plain:
                 size = self._receive(self._buffer, 0, socket.MSG_DONTWAIT)
                 break
             except BlockingIOError:
-                os.sched_yield()
+                _let_others()
         if size >= 0 and time.monotonic() - began < _LONG:
             self._next_rests = 1
         else:
