@@ -23,7 +23,7 @@ from taskq.failed_entry import FailedJob
 from taskq.failed_filter import ALL, FailureFilter
 from taskq.failed_groups import Groups
 from taskq.failed_ids import Missing
-from taskq.failed_search import Bounds, FailedList, FailurePage
+from taskq.failed_search import Bounds, Counted, FailedList, FailurePage
 from taskq.records import StoredFailure
 from taskq.showing import Editable, Showing
 
@@ -93,7 +93,13 @@ class Failures:
         return failed_search.lists_of(self._broker())
 
     def page(
-        self, wanted: FailureFilter = ALL, cursor: str = "", count: int = 20, *, bounds: Bounds = _BOUNDS
+        self,
+        wanted: FailureFilter = ALL,
+        cursor: str = "",
+        count: int = 20,
+        *,
+        bounds: Bounds = _BOUNDS,
+        top: str = "",
     ) -> FailurePage:
         """A page of those that are meant, the newest first.
 
@@ -104,11 +110,36 @@ class Failures:
             cursor: of an earlier page, `older` or `newer`; empty for the newest.
             count: how many at most.
             bounds: how far to look for them.
+            top: leaves out what came in since it was taken.
 
         Raises:
             ValueError: that is no cursor.
         """
-        return failed_search.page(self._broker(), wanted, cursor, count, bounds, self._shown)
+        return failed_search.page(self._broker(), wanted, cursor, count, bounds, self._shown, top)
+
+    def top(self, wanted: FailureFilter = ALL) -> str:
+        """A name for all that lies now in the lists that are meant: what comes in later is not among it.
+
+        So what is counted now, and what is acted on later, is the same. It names the newest entry of each list; where
+        somebody else removed that one, it holds by its place alone.
+        """
+        return failed_search.top(self._broker(), wanted.place)
+
+    def count_slice(
+        self, wanted: FailureFilter = ALL, cursor: str = "", *, bounds: Bounds = _BOUNDS, top: str = ""
+    ) -> Counted:
+        """Count those that are meant, as far as a bounded look goes, the newest first.
+
+        Args:
+            wanted: which are meant.
+            cursor: `older` of an earlier look; empty to begin.
+            bounds: how far to look.
+            top: leaves out what came in since it was taken.
+
+        Raises:
+            ValueError: that is no cursor.
+        """
+        return failed_search.count(self._broker(), wanted, cursor, bounds, self._shown, top)
 
     def cursor_at(self, when: float, wanted: FailureFilter = ALL) -> str:
         """The cursor of what failed before a moment, found by some twenty looks: entries lie in the order of time.

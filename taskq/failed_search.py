@@ -20,13 +20,26 @@ from taskq.failed_filter import FailureFilter
 from taskq.failed_ids import mark
 from taskq.records import StoredFailure
 
-__all__ = ["Bounds", "FailedList", "FailurePage", "Slice", "cursor_at", "lists_of", "look_through", "page"]
+__all__ = [
+    "Bounds",
+    "Counted",
+    "FailedList",
+    "FailurePage",
+    "Slice",
+    "count",
+    "cursor_at",
+    "lists_of",
+    "look_through",
+    "page",
+    "top",
+]
 
 _CHUNK: Final = 250  # entries read at once: a megabyte or less, nearly always
 _MARK: Final = 12  # hex digits of a cursor's mark
 _NEAR: Final = 1000  # entries before its place in which the one that a cursor names is looked for
 _STALE: Final = 500  # entries in a row that are too old, after which no younger one is expected
 _DISORDER: Final = 3600.0  # seconds by which entries may lie out of order: clocks and zones of many hosts
+_NOTHING: Final = "none"  # the top of lists that are empty
 _FORM: Final = re.compile(r"([on])(\d{1,12})(?:-([0-9a-f]{12}))?(?:@(.*))?", re.ASCII)
 
 
@@ -85,6 +98,25 @@ class Slice:
 
 
 @dataclass(frozen=True, slots=True)
+class Counted:
+    """How many of a slice of the entries are meant.
+
+    Attributes:
+        searched: how many entries were looked at.
+        total: how many there are.
+        matched: how many of those looked at are meant.
+        retried: how many of these were requeued already.
+        older: the cursor of what is older; empty where there is nothing, or nothing that could be meant.
+    """
+
+    searched: int
+    total: int
+    matched: int
+    retried: int
+    older: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Spot:
     """Between two entries: those of list number `list` from `position` on are newer, the others older."""
 
@@ -99,11 +131,39 @@ def lists_of(broker: Broker, place: str | None = None) -> Sequence[FailedList]:
     return [FailedList(queue, broker.failure_count(queue=queue)) for queue in queues]
 
 
+def top(broker: Broker, place: str | None = None) -> str:
+    """What is the newest now in each list; see `Failures.top`."""
+    newest = (broker.failures(one.count - 1, 1, queue=one.queue) for one in lists_of(broker, place) if one.count)
+    return " ".join(_cursor("n", found[0]) for found in newest if found) or _NOTHING
+
+
+def _until_top(broker: Broker, lists: Sequence[FailedList], said: str) -> Sequence[FailedList]:
+    """The lists without what came in since their top was taken. Raises ValueError where it is none."""
+    if not said:
+        return lists
+    counts: dict[str | None, int] = {}
+    for cursor in said.split(" ") if said != _NOTHING else ():
+        if not cursor.startswith("n"):
+            raise ValueError(f'"{cursor[:60]}" is no cursor of a failed list.')
+        spot = _spot(broker, lists, cursor)
+        form = _FORM.fullmatch(cursor)
+        queue = None if form is None or form[4] is None else unquote(form[4])
+        if lists[spot.list].queue == queue:
+            counts[queue] = spot.position
+    return [FailedList(one.queue, min(one.count, counts.get(one.queue, 0))) for one in lists]
+
+
 def page(
-    broker: Broker, wanted: FailureFilter, cursor: str, count: int, bounds: Bounds, shown: Callable[[bytes], str]
+    broker: Broker,
+    wanted: FailureFilter,
+    cursor: str,
+    count: int,
+    bounds: Bounds,
+    shown: Callable[[bytes], str],
+    top: str = "",
 ) -> FailurePage:
     """A page of those that are meant; see `Failures.page`."""
-    lists = lists_of(broker, wanted.place)
+    lists = _until_top(broker, lists_of(broker, wanted.place), top)
     towards_newer = cursor.startswith("n")
     spot = _spot(broker, lists, cursor) if cursor else _start(broker, lists, wanted)
     walk = _Walk(broker, lists, wanted, bounds, _CHUNK if wanted.says_anything else min(count, _CHUNK))
@@ -128,8 +188,29 @@ def page(
     )
 
 
+def count(
+    broker: Broker, wanted: FailureFilter, cursor: str, bounds: Bounds, shown: Callable[[bytes], str], top: str = ""
+) -> Counted:
+    """Count those of a slice that are meant; see `Failures.count_slice`."""
+    matched = retried = 0
+
+    def visit(stored: StoredFailure) -> None:
+        nonlocal matched, retried
+        if wanted.matches(stored.entry, shown):
+            matched += 1
+            retried += failed_entry.glance(stored.entry).retried
+
+    found = look_through(broker, wanted, cursor, bounds, visit, top)
+    return Counted(found.searched, found.total, matched, retried, found.older)
+
+
 def look_through(
-    broker: Broker, wanted: FailureFilter, cursor: str, bounds: Bounds, visit: Callable[[StoredFailure], None]
+    broker: Broker,
+    wanted: FailureFilter,
+    cursor: str,
+    bounds: Bounds,
+    visit: Callable[[StoredFailure], None],
+    top: str = "",
 ) -> Slice:
     """Show `visit` a slice of the entries, meant or not, the newest first.
 
@@ -139,8 +220,9 @@ def look_through(
         cursor: where to go on; empty to begin.
         bounds: how far to go.
         visit: sees each of them.
+        top: leaves out what came in since; see `Failures.top`.
     """
-    lists = lists_of(broker, wanted.place)
+    lists = _until_top(broker, lists_of(broker, wanted.place), top)
     spot = _spot(broker, lists, cursor) if cursor else _start(broker, lists, wanted)
     walk = _Walk(broker, lists, wanted, bounds, _CHUNK)
     for stored in walk.older(spot):

@@ -2,16 +2,26 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from html import unescape
 from urllib.parse import quote
 
 import pytest
 
 from taskq import TaskQ
+from taskq.failed_search import Bounds
 from taskq.registry import Registry
 from taskq_web.parameters import address
 from tests.web.conftest import Browser, Working
 from tests.web.reading import Page
+
+
+@pytest.fixture(autouse=True)
+def any_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How much of a list is seen is to depend on no machine's speed."""
+    monkeypatch.setattr("taskq_web.pages.failed._BOUNDS", Bounds(entries=10_000, seconds=60.0))
+    monkeypatch.setattr("taskq_web.pages.sweep._FIRST", 60.0)
+    monkeypatch.setattr("taskq_web.pages.sweep._SLICE", 60.0)
 
 
 @pytest.fixture
@@ -19,9 +29,11 @@ def worker(app: TaskQ) -> Working:
     return Working(app)
 
 
-def fail(app: TaskQ, worker: Working, to: str, message: str = "no answer", *, kind: str = "MailError") -> None:
+def fail(
+    app: TaskQ, worker: Working, to: str, message: str = "no answer", *, kind: str = "MailError", by_queue: bool = False
+) -> None:
     app.enqueue("send_email", to)
-    worker.fail("emails", kind=kind, message=message)
+    worker.fail("emails", kind=kind, message=message, by_queue=by_queue)
 
 
 def rows(text: str) -> list[str]:
@@ -219,14 +231,48 @@ class TestAllThatMatch:
         assert browser.act("/failed/all/remove?retried=yes") == "Removed 1 failure."
         assert app.failures.count() == 2
         assert "<b>2</b> failures are meant" in browser.page("/failed/all?do=remove")
-        assert browser.act("/failed/all/remove") == "Removed 2 failures: all there were."
+        assert browser.act("/failed/all/remove") == "Removed 2 failures."
         assert app.failures.count() == 0
+
+    def test_retry_leaves_alone_what_was_retried(self, app: TaskQ, worker: Working, browser: Browser) -> None:
+        for number in range(3):
+            fail(app, worker, f"{number}@example.com")
+        app.failures.requeue(app.failures.list()[1])
+        assert "<b>3</b> failures are meant, 1 of them retried already." in browser.page("/failed/all?do=retry")
+        assert browser.act("/failed/all/retry") == "Requeued 2 failures. 1 had been retried already."
+        assert browser.act("/failed/all/retry") == "Requeued 0 failures. 3 had been retried already."
+        assert app.size("emails") == 3
+        counted = browser.page("/failed/all?do=retry")
+        assert "<b>3</b> match, all of them retried already" in counted
+        assert "<form method=post" not in counted
+
+    @pytest.mark.parametrize(("verb", "done"), [("retry", "Requeued"), ("remove", "Removed")])
+    @pytest.mark.parametrize("words", ["", "class=send_email&until=1970-01-01", "class=send_email&since=2h"])
+    def test_what_fails_after_the_count_is_not_meant(
+        self, verb: str, done: str, words: str, app: TaskQ, worker: Working, browser: Browser
+    ) -> None:
+        for number in range(3):
+            fail(app, worker, f"{number}@example.com")
+        fail(app, worker, "own", by_queue=True)
+        words = words.replace("1970-01-01", f"{time.time() + 60:.0f}")
+        counted = browser.page(f"/failed/all?do={verb}&{words}")
+        assert "<b>4</b>" in counted
+        form = counted.partition('<form method="post"')[2]
+        address = unescape(re.findall(r'action="([^"]*)"', form)[0])
+        assert "since=2h" not in address
+        for number in range(4):
+            fail(app, worker, f"late-{number}@example.com")
+            fail(app, worker, f"late-{number}@example.com", by_queue=True)
+        said = browser.act(address, dict(re.findall(r'name="(\w+)" value="([^"]*)"', form)))
+        assert said == f"{done} 4 failures."
+        assert app.failures.count() == (12 if verb == "retry" else 8)
 
     def test_numbers_that_come_back_are_believed_by_nobody(self, app: TaskQ, worker: Working, browser: Browser) -> None:
         fail(app, worker, "a@example.com")
         odd = {"done": "-5", "total": "1e99", "searched": "<b>", "matched": "9" * 40}
         assert browser.act("/failed/all/retry?class=send_email", odd) == "Requeued 1 failure."
         assert browser.post("/failed/all/retry", {"cursor": "nonsense"}).status_code == 400
+        assert browser.post("/failed/all/retry", {"top": "nonsense"}).status_code == 400
 
 
 def _fields_of(page: str) -> str:

@@ -7,18 +7,20 @@ which the page sends by itself. Whoever closes the page, or presses Stop, has st
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Final
 
 from werkzeug.wrappers import Response
 
+from taskq.failed_entry import FailedJob
 from taskq.failed_filter import ALL, FailureFilter
 from taskq.failed_jobs import Tally
 from taskq.failed_search import Bounds, FailurePage
 from taskq_web.pages.failed import filter_of, told, words_of
 from taskq_web.parameters import Parameters
+from taskq_web.shown import exact
 from taskq_web.visit import Refused, Visit
 
 __all__ = ["count", "remove", "retry"]
@@ -33,9 +35,11 @@ class _Progress:
     """How far it is, as it travels from answer to request. It is only shown, and believed by nobody."""
 
     cursor: str = ""
+    top: str = ""  # what was the newest when it was counted: what fails later was not counted, and is not meant
     total: int = 0
     searched: int = 0
     matched: int = 0
+    retried: int = 0
     done: int = 0
     already: int = 0
     gone: int = 0
@@ -44,15 +48,15 @@ class _Progress:
     @classmethod
     def of(cls, said: Parameters) -> _Progress:
         numbers = {name: said.number(name) for name in cls._numbers()}
-        return cls(said.get("cursor"), **numbers)
+        return cls(said.get("cursor"), said.get("top"), **numbers)
 
     @staticmethod
     def _numbers() -> tuple[str, ...]:
-        return ("total", "searched", "matched", "done", "already", "gone", "refused")
+        return ("total", "searched", "matched", "retried", "done", "already", "gone", "refused")
 
     def fields(self) -> Mapping[str, object]:
         """What the next request says again."""
-        return {"cursor": self.cursor, **{name: getattr(self, name) for name in self._numbers()}}
+        return {"cursor": self.cursor, "top": self.top, **{name: getattr(self, name) for name in self._numbers()}}
 
     def plus(self, tally: Tally) -> _Progress:
         return replace(
@@ -70,10 +74,10 @@ def count(visit: Visit) -> Response:
     verb = visit.query.get("do")
     if verb not in {"retry", "remove"}:
         raise Refused(HTTPStatus.BAD_REQUEST, "The address does not say whether to retry or to remove.")
-    if wanted == ALL:
+    so_far = _begun(visit, wanted, _Progress.of(visit.query))
+    if verb == "remove" and wanted == ALL:
         total = visit.app.failures.count()
-        return _progress(visit, "counted", verb, _Progress(total=total, searched=total, matched=total))
-    so_far = _Progress.of(visit.query)
+        return _progress(visit, "counted", verb, replace(so_far, total=total, searched=total, matched=total))
     try:
         so_far = _counted(visit, wanted, so_far)
     except ValueError as wrong:
@@ -94,13 +98,14 @@ def remove(visit: Visit) -> Response:
 def _swept(visit: Visit, verb: str) -> Response:
     wanted = _wanted(visit)
     failures = visit.app.failures
-    so_far = _Progress.of(visit.form)
-    if verb == "remove" and wanted == ALL:
-        return visit.back(f"Removed {_failures(failures.clear())}: all there were.", "/failed")
-    each = failures.requeue_each if verb == "retry" else failures.remove_each
+    so_far = _begun(visit, wanted, _Progress.of(visit.form))
+
+    def each(jobs: Sequence[FailedJob]) -> Tally:
+        return failures.requeue_each(jobs, again=False) if verb == "retry" else failures.remove_each(jobs)
+
     ends = time.monotonic() + _SLICE
     while True:
-        page = _page(visit, wanted, so_far.cursor)
+        page = _page(visit, wanted, so_far)
         so_far = so_far.plus(each(page.jobs))
         so_far = replace(so_far, cursor=page.older, searched=so_far.searched + page.searched)
         over = not page.older
@@ -114,38 +119,50 @@ def _swept(visit: Visit, verb: str) -> Response:
 
 def _counted(visit: Visit, wanted: FailureFilter, so_far: _Progress) -> _Progress:
     bounds = Bounds(entries=10**9, seconds=_SLICE if so_far.cursor else _FIRST)
-    found = visit.app.failures.groups(wanted, so_far.cursor, bounds=bounds)
-    matched = sum(group.count for group in found.groups) + found.others
+    found = visit.app.failures.count_slice(wanted, so_far.cursor, bounds=bounds, top=so_far.top)
     return replace(
         so_far,
         cursor=found.older,
         total=found.total,
         searched=so_far.searched + found.searched,
-        matched=so_far.matched + matched,
+        matched=so_far.matched + found.matched,
+        retried=so_far.retried + found.retried,
     )
 
 
-def _page(visit: Visit, wanted: FailureFilter, cursor: str) -> FailurePage:
+def _begun(visit: Visit, wanted: FailureFilter, so_far: _Progress) -> _Progress:
+    return so_far if so_far.top else replace(so_far, top=visit.app.failures.top(wanted))
+
+
+def _page(visit: Visit, wanted: FailureFilter, so_far: _Progress) -> FailurePage:
+    bounds = Bounds(entries=10**9, seconds=_SLICE)
     try:
-        return visit.app.failures.page(wanted, cursor, _AT_ONCE, bounds=Bounds(entries=10**9, seconds=_SLICE))
+        return visit.app.failures.page(wanted, so_far.cursor, _AT_ONCE, bounds=bounds, top=so_far.top)
     except ValueError as wrong:
         raise Refused(HTTPStatus.BAD_REQUEST, str(wrong), advice="Begin again: Failed.") from None
 
 
 def _wanted(visit: Visit) -> FailureFilter:
     try:
-        return filter_of(visit)
+        said = filter_of(visit)
     except ValueError as wrong:
         raise Refused(HTTPStatus.BAD_REQUEST, str(wrong), advice="Say it otherwise: Failed.") from None
+    # In whole seconds, as they travel on: `2h` would be another moment at the next request.
+    return replace(said, since=_whole(said.since), until=_whole(said.until))
+
+
+def _whole(moment: float | None) -> float | None:
+    return None if moment is None else float(round(moment))
 
 
 def _tally(so_far: _Progress) -> Tally:
     return Tally(done=so_far.done, already=so_far.already, gone=so_far.gone, refused=so_far.refused)
 
 
-def _failures(number: int) -> str:
-    return f"{number:,} {'failure' if number == 1 else 'failures'}"
-
-
 def _progress(visit: Visit, stage: str, verb: str, so_far: _Progress, said_so: str = "") -> Response:
-    return visit.render("sweep.html", stage=stage, verb=verb, words=words_of(visit), so_far=so_far, said_so=said_so)
+    words, facts = dict(words_of(visit)), dict(words_of(visit))
+    wanted = _wanted(visit)
+    for word, moment in (("since", wanted.since), ("until", wanted.until)):
+        if moment is not None:
+            words[word], facts[word] = f"{moment:.0f}", exact(moment)
+    return visit.render("sweep.html", stage=stage, verb=verb, words=words, facts=facts, so_far=so_far, said_so=said_so)
