@@ -28,7 +28,7 @@ _FOLDS: Final = (
     (re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b"), "<address>"),
     (re.compile(r"\b0x[0-9a-f]+", re.IGNORECASE), "<address>"),
     (re.compile(r"\b(?=[0-9a-f]*\d)(?=[0-9]*[a-f])[0-9a-f]{8,}\b", re.IGNORECASE), "<id>"),
-    (re.compile(r"(?<![A-Za-z_])[+-]?\d+(?:[.,:]\d+)*"), "<n>"),
+    (re.compile(r"(?:(?<![A-Za-z_\d])[+-])?\d+(?:[.,:]\d+)*"), "<n>"),
     (re.compile(r"\s+"), " "),
 )
 
@@ -112,7 +112,7 @@ class FailureFilter:
 
         Args:
             entry: its bytes.
-            shown: the arguments of an entry as they may be shown: asked only where the text is nowhere else.
+            shown: arguments and error of an entry as they may be shown: asked only where the text may be there.
         """
         # The name is in the entry letter by letter, unless it is escaped: that rules most others out unread.
         for name in (self.job, self.queue):
@@ -141,8 +141,11 @@ class FailureFilter:
     def _has_text(self, seen: Glance, entry: bytes, shown: Callable[[bytes], str]) -> bool:
         assert self.text is not None
         wanted = self.text.casefold()
-        if any(wanted in part.casefold() for part in (seen.error, seen.exception, seen.job)):
+        if wanted in seen.exception.casefold() or wanted in seen.job.casefold():
             return True
+        if wanted in seen.error.casefold():
+            # What is hidden there is not found either: else letter by letter anybody could find out what it is.
+            return wanted in shown(entry).casefold()
         # Letters of ASCII are in the entry as they are, or escaped; so most arguments need not be read.
         if wanted.isascii() and wanted.isalnum() and b"\\u" not in entry and wanted.encode() not in entry.lower():
             return False

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,6 +24,7 @@ _FORM: Final = re.compile(r"(?:(?P<queue>.+):)?(?P<place>[0-9]{1,12})(?:-(?P<mar
 
 # How far an entry is followed: entries before it may have been removed, and hardly any come in before it.
 _BEFORE: Final = 1000
+_BACK: Final = 10  # times as far, where it is not there
 _BEHIND: Final = 50
 
 
@@ -81,7 +82,7 @@ def parse(text: str) -> FailedId | None:
 
 
 def find(broker: Broker, wanted: FailedId) -> FailedJob | Missing:
-    """The entry that is meant. Reads a page of the list at most."""
+    """The entry that is meant. Reads some pages of the list at most."""
     here = broker.failures(wanted.place, 1, queue=wanted.queue)
     if here and (wanted.mark is None or wanted.means(here[0].entry)):
         return failed_entry.decode(here[0])
@@ -89,8 +90,22 @@ def find(broker: Broker, wanted: FailedId) -> FailedJob | Missing:
         size = broker.failure_count(queue=wanted.queue)
         last = f"the last one is {size - 1}" if size else "there is none"
         return Missing(f"There is no failed job {wanted.text}: {last}.")
-    start = max(0, wanted.place - _BEFORE)
-    near = broker.failures(start, wanted.place - start + _BEHIND, queue=wanted.queue)
+    stop = wanted.place + _BEHIND
+    for _ in range(_BACK):
+        start = max(0, min(stop, wanted.place) - _BEFORE)
+        found = _among(wanted, broker.failures(start, stop - start, queue=wanted.queue))
+        if found is not None:
+            return found
+        stop = start
+        if not start:
+            return Missing(f"{wanted.text} is gone: somebody removed it.")
+    return Missing(
+        f"{wanted.text} was not found near its place: it is gone, or more than "
+        f"{wanted.place - stop:,} older ones were removed."
+    )
+
+
+def _among(wanted: FailedId, near: Sequence[StoredFailure]) -> FailedJob | Missing | None:
     found = _nearest(wanted, (stored for stored in near if wanted.means(stored.entry)))
     if found is not None:
         return failed_entry.decode(found)
@@ -99,7 +114,7 @@ def find(broker: Broker, wanted: FailedId) -> FailedJob | Missing:
         failed = failed_entry.decode(retried)
         why = f"{wanted.text} was already retried at {failed.retried_at}; it is {id_of(failed)} now."
         return Missing(why, retried=True)
-    return Missing(f"{wanted.text} is gone: somebody removed it.")
+    return None
 
 
 def _nearest(wanted: FailedId, found: Iterable[StoredFailure]) -> StoredFailure | None:

@@ -454,9 +454,8 @@ class Failures:
         return self._showing().failed(failed).error
 
     def _shown(self, entry: bytes) -> str:
-        """The arguments of an entry as they may be shown, for a search for a text."""
-        failed = failed_entry.decode(StoredFailure(0, entry))
-        return "" if failed.body is None else self._showing().line(failed.body, most=100_000)
+        """What of an entry may be shown, for a search for a text."""
+        return self._showing().searched(failed_entry.decode(StoredFailure(0, entry)))
 
 
 def _lists(broker: Broker) -> tuple[str | None, ...]:

@@ -147,7 +147,7 @@ def _until_top(broker: Broker, lists: Sequence[FailedList], said: str) -> Sequen
             raise ValueError(f'"{cursor[:60]}" is no cursor of a failed list.')
         spot = _spot(broker, lists, cursor)
         form = _FORM.fullmatch(cursor)
-        queue = None if form is None or form[4] is None else unquote(form[4])
+        queue = None if form is None or form[4] is None else unquote(form[4], errors="surrogateescape")
         if lists[spot.list].queue == queue:
             counts[queue] = spot.position
     return [FailedList(one.queue, min(one.count, counts.get(one.queue, 0))) for one in lists]
@@ -342,7 +342,7 @@ def _spot(broker: Broker, lists: Sequence[FailedList], cursor: str) -> _Spot:
     if form is None:
         raise ValueError(f'"{cursor[:60]}" is no cursor of a failed list.')
     towards, position, wanted = form[1], int(form[2]), form[3]
-    queue = None if form[4] is None else unquote(form[4])
+    queue = None if form[4] is None else unquote(form[4], errors="surrogateescape")
     number = next((number for number, one in enumerate(lists) if one.queue == queue), None)
     if number is None:  # its list is gone, and with it all that was in it
         return _Spot(len(lists) - 1, 0) if towards == "o" else _Spot(0, lists[0].count)
@@ -373,7 +373,9 @@ def _cursor(towards: str, stored: StoredFailure) -> str:
 
 
 def _named(towards: str, position: int, wanted: str, queue: str | None) -> str:
-    return f"{towards}{position}{wanted}" + ("" if queue is None else f"@{quote(queue, safe='')}")
+    return f"{towards}{position}{wanted}" + (
+        "" if queue is None else f"@{quote(queue, safe='', errors='surrogateescape')}"
+    )
 
 
 def _left(lists: Sequence[FailedList], low: StoredFailure) -> int:

@@ -16,6 +16,7 @@ __all__ = ["DEFAULT", "Hide", "Masks", "hidden", "strings"]
 DEFAULT: Final = (
     "password", "passwd", "pwd", "passphrase", "secret", "token", "api_key", "access_key", "private_key",
     "secret_key", "authorization", "credential", "cookie", "session_id", "otp", "card_number", "cvv", "cvc",
+    "pass", "passcode", "auth", "bearer", "jwt", "ssn",
 )  # fmt: skip
 """The names under which a value is never shown, unless the configuration takes one out."""
 
@@ -26,6 +27,11 @@ _SUFFIX_LEAST: Final = 5  # letters of a rule that also hides `accesstoken`; sho
 _KEPT: Final = 4096  # keys whose rule is remembered
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _BETWEEN: Final = re.compile(r"[\W_]+")
+_MEMBER: Final = re.compile(r"""(?P<quote>\\*["'])(?P<name>[^"'\\\n]{1,200})(?P=quote)\s*:\s*""")
+_QUOTE: Final = re.compile(r"""\\*["']""")
+_NOTHING: Final = ("null", "None", '""', "''", "[]", "{}")
+_PLAIN: Final = re.compile(r"""[^\s,}\]"'\\]+""")
+_PARAMETER: Final = re.compile(r"([?&])([\w.\[\]-]{1,100})=([^&\s#\"'<>]+)")
 _CREDENTIALS: Final = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]*://)([^\s/@:\"'<>]*):([^\s/@\"'<>]+)@")
 
 
@@ -87,8 +93,36 @@ class Masks:
         if kind is list or kind is tuple:
             return [self.shown(item, hide) for item in cast("Sequence[object]", value)]
         if kind is str and "://" in cast("str", value):
-            return _CREDENTIALS.sub(partial(_without_password, hide), cast("str", value))
+            return self._without_credentials(cast("str", value), hide)
         return value
+
+    def _without_credentials(self, text: str, hide: Hide) -> str:
+        """A text without the passwords of the addresses in it, and without their parameters that mean a secret."""
+        text = _CREDENTIALS.sub(partial(_without_password, hide), text)
+        if "=" not in text:
+            return text
+
+        def parameter(found: re.Match[str]) -> str:
+            rule = self.rule(found[2])
+            return f"{found[1]}{found[2]}={hide(rule, found[3])}" if rule else found[0]
+
+        return _PARAMETER.sub(parameter, text)
+
+    def text(self, text: str, hide: Hide = hidden) -> str:
+        """A text that is no JSON, or not quite, without what stands behind a name that means a secret."""
+        parts: list[str] = []
+        done = 0
+        for found in _MEMBER.finditer(text):
+            rule = self.rule(found["name"]) if found.start() >= done else ""
+            if not rule:
+                continue
+            ends = _value_end(text, found.end())
+            said = text[found.end() : ends]
+            if said and said not in _NOTHING:
+                parts += [text[done : found.end()], f'"{hide(rule, said)}"']
+                done = ends
+        text = "".join(parts) + text[done:]
+        return self._without_credentials(text, hide) if "://" in text else text
 
     def named(self, name: str, value: object, hide: Hide = hidden) -> object:
         """The value as it may be shown under this name."""
@@ -99,6 +133,43 @@ class Masks:
         if rule and value is not None and value != "" and value != [] and value != {}:
             return hide(rule, value)
         return self.shown(value, hide)
+
+
+def _value_end(text: str, start: int) -> int:
+    """Where a value ends that begins there: at its closing quote or bracket, at the end where it was cut off."""
+    quote = _QUOTE.match(text, start)
+    if quote is not None:
+        return _quote_end(text, quote.end(), quote[0])
+    if text[start : start + 1] not in {"[", "{"}:
+        plain = _PLAIN.match(text, start)
+        return start if plain is None else plain.end()
+    depth, place = 0, start
+    while place < len(text):
+        quote = _QUOTE.match(text, place)
+        if quote is not None:
+            place = _quote_end(text, quote.end(), quote[0])
+            continue
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(text[place], 0)
+        place += 1
+        if depth == 0:
+            return place
+    return len(text)
+
+
+def _quote_end(text: str, place: int, quote: str) -> int:
+    """Behind the next quotation mark that has just as many backslashes before it."""
+    while True:
+        found = text.find(quote[-1], place)
+        if found < 0:
+            return len(text)
+        before = found
+        while before > place and text[before - 1] == "\\":
+            before -= 1
+        slashes = found - before
+        # Within a text of a text every backslash is doubled: an even number of them more are letters.
+        if slashes == len(quote) - 1 or (len(quote) == 1 and slashes % 2 == 0):
+            return found + 1
+        place = found + 1
 
 
 def _without_password(hide: Hide, found: re.Match[str]) -> str:

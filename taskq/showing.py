@@ -7,12 +7,14 @@ for an edit that cannot be.
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, cast
+from urllib.parse import quote, quote_plus
 
 from taskq import envelope
 from taskq.definition import JobDefinition
@@ -135,16 +137,32 @@ class Showing:
         try:
             value = envelope.parse(data)
         except InvalidPayload:
-            text = data.decode(errors="backslashreplace")
-            return cast("str", self.masks.shown(text))
+            return self.masks.text(data.decode(errors="backslashreplace"))
         if not isinstance(value, (dict, list)):
             return cast("str", self.masks.shown(data.decode()))
         secrets = _Secrets()
         return secrets.taken_out(_json(self._payloads_shown(value, secrets.hide), indent=2))
 
+    def name(self, name: str) -> str:
+        """A name that may have a payload in it, as some keys of resque-scheduler's do, without what is secret."""
+        place = name.find("{")
+        if place < 0:
+            return self.masks.text(name)
+        body = name[place:].encode("utf-8", "surrogateescape")
+        try:
+            value = envelope.parse(body)
+        except InvalidPayload:
+            return self.masks.text(name)
+        secrets = _Secrets()
+        shown = json.dumps(self._payloads_shown(value, secrets.hide), ensure_ascii=False, separators=(",", ":"))
+        unmasked = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        return name if shown == unmasked else secrets.taken_out(name[:place] + shown)
+
     def _payloads_shown(self, value: object, hide: Hide) -> object:
         """A value with every payload in it shown as one, the rest by the names alone."""
         if isinstance(value, dict):
+            if list(value) == ["class", "args", "raw"] and value["class"] == "":
+                return {**value, "raw": self._raw_shown(value["raw"])}
             if isinstance(value.get("class"), str) and isinstance(value.get("args"), list):
                 job = self._read(json.dumps(value).encode(), hide)
                 if job.payload is not None:
@@ -158,6 +176,23 @@ class Showing:
         if isinstance(value, list):
             return [self._payloads_shown(item, hide) for item in value]
         return self.masks.shown(value, hide)
+
+    def _raw_shown(self, raw: object) -> object:
+        """Bytes that an entry keeps as Base64: as text where they look like JSON, for a secret hides in Base64 too."""
+        try:
+            body = base64.b64decode(raw, validate=True) if isinstance(raw, str) else b""
+        except ValueError:
+            return raw
+        return self.value(body) if body.lstrip()[:1] in {b"{", b"["} else raw
+
+    def searched(self, failed: FailedJob) -> str:
+        """What a search for a text looks at: arguments and error as they may be shown, and nothing that is hidden."""
+        if failed.body is None:
+            return cast("str", self.masks.shown(failed.error))
+        secrets = _Secrets()
+        job = self._read(failed.body, secrets.hide)
+        args = _json(list(job.shown))[:100_000] if job.payload is not None else job.problem
+        return f"{args}\0{self.masks.shown(secrets.taken_out(failed.error))}"
 
     def args(self, args: tuple[object, ...], definition: JobDefinition | None) -> tuple[object, ...]:
         """Arguments that were read already, as they may be shown.
@@ -311,18 +346,36 @@ class _Secrets:
 
     def __init__(self) -> None:
         self._found: set[str] = set()
+        self._forms: list[str] | None = None
 
     def hide(self, rule: str, value: object) -> str:
         """What stands for a value, which is remembered."""
+        self._forms = None
         self._found.update(text for text in strings(value) if len(text) >= _LEAST)
         return hidden(rule, value)
 
     def taken_out(self, text: str) -> str:
-        """The text without what was hidden, as it is or as JSON writes it."""
-        for secret in sorted(self._found, key=len, reverse=True):
-            for form in {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}:
-                text = text.replace(form, HIDDEN)
+        """The text without what was hidden, however it is quoted there."""
+        if self._forms is None:
+            forms = {form for secret in self._found for form in _forms(secret)}
+            self._forms = sorted(forms, key=len, reverse=True)
+        for form in self._forms:
+            text = text.replace(form, HIDDEN)
         return text
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """How a text may quote it: as it is, as JSON and Python write it, in an address."""
+    yield secret
+    yield json.dumps(secret)[1:-1]
+    yield json.dumps(secret, ensure_ascii=False)[1:-1]
+    yield repr(secret)[1:-1]
+    yield ascii(secret)[1:-1]
+    data = secret.encode("utf-8", "surrogatepass")
+    yield repr(data)[2:-1]
+    yield quote(data)
+    yield quote(data, safe="")
+    yield quote_plus(data)
 
 
 def _check_call(definition: JobDefinition, args: tuple[object, ...]) -> None:

@@ -90,7 +90,8 @@ def _access(host: str, *, everyone: bool, behind_proxy: bool) -> Access:
     if known:
         return BasicAuth(known)
     if everyone:
-        return everybody
+        # On this machine alone a page of another site could still lead a browser here by a name of its own.
+        return this_machine if is_loopback(host) and not behind_proxy else everybody
     if behind_proxy or not is_loopback(host):
         where = f"on {host}" if not is_loopback(host) else "behind a proxy"
         raise click.ClickException(

@@ -71,6 +71,7 @@ class Dashboard:
         secret = os.environ.get("TASKQ_WEB_SECRET") if secret is None else secret
         self._tokens = Tokens(secret.encode() if secret else secrets.token_bytes(32))
         self._origins = frozenset(origin.lower().rstrip("/") for origin in origins)
+        self._ailing = False
         self._answer: WSGIApplication = self._answered
         if proxies:
             self._answer = ProxyFix(self._answered, x_for=proxies, x_proto=proxies, x_host=proxies, x_prefix=proxies)
@@ -91,6 +92,8 @@ class Dashboard:
 
     def _respond(self, request: Request) -> Response:
         method: Method
+        if str(request.environ.get("SCRIPT_NAME", "")).startswith(("//", "/\\")):
+            return _bare(HTTPStatus.BAD_REQUEST, "The prefix that a proxy gave leads to another host.")
         if request.method in {"GET", "HEAD"}:
             method = "GET"
         elif request.method == "POST":
@@ -223,8 +226,11 @@ class Dashboard:
         try:
             (current_app() if self._app is None else self._app).broker.check()
         except Exception:
-            _log.warning("the broker does not answer", exc_info=True)
+            if not self._ailing:  # probes ask every few seconds
+                _log.warning("the broker does not answer", exc_info=True)
+            self._ailing = True
             return _bare(HTTPStatus.SERVICE_UNAVAILABLE, "the broker does not answer")
+        self._ailing = False
         return _bare(HTTPStatus.OK, "ok")
 
 

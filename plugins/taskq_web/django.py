@@ -5,7 +5,7 @@ A view, and no middleware: Django's session says who asks, and `role` what they 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 
@@ -43,6 +43,7 @@ def urls(
     *,
     role: Callable[[HttpRequest], Role | None] = superusers,
     read_only: bool = False,
+    origins: Collection[str] = (),
 ) -> list[Any]:
     """The URL patterns to include, under whatever path.
 
@@ -51,10 +52,13 @@ def urls(
         role: what the visitor of a request may do; None sends whoever is not signed in to the login page, and refuses
             the others.
         read_only: whether nobody may change anything.
+        origins: further origins that its pages may be at, `https://jobs.example.com`, where a proxy does not say so.
     """
-    dashboard = Dashboard(app, access=_visitor, read_only=read_only, secret=settings.SECRET_KEY)
+    dashboard = Dashboard(app, access=_visitor, read_only=read_only, secret=settings.SECRET_KEY, origins=origins)
 
     def view(request: HttpRequest, path: str) -> HttpResponse:
+        if path == "health":  # for probes, which sign in nowhere
+            return _answer(dashboard, _environ(request, "/health", None))
         allowed = role(request)
         if allowed is None:
             if request.user.is_authenticated:
@@ -72,7 +76,7 @@ def _visitor(environ: WSGIEnvironment) -> Visitor | None:
     return found if isinstance(found, Visitor) else None
 
 
-def _environ(request: HttpRequest, path: str, visitor: Visitor) -> WSGIEnvironment:
+def _environ(request: HttpRequest, path: str, visitor: Visitor | None) -> WSGIEnvironment:
     # WSGI's paths are bytes, written as Latin-1.
     whole = request.path.encode().decode("latin-1")
     path = path.encode().decode("latin-1")
@@ -80,6 +84,7 @@ def _environ(request: HttpRequest, path: str, visitor: Visitor) -> WSGIEnvironme
     body = request.body
     return {
         **request.META,
+        "HTTP_HOST": request.get_host(),  # as a proxy said it, where the project trusts one
         "SCRIPT_NAME": root,
         "PATH_INFO": path,
         "CONTENT_LENGTH": str(len(body)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
@@ -34,6 +35,7 @@ def _environment() -> Environment:
         first_line=shown.first_line,
         iso=shown.iso,
         plain=plain,
+        quoted=shlex.quote,
         pretty=shown.pretty,
         rate=shown.rate,
         short_id=shown.short_id,

@@ -12,6 +12,7 @@ from typing import Final
 
 import click
 
+from taskq.cli.output import plain
 from taskq.errors import (
     BrokerRefused,
     BrokerUnavailable,
@@ -97,7 +98,12 @@ def lines_of(error: BaseException, *, debug: bool = False, secrets: Iterable[str
     if debug and not isinstance(error, (Stop, click.ClickException, click.Abort)):
         trace = "".join(traceback.format_exception(error)).rstrip().splitlines()
         said = [*trace, *said]
-    return [without_secrets(line, secrets) for line in said]
+    return [_harmless(without_secrets(line, secrets)) for line in said]
+
+
+def _harmless(text: str) -> str:
+    """The text, of several lines where it has them, with nothing that a terminal would act on."""
+    return "\n".join(plain(line) for line in text.split("\n"))
 
 
 def without_secrets(text: str, secrets: Iterable[str] = ()) -> str:

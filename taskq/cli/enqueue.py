@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Sequence
 
 import click
@@ -130,11 +131,11 @@ def _say_who_performs(app: TaskQ, queue: str) -> None:
     if Capability.SHARED not in app.broker.capabilities:
         click.echo(f"It ends with this command, for its broker is {app.broker.address}.", err=True)
         return
-    workers = app.workers()
+    workers = [worker.info for worker in app.operator.workers() if not worker.looks_dead]
     if served_by(workers, [queue])[queue]:
         return
     if not workers:
-        hint(f"No worker is running. To start one: taskq worker --queue {queue} --app YOUR.JOBS")
+        hint(f"No worker is running. To start one: taskq worker -q {shlex.quote(queue)} --app YOUR.JOBS")
         return
     served = ", ".join(dict.fromkeys(name for worker in workers for name in worker.queues))
     click.echo(

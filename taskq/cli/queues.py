@@ -10,7 +10,19 @@ from taskq.app import TaskQ
 from taskq.cli.asking import confirm, yes_option
 from taskq.cli.endings import DONE, NOTHING_MATCHED, SOME_FAILED, USAGE, Stop
 from taskq.cli.groups import ListedGroup
-from taskq.cli.output import Column, change, count_of, duration, hint, json_option, on_terminal, say, show, show_json
+from taskq.cli.output import (
+    Column,
+    change,
+    count_of,
+    duration,
+    hint,
+    json_option,
+    on_terminal,
+    plain,
+    say,
+    show,
+    show_json,
+)
 from taskq.cli.output import as_json as json_text
 from taskq.cli.session import common, examples, the_session
 from taskq.errors import nearest
@@ -251,18 +263,18 @@ def _one_of_both(names: Sequence[str], all_: bool, right: str) -> None:
 def _no_such_queue(app: TaskQ, name: str) -> str:
     there = app.queues()
     if not there:
-        return f'There is no queue "{name}", nor any other.'
-    return f'There is no queue "{name}".{_meant(name, there) or f" There are: {_listed(there)}."}'
+        return f'There is no queue "{plain(name)}", nor any other.'
+    return f'There is no queue "{plain(name)}".{_meant(name, there) or f" There are: {_listed(there)}."}'
 
 
 def _meant(name: str, there: Sequence[str] | frozenset[str]) -> str:
     near = nearest(name, there)
-    return f" Did you mean {near}?" if near and near != name else ""
+    return f" Did you mean {plain(near)}?" if near and near != name else ""
 
 
 def _listed(names: Sequence[str], most: int = 12) -> str:
     more = f", and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+    return ", ".join(map(plain, names[:most])) + more
 
 
 def _code(done: int, wanted: int) -> int:

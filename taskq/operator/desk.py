@@ -139,8 +139,9 @@ class Operator:
     # ---- queues
 
     def queues(self) -> list[QueueState]:
-        """Every queue, sorted by name."""
-        return queues.states(self._broker, self._broker.workers(), self.history("hours"))
+        """Every queue, sorted by name. A worker that looks dead serves none."""
+        alive = [worker.info for worker in self.workers() if not worker.looks_dead]
+        return queues.states(self._broker, alive, self.history("hours"))
 
     def queue_page(self, queue: str, cursor: str = "", count: int = 20) -> QueuePage:
         """A page of the jobs that wait in a queue.

@@ -6,6 +6,7 @@ out.
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -109,7 +110,7 @@ def about_queues(queues: Sequence[QueueState], paused: Paused) -> Iterator[Findi
             "error",
             "queues",
             f"No worker serves {queue.name}, where {jobs}.",
-            f"Start one: taskq worker --queue {queue.name} --app YOUR.JOBS",
+            f"Start one: taskq worker -q {shlex.quote(queue.name)} --app YOUR.JOBS",
         )
     if not unserved and queues:
         yield Finding("ok", "queues", "Every queue with jobs is served by a worker.")

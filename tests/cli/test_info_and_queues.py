@@ -119,6 +119,13 @@ def test_odd_names_of_queues(shop: Shop, queue: str) -> None:
     assert shop.app.queues() == []
 
 
+def test_names_that_a_terminal_would_act_on_are_told_harmless(shop: Shop) -> None:
+    shop.app.broker.push("a\x1b[2Jb\x07\nc", [b'{"class":"A","args":[]}'])
+    said = shop.run("queues", "peek", "\x1b]0;x").stderr
+    assert said.isprintable() or said.rstrip("\n").isprintable()
+    assert "There are: a\\x1b[2Jb\\x07\\nc." in said
+
+
 # ---- pause
 
 

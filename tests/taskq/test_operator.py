@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from base64 import b64encode
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from urllib.parse import quote
 
 import pytest
 
@@ -12,7 +14,9 @@ import taskq
 from taskq import failed_entry
 from taskq.broker import Requeued
 from taskq.errors import InvalidPayload, WrongCall
+from taskq.failed_entry import FailedJob
 from taskq.failed_filter import FailureFilter, folded
+from taskq.failed_ids import Missing
 from taskq.failed_search import Bounds
 from taskq.failure_handler import Failure
 from taskq.history import Flow, History, Sample, Sampler, take
@@ -74,6 +78,73 @@ def test_what_is_hidden_is_hidden_at_any_depth_in_all_that_is_shown(app: taskq.T
     for text in texts:
         assert not any(secret in text for secret in ("hunter2", "t0ken", "1234")), text
         assert "ada" in text
+
+
+@pytest.mark.parametrize(
+    "quoted", [repr, ascii, lambda secret: repr(secret.encode()), quote, lambda secret: quote(secret, safe="")]
+)
+def test_what_is_hidden_is_hidden_however_an_error_quotes_it(app: taskq.TaskQ, quoted: Callable[[str], str]) -> None:
+    secret = """it's "q"/é zz"""
+    fail(app, json.dumps({"class": "Job", "args": [{"password": secret}]}).encode(), f"wrong: {quoted(secret)}")
+    shown = app.showing.failed(app.failures.page().jobs[0]).error
+    assert "zz" not in shown
+    assert shown.startswith("wrong: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ('{"class":"Job","args":[{"password":"leakme"},NaN]}', '{"class":"Job","args":[{"password":"*"},NaN]}'),
+        ('{"a":[{"password":"leakme"', '{"a":[{"password":"*"'),
+        ('{"token" : ["leakme", {"x": "leakme"}], "b":1', '{"token" : "*", "b":1'),
+        ('{"api_key":["leakme"', '{"api_key":"*"'),
+        ("{'pwd': 12345, 'user': 'ada'}", "{'pwd': \"*\", 'user': 'ada'}"),
+        ('"{\\"secret\\":\\"leak\\\\\\"me\\",\\"b\\":1', '"{\\"secret\\":"*",\\"b\\":1'),
+        ('{"password":null,"user":"ada"', '{"password":null,"user":"ada"'),
+        ("see https://x.example/a?page=1&token=leakme#b", "see https://x.example/a?page=1&token=*#b"),
+    ],
+)
+def test_a_secret_in_what_is_no_json_is_hidden(text: str, seen: str) -> None:
+    assert Masks().text(text, lambda rule, value: "*") == seen
+
+
+def test_bytes_that_an_entry_keeps_are_shown_as_text_without_secrets(app: taskq.TaskQ) -> None:
+    fail(app, b'{"class":"Job","args":[{"password":"leakme"},NaN]}', "")
+    [failed] = app.failures.page().jobs
+    shown = app.showing.value(failed.entry)
+    assert "leakme" not in shown
+    assert b64encode(b'{"class":"Job","args":[{"password":"leak')[:40].decode() not in shown
+    assert "[secret: password]" in shown
+
+
+def test_a_search_does_not_find_what_is_hidden(app: taskq.TaskQ) -> None:
+    fail(app, b'{"class":"Job","args":[{"password":"hunter2"}]}', "no hunter2 here")
+    for text, there in (("hunter", 0), ("hunter2", 0), ("NO [secret", 1), (" here", 1), ("password", 1)):
+        assert len(app.failures.page(FailureFilter(text=text)).jobs) == there, text
+
+
+def test_a_name_that_has_a_payload_in_it_is_shown_without_secrets(app: taskq.TaskQ) -> None:
+    name = 'resque:timestamps:{"class":"Job","args":[{"password":"hunter2"}]}'
+    assert app.showing.name(name) == name.replace("hunter2", "[secret: password]")
+    assert app.showing.name("resque:queue:emails") == "resque:queue:emails"
+
+
+def test_one_far_from_its_place_is_found_or_said_to_be_elsewhere(
+    app: taskq.TaskQ, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("taskq.failed_ids._BEFORE", 5)
+    monkeypatch.setattr("taskq.failed_ids._BACK", 3)
+    for number in range(20):
+        app.broker.add_failure(b'{"n":%d}' % number)
+    place, mark = app.failures.id_of(app.failures.list()[5]).split("-")
+    assert place == "14"
+    assert isinstance(app.failures.find(f"25-{mark}"), FailedJob)
+    far = app.failures.find(f"500-{mark}")
+    assert isinstance(far, Missing)
+    assert "not found near its place" in far.why
+    gone = app.failures.find("9-ffffffffffff")
+    assert isinstance(gone, Missing)
+    assert "somebody removed it" in gone.why
 
 
 def test_edit_keeps_what_is_hidden_and_checks_the_call(app: taskq.TaskQ) -> None:
@@ -174,6 +245,7 @@ def test_messages_are_folded() -> None:
     one = "user 'ada' (id 3f2a91bc7d, a@b.org) at 10.0.0.1:80 took 0x7f00: 12.5 s"
     other = "user 'bob' (id 99ffaa1100, c@d.net) at 10.9.0.7:81 took 0x1a: 3 s"
     assert folded(one) == folded(other)
+    assert folded("no user3") == folded("no user39") == folded("no user391")
     assert folded("can't open it, it won't") == "can't open it, it won't"
 
 
@@ -230,7 +302,10 @@ def test_a_dead_worker_is_pruned_and_what_becomes_of_its_job_is_said_first(app: 
 
 
 def test_queues_say_who_serves_them_and_page_by_content(app: taskq.TaskQ) -> None:
-    register(app, "a:1:em*", 1)
+    from taskq.identity import this_process
+
+    assert app.broker.register(Registration("a:1:em*", this_process(), 25.0, 5.0, Tokens().process))
+    register(app, "b:2:l*", 2**22 + 7)  # a dead one serves nothing
     app.broker.push("emails", [b'{"class":"Job","args":[%d],"enqueued_at":1700000000}' % n for n in range(6)])
     app.broker.push("low", [b"rubbish"])
     emails, low = app.operator.queues()

@@ -198,6 +198,25 @@ class TestActing:
         assert app.failures.count() == 1
 
 
+def test_a_place_alone_is_no_address_of_an_action(app: TaskQ, worker: Working, browser: Browser) -> None:
+    fail(app, worker, "a@example.com")
+    short = app.failures.id_of(app.failures.list()[0])
+    for path in ("/failure/retry", "/failure/remove", "/failure/edit"):
+        for bare in ("0", short):
+            assert browser.post(f"{path}?id={bare}", {"text": "[]"}).status_code == 400
+    assert "Requeued 0" in browser.act("/failed/retry", {"id": "0"})
+    assert app.size("emails") == 0
+    assert browser.get(f"/failure?id={short}").status_code == 200
+
+
+def test_what_travelled_along_is_masked(app: TaskQ, worker: Working, browser: Browser) -> None:
+    app.broker.push("emails", [b'{"class":"Other","args":[],"api_key":"leakme","meta":{"token":"leakme"},"tries":3}'])
+    worker.fail("emails")
+    page = browser.page(of_newest(app, "/failure"))
+    assert "leakme" not in page
+    assert "[secret: api_key]" in page
+
+
 class TestAllThatMatch:
     @pytest.mark.parametrize(("verb", "said"), [("retry", "Requeued 30 failures."), ("remove", "Removed 30 failures.")])
     def test_counted_first_then_done_slice_by_slice(

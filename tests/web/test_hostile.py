@@ -104,15 +104,19 @@ def test_the_keys_of_a_stranger_are_text() -> None:
         for hostile in (*HOSTILE, UNDECODABLE):
             app.broker.push(hostile, [hostile.encode("utf-8", "surrogateescape")])
         links: list[str] = []
+        app.broker.push('{"token":"leakme"}', [b"x"])
         further = ["/stats/keys"]
         while further:
-            page = Page(browser.page(further[0]))
+            text = browser.page(further[0])
+            assert "leakme" not in text
+            page = Page(text)
             assert page.problems == []
             links += [each["href"] for each in page.all("a") if "key?" in each["href"]]
             further = [each["href"] for each in page.all("a") if each.get("rel") == "next"]
         assert len(links) > len(HOSTILE)
         for link in links:
             text = browser.page(link)
+            assert "leakme" not in text
             assert Page(text).problems == []
             assert "\x00" not in text
 

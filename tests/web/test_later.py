@@ -84,12 +84,24 @@ class TestSchedule:
         assert "s3cr3t" not in page
         assert "Every 5 minutes" in page
         assert "No scheduler of taskq runs." in page
-        assert browser.act("/schedule/run?name=nightly") == "send_email is in the queue emails."
+        run = next(each for each in actions(page, "/schedule/run"))
+        assert browser.act(run) == "send_email is in the queue emails."
         assert app.size("emails") == 1
-        assert browser.act("/schedule/disable?name=nightly") == "nightly is disabled."
-        assert "disabled</span>" in browser.page("/schedule")
-        assert browser.act("/schedule/enable?name=nightly") == "nightly is enabled."
+        [disable] = actions(page, "/schedule/disable")
+        assert browser.act(disable) == "nightly is disabled."
+        page = browser.page("/schedule")
+        assert "disabled</span>" in page
+        assert "was changed meanwhile" in browser.act(disable)
+        assert "was changed meanwhile" in browser.act(run)
+        assert app.size("emails") == 1
+        [enable] = actions(page, "/schedule/enable")
+        assert browser.act(enable) == "nightly is enabled."
         assert "There is no schedule" in unescape(browser.act("/schedule/run?name=nightli"))
+
+    def test_one_without_a_queue_of_a_job_that_is_unknown_here_says_so(self, app: TaskQ, browser: Browser) -> None:
+        app.broker.put_schedule("odd", b'{"class":"Elsewhere","args":[],"every":"5m"}')
+        [run] = actions(browser.page("/schedule"), "/schedule/run")
+        assert "it says no queue" in browser.act(run)
 
     def test_one_that_cannot_be_read_is_listed(self, app: TaskQ, browser: Browser) -> None:
         app.broker.put_schedule("odd", b'{"every": "now and then"}')

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from werkzeug.wrappers import Response
 
+from taskq import failed_ids
 from taskq.failed_entry import FailedJob, before_retry
 from taskq.failed_filter import FailureFilter, folded
 from taskq.failed_jobs import Tally
@@ -18,7 +19,7 @@ from taskq.failed_search import Bounds
 from taskq.showing import ShownFailure
 from taskq_web.visit import Refused, Visit
 
-__all__ = ["WORDS", "Row", "filter_of", "remove", "retry", "row_of", "show", "told"]
+__all__ = ["WORDS", "Row", "filter_of", "remove", "retry", "row_of", "show", "tells_apart", "told"]
 
 WORDS: Final = ("class", "exception", "queue", "text", "since", "until", "retried", "group", "list")
 """The words of a filter, in a page's address as in the options of the commands."""
@@ -28,6 +29,7 @@ _GROUPS: Final = 12
 # Two looks a page; together they leave half of the 50 ms that a page may take.
 _BOUNDS: Final = Bounds(entries=10_000, seconds=0.008)
 _FRAMES: Final = 4
+_MARK: Final = 16  # hex digits of the mark of what is acted on
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +118,18 @@ def row_of(visit: Visit, failed: FailedJob) -> Row:
     shown = visit.app.showing.failed(failed)
     return Row(
         failed=failed,
-        id=visit.app.failures.id_of(failed, digits=16),
+        id=visit.app.failures.id_of(failed, digits=_MARK),
         key=hashlib.sha256(before_retry(failed.entry)).hexdigest()[:12],
         shown=shown,
         frames=shown.backtrace[:_FRAMES],
         more=max(len(shown.backtrace) - _FRAMES, 0),
     )
+
+
+def tells_apart(failed_id: str) -> bool:
+    """Whether an id has a mark that means one failure and no other: what acts on a click demands it."""
+    parsed = failed_ids.parse(failed_id)
+    return parsed is None or (parsed.mark is not None and len(parsed.mark) >= _MARK)
 
 
 def told(tally: Tally, verb: str, missing: int = 0) -> str:
@@ -152,6 +160,8 @@ def _ticked(visit: Visit) -> _Ticked:
         )  # fmt: skip
     there: list[FailedJob] = []
     for each in dict.fromkeys(ids):
+        if not tells_apart(each):
+            continue
         try:
             found = visit.app.failures.find(each)
         except ValueError:

@@ -17,7 +17,7 @@ from taskq import EnqueueError, InvalidPayload
 from taskq.broker import Requeued
 from taskq.failed_entry import FailedJob
 from taskq.signature import HIDDEN
-from taskq_web.pages.failed import row_of
+from taskq_web.pages.failed import row_of, tells_apart
 from taskq_web.visit import Refused, Visit
 
 __all__ = ["edit", "edited", "remove", "retry", "show"]
@@ -119,6 +119,12 @@ def _found(visit: Visit, *, to: str = "") -> FailedJob:
         Refused: it names none, or it is gone.
     """
     said = visit.query.get("id")
+    if to and not tells_apart(said):
+        raise Refused(
+            HTTPStatus.BAD_REQUEST,
+            f"{said[:200]!r} is a place, and no mark of what is meant: another may lie there by now. Nothing was {to}.",
+            advice="Open it anew: Failed.",
+        )
     try:
         found = visit.app.failures.find(said)
     except ValueError:
@@ -167,4 +173,7 @@ def _raw(failed: FailedJob, shown: str) -> str:
 
 def _extra(visit: Visit, failed: FailedJob) -> Sequence[tuple[str, object]]:
     """What else travelled with it: ids, counts of attempts."""
-    return list(failed.payload.extra.items())[:20] if failed.payload is not None else []
+    if failed.payload is None:
+        return []
+    masks = visit.app.showing.masks
+    return [(name, masks.named(name, value)) for name, value in list(failed.payload.extra.items())[:20]]

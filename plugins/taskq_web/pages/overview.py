@@ -26,8 +26,9 @@ def show(visit: Visit) -> Response:
     """The figures, the queues, the jobs in hand, the latest kinds of failure."""
     app = visit.app
     queues, workers = app.operator.queues(), app.operator.workers()
-    alive = [worker for worker in workers if worker.info.registered]
-    working = sum(worker.info.job is not None for worker in alive)
+    there = [worker for worker in workers if worker.info.registered]
+    alive = [worker for worker in there if not worker.looks_dead]
+    working = sum(worker.info.job is not None for worker in there)
     pending, failed = sum(queue.size for queue in queues), app.failures.count()
     history = app.operator.history("hours")
     then = hour_ago(history)
@@ -52,7 +53,7 @@ def show(visit: Visit) -> Response:
         unserved=[queue.name for queue in queues if queue.size and not queue.served_by],
         silent=[worker for worker in workers if worker.looks_dead],
         workers=len(alive),
-        working=in_hand(app, (worker.info for worker in alive), count=_WORKING),
+        working=in_hand(app, (worker.info for worker in there), count=_WORKING),
         working_count=working,
         chart=chart(history),
         kinds=[(group, folded(app.showing.failed(group.example).error)) for group in latest],

@@ -13,6 +13,7 @@ __all__ = ["one", "pause", "pause_all", "remove", "remove_job", "show", "unpause
 
 _PAGE: Final = 25
 _QUEUES: Final = 45
+_MARK: Final = 16  # hex digits of the mark of what is removed
 
 
 def show(visit: Visit) -> Response:
@@ -95,6 +96,8 @@ def remove_job(visit: Visit) -> Response:
     """Remove a job that waits, known by its content near where it was seen; equal ones stay."""
     queue, job_id = _queue(visit), visit.query.get("job")
     try:
+        if len(job_id.rpartition("-")[2]) < _MARK:
+            raise ValueError
         removed = visit.app.operator.remove_job(queue, job_id)
     except ValueError:
         raise Refused(HTTPStatus.BAD_REQUEST, f"{job_id[:100]!r} is no id of a job that waits.") from None

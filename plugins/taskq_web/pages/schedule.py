@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from werkzeug.wrappers import Response
 
 from taskq import Accepted, TaskqError, Vetoed
+from taskq.schedule_entry import WrongSchedule
 from taskq_web.visit import Visit
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ __all__ = ["disable", "enable", "run", "show"]
 
 _MOST: Final = 16
 _NEXT: Final = 3
+_DIGITS: Final = 16
+_CHANGED: Final = "{} was changed meanwhile: look at it as it is now. Nothing was done."
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +33,13 @@ class _Row:
         listed: the job.
         read: what it enqueues, arguments masked; None where it cannot be read.
         following: the next times, soonest first.
+        mark: of what it says, by which its actions know whether it still does.
     """
 
     listed: ListedSchedule
     read: DecodedJob | None
     following: list[float]
+    mark: str
 
 
 def show(visit: Visit) -> Response:
@@ -54,9 +60,11 @@ def show(visit: Visit) -> Response:
 def run(visit: Visit) -> Response:
     """Enqueue one now; its own times go on as ever."""
     name = visit.query.get("name")
+    if not _as_seen(visit, name):
+        return visit.back(_CHANGED.format(name), "/schedule", wrong=True)
     try:
         done = visit.app.schedules.run_now(name)
-    except TaskqError as wrong:
+    except (TaskqError, WrongSchedule) as wrong:
         return visit.back(str(wrong), "/schedule", wrong=True)
     match done:
         case Accepted():
@@ -79,22 +87,37 @@ def disable(visit: Visit) -> Response:
 
 def _switched(visit: Visit, *, on: bool) -> Response:
     name, schedules = visit.query.get("name"), visit.app.schedules
+    if not _as_seen(visit, name):
+        return visit.back(_CHANGED.format(name), "/schedule", wrong=True)
     try:
         changed = schedules.enable(name) if on else schedules.disable(name)
-    except TaskqError as wrong:
+    except (TaskqError, WrongSchedule) as wrong:
         return visit.back(str(wrong), "/schedule", wrong=True)
     word = "enabled" if on else "disabled"
     return visit.back(f"{name} is {word}." if changed else f"{name} was {word} already.", "/schedule")
 
 
+def _mark(listed: ListedSchedule) -> str:
+    said = json.dumps(listed.entry, sort_keys=True, default=str).encode()
+    return hashlib.sha256(said).hexdigest()[:_DIGITS]
+
+
+def _as_seen(visit: Visit, name: str) -> bool:
+    """Whether what is called so is what the visitor saw; where there is none, the action itself says so."""
+    try:
+        return _mark(visit.app.schedules.get(name)) == visit.query.get("mark")
+    except TaskqError:
+        return True
+
+
 def _row(app: TaskQ, listed: ListedSchedule, now: float) -> _Row:
     schedule = listed.schedule
     if schedule is None:
-        return _Row(listed, None, [])
+        return _Row(listed, None, [], _mark(listed))
     body = json.dumps({"class": schedule.job, "args": list(schedule.args)}, default=str).encode()
     following: list[float] = []
     at = listed.next
     while at is not None and len(following) < _NEXT:
         following.append(at)
         at = schedule.rule.after(at)
-    return _Row(listed, app.read(body), following)
+    return _Row(listed, app.read(body), following, _mark(listed))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import time
 from http import HTTPStatus
 
 from werkzeug.wrappers import Response
@@ -11,6 +13,7 @@ from taskq_web.visit import Refused, Visit
 
 __all__ = ["as_json", "as_metrics", "as_text", "key", "keys", "show"]
 
+_SECONDS = 0.5  # for finding a key by its digest
 _KEYS = 20  # their names can be whole payloads, and a page is to keep to 60 kB
 
 
@@ -33,21 +36,58 @@ def keys(visit: Visit) -> Response:
         page = visit.app.operator.keys(visit.query.get("cursor"), _KEYS)
     except ValueError as wrong:
         raise Refused(HTTPStatus.BAD_REQUEST, str(wrong), advice="Begin with the first: Stats, Keys.") from None
-    return visit.render("keys.html", page=page, first=not visit.query.get("cursor"))
+    showing, at = visit.app.showing, visit.query.get("cursor")
+    rows = [(each, shown := showing.name(each.name), _address(each.name, shown, at)) for each in page.keys]
+    return visit.render("keys.html", page=page, rows=rows, first=not at)
+
+
+def _address(name: str, shown: str, page: str) -> dict[str, object]:
+    """What addresses a key: its name, but where that has a secret in it, a digest and the page that it was seen on."""
+    return {"key": name} if shown == name else {"mark": _mark(name), "page": page}
+
+
+def _mark(name: str) -> str:
+    return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+
+
+def _named(visit: Visit) -> str:
+    """The name of the key that the address means; empty where it is gone."""
+    wanted = visit.query.get("mark")
+    if not wanted:
+        return visit.query.get("key")
+    ends = time.monotonic() + _SECONDS
+    for begin in dict.fromkeys((visit.query.get("page"), "")):
+        cursor = begin
+        while True:
+            page = visit.app.operator.keys(cursor, _KEYS)
+            found = next((each.name for each in page.keys if _mark(each.name) == wanted), None)
+            if found is not None:
+                return found
+            cursor = page.cursor
+            if not cursor or time.monotonic() > ends:
+                break
+    return ""
 
 
 def key(visit: Visit) -> Response:
     """A key, and a page of what is in it."""
-    name = visit.query.get("key")
     try:
+        name = _named(visit)
         value = visit.app.operator.key(name, visit.query.get("cursor"), _KEYS)
     except ValueError as wrong:
         raise Refused(HTTPStatus.BAD_REQUEST, str(wrong), advice="Begin with the first: Stats, Keys.") from None
+    shown = visit.app.showing.name(name) or "like that"
     if value is None:
         raise Refused(
-            HTTPStatus.NOT_FOUND, f"There is no key {name[:300]} (any more).", advice="The others: Stats, Keys."
+            HTTPStatus.NOT_FOUND, f"There is no key {shown[:300]} (any more).", advice="The others: Stats, Keys."
         )
-    return visit.render("key.html", name=name, value=value, first=not visit.query.get("cursor"))
+    return visit.render(
+        "key.html",
+        name=shown,
+        address=_address(name, shown, visit.query.get("page")),
+        value=value,
+        first=not visit.query.get("cursor"),
+    )
 
 
 def as_text(visit: Visit) -> Response:
@@ -106,5 +146,6 @@ def _word(queue: str) -> str:
 
 
 def _label(queue: str) -> str:
-    escaped = queue.replace("\\", "\\\\").replace('"', '\\"')
-    return escaped.replace("\n", "\\n").replace("\r", "\\r")
+    # The format knows these three escapes and no other.
+    known = queue.encode("utf-8", "backslashreplace").decode()
+    return known.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
