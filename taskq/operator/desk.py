@@ -6,7 +6,7 @@ It works through the broker's interface alone, so on every backend, and for page
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from taskq import history as histories
@@ -138,9 +138,24 @@ class Operator:
 
     # ---- queues
 
-    def queues(self) -> list[QueueState]:
-        """Every queue, sorted by name."""
-        return queues.states(self._broker, self._broker.workers(), self.history("hours"))
+    def queues(
+        self,
+        workers: Sequence[WorkerInfo] | None = None,
+        history: History | None = None,
+        *,
+        ages: Collection[str] | None = None,
+    ) -> list[QueueState]:
+        """Every queue, sorted by name.
+
+        Args:
+            workers: those there are, where the caller has just looked.
+            history: that of the last hours, where the caller has it.
+            ages: the queues whose oldest job is looked at; None is as many as there are, within reason.
+        """
+        broker = self._broker
+        workers = broker.workers() if workers is None else workers
+        history = self.history("hours") if history is None else history
+        return queues.states(broker, workers, history, ages=ages)
 
     def queue_page(self, queue: str, cursor: str = "", count: int = 20) -> QueuePage:
         """A page of the jobs that wait in a queue.

@@ -17,8 +17,9 @@ _QUEUES: Final = 45
 
 def show(visit: Visit) -> Response:
     """Every queue."""
-    queues = visit.app.operator.queues()
     start = visit.query.number("start")
+    ages = visit.app.queues()[start : start + _QUEUES]
+    queues = visit.app.operator.queues([worker.info for worker in visit.workers()], ages=ages)
     shown = queues[start : start + _QUEUES]
     return visit.render(
         "queues.html",
@@ -38,7 +39,9 @@ def one(visit: Visit) -> Response:
         page = visit.app.operator.queue_page(queue, visit.query.get("cursor"), _PAGE)
     except ValueError as wrong:
         raise Refused(HTTPStatus.BAD_REQUEST, str(wrong), advice="Begin with the first: Queues.") from None
-    state = next((each for each in visit.app.operator.queues() if each.name == queue), None)
+    workers = [worker.info for worker in visit.workers()]
+    states = visit.app.operator.queues(workers, ages=(queue,))
+    state = next((each for each in states if each.name == queue), None)
     return visit.render(
         "queue.html",
         queue=queue,

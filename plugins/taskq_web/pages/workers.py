@@ -21,7 +21,7 @@ _AHEAD: Final = 20
 
 def show(visit: Visit) -> Response:
     """Every worker, host by host."""
-    workers = sorted(visit.app.operator.workers(), key=lambda worker: (worker.host, worker.info.id))
+    workers = sorted(visit.workers(), key=lambda worker: (worker.host, worker.info.id))
     start = visit.query.number("start")
     shown = workers[start : start + _PAGE]
     of_host = Counter(worker.host for worker in workers)
