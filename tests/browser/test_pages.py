@@ -40,7 +40,8 @@ def pages(site: Site) -> dict[str, str]:
     for number in range(40):
         worker.fail("emails", kind="shop.errors.MailError" if number % 3 else "ValueError", message=f"{long} {number}")
     for number in range(30):
-        of_many = Working(app, f"web-{number % 3}.prod.internal.example.com:{5000 + number}:emails,reports,imports,images")
+        host = f"web-{number % 3}.prod.internal.example.com"
+        of_many = Working(app, f"{host}:{5000 + number}:emails,reports,imports,images")
         of_many.take("emails" if number < 15 else f"queue-{number}")
     app.pause("queue-3")
     for number in range(60):
@@ -94,7 +95,8 @@ def test_each_is_light(pages: dict[str, str], site: Site, window: Open) -> None:
         page.wait_for_load_state("networkidle")
         sizes = [len(answer.body()) for answer in answers]
         nodes = page.evaluate("document.querySelectorAll('*').length")
-        tallest = page.evaluate("Math.max(0, ...[...document.querySelectorAll('tbody tr')].map(row => row.offsetHeight))")
+        rows = "[...document.querySelectorAll('tbody tr')].map(row => row.offsetHeight)"
+        tallest = page.evaluate(f"Math.max(0, ...{rows})")
         said = f"{name}: {sum(sizes)} bytes, {len(sizes)} requests, {nodes} nodes"
         print(said)
         assert sum(sizes) <= MOST_BYTES, said

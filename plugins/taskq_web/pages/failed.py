@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import unquote
@@ -16,9 +16,11 @@ from taskq.failed_filter import FailureFilter, folded
 from taskq.failed_jobs import Tally
 from taskq.failed_search import Bounds
 from taskq.showing import ShownFailure
+from taskq_web.frames import first_of
+from taskq_web.shown import size
 from taskq_web.visit import Refused, Visit
 
-__all__ = ["WORDS", "Row", "filter_of", "remove", "retry", "row_of", "show", "told"]
+__all__ = ["WORDS", "Row", "filter_of", "is_large", "remove", "retry", "row_of", "show", "told"]
 
 WORDS: Final = ("class", "exception", "queue", "text", "since", "until", "retried", "group", "list")
 """The words of a filter, in a page's address as in the options of the commands."""
@@ -28,6 +30,7 @@ _GROUPS: Final = 12
 # Two looks a page; together they leave half of the 50 ms that a page may take.
 _BOUNDS: Final = Bounds(entries=10_000, seconds=0.008)
 _FRAMES: Final = 4
+_LARGE: Final = 200_000  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class Row:
         id: what its actions address it by: its content, near its place.
         key: what the page knows it by, also once it was retried.
         shown: its texts, without secrets.
-        frames: the first lines of its traceback.
+        frames: the first lines of its traceback, the application's own where there are any.
         more: how many further lines there are.
     """
 
@@ -74,7 +77,7 @@ def show(visit: Visit) -> Response:
         page=page,
         groups=groups,
         kinds=[
-            (group, folded(visit.app.showing.failed(group.example).error))
+            (group, folded(visit.app.showing.failed(group.example, whole=False).error))
             for group in (groups.groups[:_GROUPS] if groups is not None else ())
         ],
         wanted=wanted,
@@ -111,17 +114,25 @@ def words_of(visit: Visit) -> Mapping[str, str]:
     return {word: visit.query.get(word) for word in WORDS if visit.query.get(word) or word == "list" in visit.query}
 
 
-def row_of(visit: Visit, failed: FailedJob) -> Row:
-    """A failure, ready to be shown."""
-    shown = visit.app.showing.failed(failed)
+def row_of(visit: Visit, failed: FailedJob, *, whole: bool = False) -> Row:
+    """A failure, ready to be shown; with the whole of its payload where that is wanted."""
+    shown = visit.app.showing.failed(failed, whole=whole)
+    if is_large(failed):  # a row shows the beginning, and for that all would be written
+        shown = replace(shown, args=(f"{size(len(failed.body or b''))} of arguments",))
+    frames = first_of(shown.backtrace, _FRAMES)
     return Row(
         failed=failed,
         id=visit.app.failures.id_of(failed, digits=16),
         key=hashlib.sha256(before_retry(failed.entry)).hexdigest()[:12],
         shown=shown,
-        frames=shown.backtrace[:_FRAMES],
-        more=max(len(shown.backtrace) - _FRAMES, 0),
+        frames=frames,
+        more=len(shown.backtrace) - len(frames),
     )
+
+
+def is_large(failed: FailedJob) -> bool:
+    """Whether its payload is more than a page can hold: its beginning is shown, and it is edited by a command."""
+    return failed.body is not None and len(failed.body) > _LARGE
 
 
 def told(tally: Tally, verb: str, missing: int = 0) -> str:

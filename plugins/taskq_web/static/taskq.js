@@ -206,6 +206,7 @@
       try {
         answer = await fetch(form.getAttribute("action") + query, post ? { method: "POST", body: said } : {});
       } catch { tell("No answer. Press Go on to try again."); break; }
+      if (answer.redirected) { location.replace(answer.url); return; } // it is done; to load that anew does nothing again
       const doc = new DOMParser().parseFromString(await answer.text(), "text/html"), fresh = doc.querySelector("main");
       if (!fresh) break;
       main.replaceChildren(...[...fresh.childNodes].map((el) => document.importNode(el, true)));
@@ -253,6 +254,7 @@
   });
 
   // ---- beginning
+  each("[data-copy]", main, (el) => { el.hidden = false; });
   each(".pulse", document, (el) => { el.hidden = false; });
   if (!main.hasAttribute("data-live")) { $("pulse").hidden = $("pause").hidden = true; }
   $("pause").onclick = () => setPaused(!paused);
