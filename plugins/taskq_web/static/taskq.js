@@ -204,7 +204,8 @@
       const query = post ? "" : "?" + said;
       let answer;
       try {
-        answer = await fetch(form.getAttribute("action") + query, post ? { method: "POST", body: said } : {});
+        const headers = { "X-Taskq-Live": "1" }; // so that what was done is still said by the page that is gone to
+        answer = await fetch(form.getAttribute("action") + query, post ? { method: "POST", body: said, headers } : { headers });
       } catch { tell("No answer. Press Go on to try again."); break; }
       if (answer.redirected) { location.replace(answer.url); return; } // it is done; to load that anew does nothing again
       const doc = new DOMParser().parseFromString(await answer.text(), "text/html"), fresh = doc.querySelector("main");
