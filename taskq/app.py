@@ -753,9 +753,13 @@ class TaskQ(Verbs):
         """Those that have a job in hand."""
         return [worker for worker in self.workers() if worker.job is not None]
 
-    def info(self) -> Info:
-        """The figures at a glance: `Resque.info`, and which broker they are of."""
-        sizes, workers = self.sizes(), self.workers()
+    def info(self, sizes: Mapping[str, int] | None = None) -> Info:
+        """The figures at a glance: `Resque.info`, and which broker they are of.
+
+        Args:
+            sizes: of every queue, where the caller has just looked.
+        """
+        sizes, workers = self.sizes() if sizes is None else sizes, self.workers()
         return Info(
             pending=sum(sizes.values()),
             processed=self.broker.stats().processed,

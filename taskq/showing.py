@@ -219,8 +219,13 @@ class Showing:
 
     # ---- failures
 
-    def failed(self, failed: FailedJob) -> ShownFailure:
-        """A failed job as it may be shown: what its arguments hide is hidden in its error and its backtrace too."""
+    def failed(self, failed: FailedJob, *, whole: bool = True) -> ShownFailure:
+        """A failed job as it may be shown: what its arguments hide is hidden in its error and its backtrace too.
+
+        Args:
+            failed: as it was listed.
+            whole: whether its payload is wanted as well, which may be long work; else that is empty.
+        """
         if failed.body is None:
             error = cast("str", self.masks.shown(failed.error))
             return ShownFailure((), error, failed.backtrace, "")
@@ -231,7 +236,7 @@ class Showing:
             return cast("str", self.masks.shown(secrets.taken_out(text)))
 
         backtrace = tuple(without(line) for line in failed.backtrace)
-        return ShownFailure(args, without(failed.error), backtrace, self.pretty(failed.body))
+        return ShownFailure(args, without(failed.error), backtrace, self.pretty(failed.body) if whole else "")
 
     # ---- editing
 

@@ -414,9 +414,9 @@ class RedisBroker(DelayedJobs, PlainKeys):
         for start in range(0, len(ids), _WORKERS_A_STEP):
             step = ids[start : start + _WORKERS_A_STEP]
             packed = b"".join(self._about(from_bytes(one)) for one in step)
-            answers = self._links.ask_all(packed, 7 * len(step), repeatable=True)
+            answers = self._links.ask_all(packed, 2 * len(step), repeatable=True)
             for place, one in enumerate(step):
-                about = answers[7 * place : 7 * place + 7]
+                about = answers[2 * place : 2 * place + 2]
                 known = one in members, one in holders
                 infos.append(_info(from_bytes(one), *known, heartbeats.get(one), about))
         return infos
@@ -428,7 +428,7 @@ class RedisBroker(DelayedJobs, PlainKeys):
             pack(b"SISMEMBER", self._keys.holders, name),
             pack(b"HGET", self._keys.heartbeats, name),
         ])  # fmt: skip
-        *about, member, holder, heartbeat = self._links.ask_all(packed, 10, repeatable=True)
+        *about, member, holder, heartbeat = self._links.ask_all(packed, 5, repeatable=True)
         where = [(self._keys.workers, "set"), (self._keys.holders, "set"), (self._keys.heartbeats, "hash")]
         for answer in (member, holder, heartbeat):
             if isinstance(answer, redis.ResponseError):
@@ -440,13 +440,11 @@ class RedisBroker(DelayedJobs, PlainKeys):
         """Reads all about one worker. Its token comes first: what changes after it is read changes the token too."""
         keys = self._keys
         return b"".join([
-            pack(b"GET", keys.token(worker)),
-            pack(b"GET", keys.worker(worker)),
+            pack(
+                b"MGET", keys.token(worker), keys.worker(worker), keys.registration(worker), keys.started(worker),
+                keys.worker_processed(worker), keys.worker_failed(worker),
+            ),
             pack(b"LRANGE", keys.ahead(worker), b"0", b"-1"),
-            pack(b"GET", keys.registration(worker)),
-            pack(b"GET", keys.started(worker)),
-            pack(b"GET", keys.worker_processed(worker)),
-            pack(b"GET", keys.worker_failed(worker)),
         ])  # fmt: skip
 
     def claim_recovery(self, worker: str, seconds: float, *, at_start: bool = False) -> bool:
@@ -646,8 +644,8 @@ class RedisBroker(DelayedJobs, PlainKeys):
 
 def _info(worker: str, member: bool, holder: bool, heartbeat: bytes | None, about: Sequence[Any]) -> WorkerInfo:
     """What Redis knows of a worker; rubbish of other programs counts as nothing there."""
-    token, in_hand, _, said, started = [one if isinstance(one, bytes) else None for one in about[:5]]
-    ahead = about[2] if isinstance(about[2], list) else []
+    token, in_hand, said, started, processed, failed = about[0]
+    ahead = about[1] if isinstance(about[1], list) else []
     registration = record.read_registration(said)
     return WorkerInfo(
         id=worker,
@@ -656,8 +654,8 @@ def _info(worker: str, member: bool, holder: bool, heartbeat: bytes | None, abou
         started=None if started is None else dates.parse_started(from_bytes(started)),
         job=record.read(worker, in_hand) if in_hand else None,
         ahead=tuple(record.read(worker, one, started=False) for one in ahead),
-        processed=_count(about[5]),
-        failed=_count(about[6]),
+        processed=_count(processed),
+        failed=_count(failed),
         registration=registration,
         raw=record.join([in_hand or b"", heartbeat or b"", token or b"", said or b""]),
     )

@@ -8,13 +8,17 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
+from typing import TYPE_CHECKING
 
 import click
 
 from taskq.cli.output import say
 from taskq.cli.session import common, examples, the_session
 from taskq_web.access import Access, BasicAuth, accounts, everybody, is_loopback, this_machine
+
+if TYPE_CHECKING:
+    from taskq import TaskQ
 
 __all__ = ["port_of", "web"]
 
@@ -56,11 +60,10 @@ def web(
     from waitress.server import create_server
 
     from taskq_web.dashboard import Dashboard
-    from taskq_web.demonstration import demonstration
 
     access = _access(host, everyone=no_auth_i_mean_it, behind_proxy=bool(behind_proxy))
     with ExitStack() as ending:
-        app = ending.enter_context(demonstration()) if demo else the_session().connected()
+        app = ending.enter_context(_demonstration()) if demo else the_session().connected()
         dashboard = Dashboard(app, access=access, read_only=read_only, proxies=behind_proxy, origins=origin)
         try:
             server = create_server(
@@ -74,6 +77,13 @@ def web(
         signal.signal(signal.SIGTERM, _end)
         say(f"The dashboard is at {_shown(host, port_of(server), prefix)} (Ctrl-C ends it).")
         server.run()
+
+
+def _demonstration() -> AbstractContextManager[TaskQ]:
+    # Imported only here: its jobs are registered with that, and are not the application's.
+    from taskq_web.demonstration import demonstration
+
+    return demonstration()
 
 
 def _access(host: str, *, everyone: bool, behind_proxy: bool) -> Access:

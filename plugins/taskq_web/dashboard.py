@@ -23,6 +23,7 @@ from taskq_web.access import Access, BasicAuth, Role, Visitor, accounts, this_ma
 from taskq_web.parameters import Parameters
 from taskq_web.routes import PATHS, Method, Route
 from taskq_web.security import COOKIE, HEADERS, Tokens, foreign, is_cookie, new_cookie
+from taskq_web.sights import Sights
 from taskq_web.visit import Refused, Visit
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class Dashboard:
         self._read_only = read_only
         secret = os.environ.get("TASKQ_WEB_SECRET") if secret is None else secret
         self._tokens = Tokens(secret.encode() if secret else secrets.token_bytes(32))
+        self._sights = Sights()
         self._origins = frozenset(origin.lower().rstrip("/") for origin in origins)
         self._ailing = False
         self._answer: WSGIApplication = self._answered
@@ -145,6 +147,7 @@ class Dashboard:
             tokens=self._tokens,
             query=Parameters(request.query_string.decode("ascii", "surrogateescape")),
             form=Parameters(form),
+            sights=self._sights,
             read_only=self._read_only,
         )
 

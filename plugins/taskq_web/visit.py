@@ -21,9 +21,11 @@ from taskq_web.access import Role, Visitor
 from taskq_web.parameters import Parameters, address
 from taskq_web.rendering import template
 from taskq_web.security import Tokens
+from taskq_web.sights import Sights
 
 if TYPE_CHECKING:
     from taskq import TaskQ
+    from taskq.operator import WorkerState
 
 __all__ = ["LIVE", "SAID", "Refused", "Visit"]
 
@@ -59,6 +61,12 @@ UNDER: Final = {
 """Which tab a page belongs to, where it is none itself."""
 
 
+_SHOWS_ARGUMENTS: Final = frozenset({
+    "/", "/working", "/failed", "/failure", "/failure/edit", "/queue", "/workers", "/worker", "/delayed", "/schedule",
+})  # fmt: skip
+"""The pages that show arguments, which they mask by what a job says of them, where its application is known."""
+
+
 class Refused(Exception):
     """A request that is answered with a sentence and a status, and changes nothing."""
 
@@ -81,6 +89,7 @@ class Visit:
         tokens: makes the tokens of forms.
         query: what follows the question mark.
         form: what was sent; empty for a GET.
+        sights: what requests have just seen.
         read_only: whether everybody only reads.
     """
 
@@ -91,6 +100,7 @@ class Visit:
     tokens: Tokens
     query: Parameters
     form: Parameters
+    sights: Sights = field(default_factory=Sights)
     read_only: bool = False
     _clock: float | None = field(default=None, init=False)
 
@@ -113,6 +123,10 @@ class Visit:
             except TaskqError:
                 self._clock = time.time()
         return self._clock
+
+    def workers(self) -> Sequence[WorkerState]:
+        """Every worker, as the request sees it; pages that bring themselves up to date share what they see."""
+        return self.sights.workers(self.app, shared=self.live)
 
     @property
     def token(self) -> str:
@@ -153,7 +167,10 @@ class Visit:
 
     def _frame(self) -> Mapping[str, object]:
         """What stands around every page. A broker that is away hides no page that says so."""
-        around: dict[str, object] = {"failed_count": 0, "place": "", "version": _version(), "tabs": _tabs(self)}
+        around: dict[str, object] = {
+            "failed_count": 0, "place": "", "version": _version(), "tabs": _tabs(self),
+            "nameless": self.request.path in _SHOWS_ARGUMENTS and not any(True for _ in self.app.registry),
+        }  # fmt: skip
         with suppress(TaskqError):
             around |= {"failed_count": self.app.failures.count(), "place": self._place()}
         return around

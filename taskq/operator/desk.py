@@ -6,7 +6,7 @@ It works through the broker's interface alone, so on every backend, and for page
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from taskq import history as histories
@@ -138,10 +138,24 @@ class Operator:
 
     # ---- queues
 
-    def queues(self) -> list[QueueState]:
-        """Every queue, sorted by name. A worker that looks dead serves none."""
-        alive = [worker.info for worker in self.workers() if not worker.looks_dead]
-        return queues.states(self._broker, alive, self.history("hours"))
+    def queues(
+        self,
+        workers: Sequence[WorkerInfo] | None = None,
+        history: History | None = None,
+        *,
+        ages: Collection[str] | None = None,
+    ) -> list[QueueState]:
+        """Every queue, sorted by name.
+
+        Args:
+            workers: those that live, where the caller has just looked: one that looks dead serves no queue.
+            history: that of the last hours, where the caller has it.
+            ages: the queues whose oldest job is looked at; None is as many as there are, within reason.
+        """
+        if workers is None:
+            workers = [worker.info for worker in self.workers() if not worker.looks_dead]
+        history = self.history("hours") if history is None else history
+        return queues.states(self._broker, workers, history, ages=ages)
 
     def queue_page(self, queue: str, cursor: str = "", count: int = 20) -> QueuePage:
         """A page of the jobs that wait in a queue.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -87,13 +87,15 @@ class QueuePage:
     previous: str
 
 
-def states(broker: Broker, workers: Sequence[WorkerInfo], history: History) -> list[QueueState]:
-    """Every queue."""
+def states(
+    broker: Broker, workers: Sequence[WorkerInfo], history: History, *, ages: Collection[str] | None = None
+) -> list[QueueState]:
+    """Every queue; see `Operator.queues`."""
     sizes, paused = broker.sizes(broker.queues()), broker.paused()
     served = served_by(workers, list(sizes))
     uncounted = {worker.id for worker in workers if worker.registration is None}
     now = broker.now()
-    with_jobs = [queue for queue, size in sizes.items() if size][:_HEADS]
+    with_jobs = [queue for queue, size in sizes.items() if size and (ages is None or queue in ages)][:_HEADS]
     heads = {queue: head[0] for queue in with_jobs if (head := broker.peek(queue, 0, 1))}
     return [
         QueueState(

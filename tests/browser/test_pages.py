@@ -20,6 +20,7 @@ from tests.web.conftest import Working
 Open = Callable[..., Window]
 
 MOST_BYTES, MOST_REQUESTS, MOST_NODES = 60_000, 5, 1_500
+MOST_HIGH = 100  # pixels of a row of a table: four lines
 
 
 @pytest.fixture(params=["sqlite", pytest.param("redis", marks=[pytest.mark.redis, pytest.mark.long])])
@@ -39,7 +40,8 @@ def pages(site: Site) -> dict[str, str]:
     for number in range(40):
         worker.fail("emails", kind="shop.errors.MailError" if number % 3 else "ValueError", message=f"{long} {number}")
     for number in range(30):
-        of_many = Working(app, f"web-{number % 3}:{5000 + number}:emails,reports")
+        host = f"web-{number % 3}.prod.internal.example.com"
+        of_many = Working(app, f"{host}:{5000 + number}:emails,reports,imports,images")
         of_many.take("emails" if number < 15 else f"queue-{number}")
     app.pause("queue-3")
     for number in range(60):
@@ -93,11 +95,14 @@ def test_each_is_light(pages: dict[str, str], site: Site, window: Open) -> None:
         page.wait_for_load_state("networkidle")
         sizes = [len(answer.body()) for answer in answers]
         nodes = page.evaluate("document.querySelectorAll('*').length")
+        rows = "[...document.querySelectorAll('tbody tr')].map(row => row.offsetHeight)"
+        tallest = page.evaluate(f"Math.max(0, ...{rows})")
         said = f"{name}: {sum(sizes)} bytes, {len(sizes)} requests, {nodes} nodes"
         print(said)
         assert sum(sizes) <= MOST_BYTES, said
         assert len(sizes) <= MOST_REQUESTS, said
         assert nodes <= MOST_NODES, said
+        assert tallest <= MOST_HIGH, f"{name}: a row of {tallest} pixels"
         opened.problems[:] = [each for each in opened.problems if "404" not in each or name != "no page"]
 
 

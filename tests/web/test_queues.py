@@ -87,6 +87,13 @@ def test_a_worker_and_its_job(app: TaskQ, browser: Browser) -> None:
     assert "There is no worker nobody:1:* (any more)." in unescape(gone.text)
 
 
+def test_a_host_counts_all_its_workers_not_those_of_the_page(app: TaskQ, browser: Browser) -> None:
+    for number in range(30):
+        Working(app, f"host-1:{100 + number}:*")
+    page = re.sub(r"<[^>]+>", "", browser.page("/workers"))
+    assert "host-1 30, 25 of them here" in page
+
+
 class Away:
     """A broker that does not answer."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from taskq.broker import Capability
 from taskq.dates import parse_when
 from taskq.definition import JobDefinition
 from taskq.failed_entry import FailedJob
+from taskq_web.pages.failed import is_large
 from taskq_web.shown import exact
 from taskq_web.visit import Refused, Visit
 
@@ -309,7 +311,14 @@ def _again(visit: Visit) -> FailedJob | None:
         found = visit.app.failures.find(said)
     except ValueError:
         return None
-    return found if isinstance(found, FailedJob) else None
+    if not isinstance(found, FailedJob):
+        return None
+    if is_large(found):
+        edit = f"taskq failed edit {shlex.quote(visit.app.failures.id_of(found))}"
+        raise Refused(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "These arguments are too much for a page.", advice=f"By {edit}"
+        )
+    return found
 
 
 def _given_again(visit: Visit, again: FailedJob | None, name: str) -> _Given:

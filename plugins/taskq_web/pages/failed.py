@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import unquote
@@ -17,9 +17,11 @@ from taskq.failed_filter import FailureFilter, folded
 from taskq.failed_jobs import Tally
 from taskq.failed_search import Bounds
 from taskq.showing import ShownFailure
+from taskq_web.frames import first_of
+from taskq_web.shown import size
 from taskq_web.visit import Refused, Visit
 
-__all__ = ["WORDS", "Row", "filter_of", "remove", "retry", "row_of", "show", "tells_apart", "told"]
+__all__ = ["WORDS", "Row", "filter_of", "is_large", "remove", "retry", "row_of", "show", "tells_apart", "told"]
 
 WORDS: Final = ("class", "exception", "queue", "text", "since", "until", "retried", "group", "list")
 """The words of a filter, in a page's address as in the options of the commands."""
@@ -30,6 +32,7 @@ _GROUPS: Final = 12
 _BOUNDS: Final = Bounds(entries=10_000, seconds=0.008)
 _FRAMES: Final = 4
 _MARK: Final = 16  # hex digits of the mark of what is acted on
+_LARGE: Final = 200_000  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ class Row:
         id: what its actions address it by: its content, near its place.
         key: what the page knows it by, also once it was retried.
         shown: its texts, without secrets.
-        frames: the first lines of its traceback.
+        frames: the first lines of its traceback, the application's own where there are any.
         more: how many further lines there are.
     """
 
@@ -76,7 +79,7 @@ def show(visit: Visit) -> Response:
         page=page,
         groups=groups,
         kinds=[
-            (group, folded(visit.app.showing.failed(group.example).error))
+            (group, folded(visit.app.showing.failed(group.example, whole=False).error))
             for group in (groups.groups[:_GROUPS] if groups is not None else ())
         ],
         wanted=wanted,
@@ -113,16 +116,19 @@ def words_of(visit: Visit) -> Mapping[str, str]:
     return {word: visit.query.get(word) for word in WORDS if visit.query.get(word) or word == "list" in visit.query}
 
 
-def row_of(visit: Visit, failed: FailedJob) -> Row:
-    """A failure, ready to be shown."""
-    shown = visit.app.showing.failed(failed)
+def row_of(visit: Visit, failed: FailedJob, *, whole: bool = False) -> Row:
+    """A failure, ready to be shown; with the whole of its payload where that is wanted."""
+    shown = visit.app.showing.failed(failed, whole=whole)
+    if is_large(failed):  # a row shows the beginning, and for that all would be written
+        shown = replace(shown, args=(f"{size(len(failed.body or b''))} of arguments",))
+    frames = first_of(shown.backtrace, _FRAMES)
     return Row(
         failed=failed,
         id=visit.app.failures.id_of(failed, digits=_MARK),
         key=hashlib.sha256(before_retry(failed.entry)).hexdigest()[:12],
         shown=shown,
-        frames=shown.backtrace[:_FRAMES],
-        more=max(len(shown.backtrace) - _FRAMES, 0),
+        frames=frames,
+        more=len(shown.backtrace) - len(frames),
     )
 
 
@@ -130,6 +136,11 @@ def tells_apart(failed_id: str) -> bool:
     """Whether an id has a mark that means one failure and no other: what acts on a click demands it."""
     parsed = failed_ids.parse(failed_id)
     return parsed is None or (parsed.mark is not None and len(parsed.mark) >= _MARK)
+
+
+def is_large(failed: FailedJob) -> bool:
+    """Whether its payload is more than a page can hold: its beginning is shown, and it is edited by a command."""
+    return failed.body is not None and len(failed.body) > _LARGE
 
 
 def told(tally: Tally, verb: str, missing: int = 0) -> str:

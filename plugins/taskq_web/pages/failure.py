@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import groupby
-from typing import Final
 
 from werkzeug.wrappers import Response
 
-from taskq import EnqueueError, InvalidPayload
+from taskq import EnqueueError, InvalidPayload, attempts
 from taskq.broker import Requeued
 from taskq.failed_entry import FailedJob
+from taskq.showing import Editable
 from taskq.signature import HIDDEN
-from taskq_web.pages.failed import row_of, tells_apart
+from taskq_web.frames import is_library
+from taskq_web.pages.failed import is_large, row_of, tells_apart
+from taskq_web.shown import size
 from taskq_web.visit import Refused, Visit
 
 __all__ = ["edit", "edited", "remove", "retry", "show"]
-
-_LIBRARY: Final = re.compile(r"/(?:site-packages|dist-packages|gems|lib/(?:python|ruby)[\d.]*)/|^<(?:frozen|internal)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,7 @@ class Frames:
 def show(visit: Visit) -> Response:
     """All that is known of it."""
     failed = _found(visit)
-    row = row_of(visit, failed)
+    row = row_of(visit, failed, whole=True)
     return visit.render(
         "failure.html",
         row=row,
@@ -44,8 +43,10 @@ def show(visit: Visit) -> Response:
         shown=row.shown,
         raw=_raw(failed, row.shown.payload),
         frames=_folded(row.shown.backtrace),
+        attempts=attempts.count(failed.payload) + 1 if failed.payload is not None else 1,
         commands=_commands(visit, failed),
         extra=_extra(visit, failed),
+        large=is_large(failed),
         entry_size=len(failed.entry),
     )
 
@@ -71,7 +72,7 @@ def remove(visit: Visit) -> Response:
 def edit(visit: Visit) -> Response:
     """The form that edits its arguments."""
     failed = _found(visit)
-    return _form(visit, failed, visit.app.failures.editable(failed).text, failed.job_queue, "")
+    return _form(visit, failed, None, failed.job_queue, "")
 
 
 def edited(visit: Visit) -> Response:
@@ -85,19 +86,27 @@ def edited(visit: Visit) -> Response:
     return _after(visit, became, failed)
 
 
-def _form(visit: Visit, failed: FailedJob, text: str, queue: str, problem: str) -> Response:
-    editable = visit.app.failures.editable(failed)
+def _form(visit: Visit, failed: FailedJob, text: str | None, queue: str, problem: str) -> Response:
+    """The form, with what was typed; None is the arguments as they are."""
+    editable = _too_large(visit, failed) if is_large(failed) else visit.app.failures.editable(failed)
     definition = visit.app.registry.find(failed.payload.job) if failed.payload is not None else None
     return visit.render(
         "edit.html",
         row=row_of(visit, failed),
         failed=failed,
         editable=editable,
-        text=text,
+        text=editable.text if text is None else text,
         queue=queue,
         problem=problem,
         signature="" if definition is None else f"{definition.name}{definition.signature}",
         status=HTTPStatus.UNPROCESSABLE_ENTITY if problem else HTTPStatus.OK,
+    )
+
+
+def _too_large(visit: Visit, failed: FailedJob) -> Editable:
+    command = f"taskq failed edit {shlex.quote(visit.app.failures.id_of(failed))}"
+    return Editable(
+        "", f"These arguments are {size(len(failed.body or b''))}, too much for a page. Edit them by: {command}"
     )
 
 
@@ -136,11 +145,7 @@ def _found(visit: Visit, *, to: str = "") -> FailedJob:
 
 
 def _folded(lines: Sequence[str]) -> Sequence[Frames]:
-    return [Frames(library, list(of_it)) for library, of_it in groupby(lines, key=_is_library)]
-
-
-def _is_library(line: str) -> bool:
-    return _LIBRARY.search(line) is not None
+    return [Frames(library, list(of_it)) for library, of_it in groupby(lines, key=is_library)]
 
 
 def _commands(visit: Visit, failed: FailedJob) -> Sequence[str]:
@@ -149,9 +154,11 @@ def _commands(visit: Visit, failed: FailedJob) -> Sequence[str]:
     found = [f"taskq failed show {ref}", f"taskq failed requeue {ref}"]
     payload = failed.payload
     if payload is not None and failed.body is not None and failed.job_queue:
+        if len(failed.body) >= 2000:
+            return found
         read = visit.app.read(failed.body)
         whole = read.payload is not None and tuple(read.shown) == tuple(read.payload.args)
-        if whole and len(failed.body) < 2000:
+        if whole:
             words = [shlex.quote(json.dumps(each, ensure_ascii=False)) for each in read.shown]
             found.append(
                 " ".join(["taskq enqueue --queue", shlex.quote(failed.job_queue), shlex.quote(payload.job), *words])
@@ -172,8 +179,7 @@ def _raw(failed: FailedJob, shown: str) -> str:
 
 
 def _extra(visit: Visit, failed: FailedJob) -> Sequence[tuple[str, object]]:
-    """What else travelled with it: ids, counts of attempts."""
-    if failed.payload is None:
-        return []
+    """What else travelled with it: ids, further counts. That of attempts is said in words."""
+    extra = failed.payload.extra if failed.payload is not None else {}
     masks = visit.app.showing.masks
-    return [(name, masks.named(name, value)) for name, value in list(failed.payload.extra.items())[:20]]
+    return [(name, masks.named(name, value)) for name, value in extra.items() if name != attempts.KEY][:20]

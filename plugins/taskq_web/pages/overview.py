@@ -25,12 +25,13 @@ _BOUNDS: Final = Bounds(entries=2_000, seconds=0.01)
 def show(visit: Visit) -> Response:
     """The figures, the queues, the jobs in hand, the latest kinds of failure."""
     app = visit.app
-    queues, workers = app.operator.queues(), app.operator.workers()
+    history = app.operator.history("hours")
+    workers = visit.workers()
     there = [worker for worker in workers if worker.info.registered]
     alive = [worker for worker in there if not worker.looks_dead]
+    queues = app.operator.queues([worker.info for worker in alive], history, ages=())
     working = sum(worker.info.job is not None for worker in there)
     pending, failed = sum(queue.size for queue in queues), app.failures.count()
-    history = app.operator.history("hours")
     then = hour_ago(history)
     figures: Sequence[tuple[str, int, str, int | None]] = (
         ("Pending", pending, "/queues", None if then is None else then.pending),
@@ -56,7 +57,7 @@ def show(visit: Visit) -> Response:
         working=in_hand(app, (worker.info for worker in there), count=_WORKING),
         working_count=working,
         chart=chart(history),
-        kinds=[(group, folded(app.showing.failed(group.example).error)) for group in latest],
+        kinds=[(group, folded(app.showing.failed(group.example, whole=False).error)) for group in latest],
     )
 
 

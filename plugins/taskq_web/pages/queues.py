@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Final
 
 from werkzeug.wrappers import Response
 
+from taskq.records import WorkerInfo
 from taskq_web.visit import Refused, Visit
 
 __all__ = ["one", "pause", "pause_all", "remove", "remove_job", "show", "unpause", "unpause_all"]
@@ -18,8 +20,9 @@ _MARK: Final = 16  # hex digits of the mark of what is removed
 
 def show(visit: Visit) -> Response:
     """Every queue."""
-    queues = visit.app.operator.queues()
     start = visit.query.number("start")
+    ages = visit.app.queues()[start : start + _QUEUES]
+    queues = visit.app.operator.queues(_alive(visit), ages=ages)
     shown = queues[start : start + _QUEUES]
     return visit.render(
         "queues.html",
@@ -39,7 +42,8 @@ def one(visit: Visit) -> Response:
         page = visit.app.operator.queue_page(queue, visit.query.get("cursor"), _PAGE)
     except ValueError as wrong:
         raise Refused(HTTPStatus.BAD_REQUEST, str(wrong), advice="Begin with the first: Queues.") from None
-    state = next((each for each in visit.app.operator.queues() if each.name == queue), None)
+    states = visit.app.operator.queues(_alive(visit), ages=(queue,))
+    state = next((each for each in states if each.name == queue), None)
     return visit.render(
         "queue.html",
         queue=queue,
@@ -48,6 +52,10 @@ def one(visit: Visit) -> Response:
         paused=visit.app.broker.paused(),
         first=not visit.query.get("cursor"),
     )
+
+
+def _alive(visit: Visit) -> Sequence[WorkerInfo]:
+    return [worker.info for worker in visit.workers() if not worker.looks_dead]
 
 
 def pause(visit: Visit) -> Response:

@@ -92,14 +92,15 @@ def key(visit: Visit) -> Response:
 
 def as_text(visit: Visit) -> Response:
     """The lines of Resque's `stats.txt`, for the scripts that read it."""
-    info = visit.app.info()
+    sizes = visit.app.sizes()
+    info = visit.app.info(sizes)
     lines = [
         f"resque.pending={info['pending']}",
         f"resque.processed+={info['processed']}",
         f"resque.failed+={info['failed']}",
         f"resque.workers={info['workers']}",
         f"resque.working={info['working']}",
-        *(f"queues.{_word(queue)}={size}" for queue, size in visit.app.sizes().items()),
+        *(f"queues.{_word(queue)}={size}" for queue, size in sizes.items()),
     ]
     return visit.text("\n".join(lines) + "\n")
 
@@ -107,12 +108,13 @@ def as_text(visit: Visit) -> Response:
 def as_json(visit: Visit) -> Response:
     """All figures, for programs."""
     app = visit.app
+    sizes = app.sizes()
     return visit.as_json(
         {
             "schema": "stats/1",
-            **app.info(),
+            **app.info(sizes),
             "failed_total": app.broker.stats().failed,
-            "queue_sizes": dict(app.sizes()),
+            "queue_sizes": dict(sizes),
             "now": visit.clock,
         }
     )
@@ -121,7 +123,8 @@ def as_json(visit: Visit) -> Response:
 def as_metrics(visit: Visit) -> Response:
     """The figures as Prometheus reads them."""
     app = visit.app
-    found = app.info()
+    sizes = app.sizes()
+    found = app.info(sizes)
     lines: list[str] = []
     for name, kind, said, value in (
         ("taskq_jobs_pending", "gauge", "Jobs that wait.", found["pending"]),
@@ -134,7 +137,7 @@ def as_metrics(visit: Visit) -> Response:
     ):
         lines += [f"# HELP {name} {said}", f"# TYPE {name} {kind}", f"{name} {value}"]
     lines += ["# HELP taskq_queue_jobs Jobs that wait in a queue.", "# TYPE taskq_queue_jobs gauge"]
-    lines += [f'taskq_queue_jobs{{queue="{_label(queue)}"}} {size}' for queue, size in app.sizes().items()]
+    lines += [f'taskq_queue_jobs{{queue="{_label(queue)}"}} {size}' for queue, size in sizes.items()]
     answer = visit.text("\n".join(lines) + "\n")
     answer.content_type = "text/plain; version=0.0.4; charset=utf-8"
     return answer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from http import HTTPStatus
 from itertools import groupby
 from typing import Final
@@ -20,12 +21,13 @@ _AHEAD: Final = 20
 
 def show(visit: Visit) -> Response:
     """Every worker, host by host."""
-    workers = sorted(visit.app.operator.workers(), key=lambda worker: (worker.host, worker.info.id))
+    workers = sorted(visit.workers(), key=lambda worker: (worker.host, worker.info.id))
     start = visit.query.number("start")
     shown = workers[start : start + _PAGE]
+    of_host = Counter(worker.host for worker in workers)
     return visit.render(
         "workers.html",
-        hosts=[(host, list(of_it)) for host, of_it in groupby(shown, key=lambda worker: worker.host)],
+        hosts=[(host, list(of_it), of_host[host]) for host, of_it in groupby(shown, key=lambda worker: worker.host)],
         working={each.worker.id: each for each in in_hand(visit.app, (worker.info for worker in shown))},
         rates={worker.info.id: _rate(worker, visit.clock) for worker in shown},
         count=len(workers),

@@ -16,7 +16,7 @@ _PAGE: Final = 40
 
 def show(visit: Visit) -> Response:
     """Every job in hand, the one that takes longest first."""
-    workers = visit.app.workers()
+    workers = [worker.info for worker in visit.workers() if worker.info.registered]
     start = visit.query.number("start")
     return visit.render(
         "working.html",

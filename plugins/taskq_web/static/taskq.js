@@ -204,8 +204,10 @@
       const query = post ? "" : "?" + said;
       let answer;
       try {
-        answer = await fetch(form.getAttribute("action") + query, post ? { method: "POST", body: said } : {});
+        const headers = { "X-Taskq-Live": "1" }; // so that what was done is still said by the page that is gone to
+        answer = await fetch(form.getAttribute("action") + query, post ? { method: "POST", body: said, headers } : { headers });
       } catch { tell("No answer. Press Go on to try again."); break; }
+      if (answer.redirected) { location.replace(answer.url); return; } // it is done; to load that anew does nothing again
       const doc = new DOMParser().parseFromString(await answer.text(), "text/html"), fresh = doc.querySelector("main");
       if (!fresh) break;
       main.replaceChildren(...[...fresh.childNodes].map((el) => document.importNode(el, true)));
@@ -253,6 +255,7 @@
   });
 
   // ---- beginning
+  each("[data-copy]", main, (el) => { el.hidden = false; });
   each(".pulse", document, (el) => { el.hidden = false; });
   if (!main.hasAttribute("data-live")) { $("pulse").hidden = $("pause").hidden = true; }
   $("pause").onclick = () => setPaused(!paused);
