@@ -207,8 +207,8 @@ def test_clear_of_a_queue_removes_its_jobs_from_both_lists(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize(("given", "shown"), [(None, "not None"), ("12-8f3a1c", "not '12-8f3a1c'"), (5, "not int")])
-def test_what_is_no_failed_job_is_refused_in_a_sentence(given: Any, shown: str) -> None:
-    failures = TaskQ("memory://").failures
+def test_what_is_no_failed_job_is_refused_in_a_sentence(given: object, shown: str) -> None:
+    failures = taskq.TaskQ(broker="memory://").failures
     for act in (
         failures.remove,
         failures.requeue,
@@ -219,5 +219,5 @@ def test_what_is_no_failed_job_is_refused_in_a_sentence(given: Any, shown: str) 
         lambda one: failures.requeue_edited(one, "[]"),
     ):
         with pytest.raises(TypeError, match=shown) as caught:
-            act(given)
+            act(given)  # type: ignore[arg-type]
         assert "failures.find(id)" in str(caught.value)
