@@ -16,7 +16,8 @@ from taskq import events, pool
 from taskq.app import TaskQ
 from taskq.broker import Capability
 from taskq.cli import applications, endings
-from taskq.cli.session import common, examples, put_in_force, the_session
+from taskq.cli.output import complain, say
+from taskq.cli.session import common, examples, hide_command_line, put_in_force, the_session
 from taskq.errors import ConfigurationError, Problem
 
 if TYPE_CHECKING:
@@ -143,6 +144,7 @@ def worker(
     TERM and INT (Ctrl-C) let the job in hand end, for a while; QUIT lets it end whenever it does. USR2 pauses, CONT
     goes on, USR1 kills the job in hand and goes on. With --config HUP reads the file again.
     """
+    hide_command_line("resque-3 taskq: Starting")  # as Ruby's pruner knows it; see taskq.worker.title
     session = the_session()
     if inline and spawn:
         raise click.UsageError("--inline and --spawn exclude each other: a job is performed here, or elsewhere.")
@@ -236,14 +238,15 @@ def _reloading(
 
     session, root = the_session(), click.get_current_context().find_root()
 
-    def work(orders: int, say: object) -> int:
+    def work(orders: int, _say: object) -> int:
         sys.dont_write_bytecode = True  # a file that changes twice within a second would be read from there
         importlib.invalidate_caches()
         try:
             return _perform(config, options, file, timetable, supervisor=orders)
         except Exception as error:
             for line in endings.lines_of(error, debug=session.debug, secrets=session.secrets):
-                click.echo(line, err=True)
+                for part in line.split("\n"):
+                    complain(part)
             return endings.code_of(error)
         finally:
             root.close()
@@ -272,7 +275,7 @@ def _noticing(config: configuration.Config, path: Path) -> configuration.Config:
 def _tell_of_files(event: events.Event) -> None:
     """While a broker that nobody chose is waited for, say what needs none: once, beneath the first line about it."""
     if isinstance(event, events.BrokerLost) and event.tries == 1:
-        click.echo(f"*** {endings.WITHOUT_A_SERVER}")
+        say(f"*** {endings.WITHOUT_A_SERVER}")
 
 
 def _check_has_jobs(app: TaskQ) -> None:
