@@ -251,12 +251,13 @@ class Failures:
 
         Raises:
             InvalidPayload: what failed is no job that could be performed; the message says why.
+            TypeError: that is no failed job.
         """
-        return self._push(self._prepared(failed, queue=queue))
+        return self._push(self._prepared(_listed(failed), queue=queue))
 
     def editable(self, failed: FailedJob) -> Editable:
         """The arguments of a failed job for editing, what is secret as placeholders."""
-        if not failed.requeueable or failed.body is None:
+        if not _listed(failed).requeueable or failed.body is None:
             return Editable("", f"This failed job cannot be requeued. {failed.why_not}")
         return self._showing().editable(failed.body)
 
@@ -272,8 +273,9 @@ class Failures:
             InvalidPayload: the text is no list in JSON, or the job cannot be requeued or edited.
             WrongCall: the arguments do not fit the job's signature, where it is known here.
             UnserializableArgument: the payload's serializer does not carry one of them.
+            TypeError: that is no failed job.
         """
-        if not failed.requeueable or failed.body is None:
+        if not _listed(failed).requeueable or failed.body is None:
             raise InvalidPayload(f"This failed job cannot be requeued. {failed.why_not}")
         return self._push(self._prepared(failed, queue=queue, body=self._showing().edited(failed.body, text)))
 
@@ -318,7 +320,7 @@ class Failures:
             chosen: as they were listed.
             again: also those that were retried before.
         """
-        found = list(chosen)
+        found = [_listed(failed) for failed in chosen]
         return self._requeued(Tally(len(found), len(found), len(found)), found, again=again)
 
     def requeue_matching(
@@ -374,16 +376,20 @@ class Failures:
     # ---- removing
 
     def remove(self, failed: FailedJob) -> bool:
-        """Remove one. False where it is not there any more, or was marked as retried since it was listed."""
-        return self._broker().remove_failure(_stored(failed))
+        """Remove one. False where it is not there any more, or was marked as retried since it was listed.
+
+        Raises:
+            TypeError: that is no failed job.
+        """
+        return self._broker().remove_failure(_stored(_listed(failed)))
 
     def restore(self, failed: FailedJob) -> None:
         """Put back the entry of one that was removed, at the newest end of its list."""
-        self._broker().add_failure(failed.entry, queue=failed.queue)
+        self._broker().add_failure(_listed(failed).entry, queue=failed.queue)
 
     def remove_each(self, chosen: Iterable[FailedJob]) -> Tally:
         """Remove these, in few exchanges where the backend can."""
-        found = list(chosen)
+        found = [_listed(failed) for failed in chosen]
         return self._removed(Tally(len(found), len(found), len(found)), found)
 
     def remove_matching(self, wanted: FailureFilter, *, tell: Tell | None = None, stop: Stop | None = None) -> Tally:
@@ -456,6 +462,23 @@ class Failures:
     def _shown(self, entry: bytes) -> str:
         """What of an entry may be shown, for a search for a text."""
         return self._showing().searched(failed_entry.decode(StoredFailure(0, entry)))
+
+
+def _listed(failed: object) -> FailedJob:
+    """Itself, where it is a failed job as `list` and the others give them.
+
+    Raises:
+        TypeError: it is something else: an id, or what a search that found none returned.
+    """
+    if isinstance(failed, FailedJob):
+        return failed
+    shown = "None" if failed is None else repr(failed[:60]) if isinstance(failed, str) else type(failed).__name__
+    if isinstance(failed, Missing):
+        raise TypeError(f"What is given must be a failed job, and none was found: {failed.why}")
+    raise TypeError(
+        f"What is given must be a failed job, as failures.list() and failures.each() give them, and not {shown}. "
+        "The one of an id: failures.find(id)."
+    )
 
 
 def _lists(broker: Broker) -> tuple[str | None, ...]:

@@ -34,9 +34,11 @@ _NO_WRITES = {
     "MISCONF": ("it cannot write to its disk", "Its log says why; is the disk full?"),
     "NOREPLICAS": ("too few of its replicas are there", "Bring them back, or lower min-replicas-to-write."),
 }
+# In two words: a whole URL with an @ in it is taken for one that holds a password, and masked.
+_URL = "redis:// and then USER:PASSWORD@HOST:6379/0"
 _NO = {
-    "NOAUTH": ("a password is needed", "Put it into the URL: redis://user:password@host:6379/0."),
-    "WRONGPASS": ("wrong user or password", "Check the URL: redis://user:password@host:6379/0."),
+    "NOAUTH": ("a password is needed", f"Put it into the URL: {_URL}."),
+    "WRONGPASS": ("wrong user or password", f"Check the URL: {_URL}."),
     "NOPERM": ("this user may not run all that taskq needs", "Redis says what was refused: ACL LOG."),
     "SELECT": ("it has no database of that number", "They count from 0, and its setting `databases` says how many."),
     "CROSSSLOT": ("Redis Cluster is not supported", "Use a Redis that is no cluster."),

@@ -117,7 +117,7 @@ def _of_short_form(text: str) -> Address:
     if found is None:
         raise _wrong(text, "is no address of a Redis. Write host:port:db/namespace or redis://localhost:6379/0.")
     if "@" in found["host"]:
-        raise _wrong(text, "has no place for a password. Write redis://user:password@host:port/database.")
+        raise _wrong(text, "has no place for a password. Write redis:// and then USER:PASSWORD@HOST:PORT/DATABASE.")
     host = _host(text, found["host"].strip("[]"))
     port = _number(text, found["port"], "port", least=1, most=65535) if found["port"] is not None else 6379
     db = _number(text, found["db"], "database", least=0) if found["db"] is not None else 0

@@ -7,6 +7,7 @@ import sys
 import click
 
 from taskq.cli.endings import SOME_FAILED, USAGE, Stop
+from taskq.cli.output import plain
 
 __all__ = ["confirm", "yes_option"]
 
@@ -27,5 +28,5 @@ def confirm(what: str, *, yes: bool) -> None:
         return
     if sys.stdin is None or not sys.stdin.isatty():
         raise Stop(USAGE, f"{what}? There is no terminal to ask on. Nothing was done; to do it: --yes")
-    if not click.confirm(f"{what}?", err=True):
+    if not click.confirm(f"{plain(what)}?", err=True):
         raise Stop(SOME_FAILED, "Nothing was done.")

@@ -8,7 +8,7 @@ import click
 
 from taskq.app import TaskQ
 from taskq.cli.endings import DONE, NOTHING_MATCHED, USAGE, Stop
-from taskq.cli.output import json_option, plain, say, show_json
+from taskq.cli.output import complain, json_option, plain, say, show_json
 from taskq.cli.session import common, examples, the_session
 from taskq.jobs import Call
 from taskq.records import Cancelled
@@ -76,4 +76,4 @@ def _say(became: Cancelled, what: str) -> None:
         case "stopping":
             say(f"{what} is in a worker's hand, which ends it. It fails, and its failure says who asked.")
         case "gone":
-            click.echo(f"There is nothing to cancel: {what} waits nowhere, and no worker has it in hand.", err=True)
+            complain(f"There is nothing to cancel: {what} waits nowhere, and no worker has it in hand.")

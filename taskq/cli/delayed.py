@@ -14,7 +14,7 @@ from taskq.app import TaskQ
 from taskq.cli.asking import confirm, yes_option
 from taskq.cli.endings import DONE, INTERRUPTED, NOTHING_MATCHED, SOME_FAILED, USAGE, Stop
 from taskq.cli.groups import ListedGroup
-from taskq.cli.output import Column, count_of, duration, hint, json_option, say, show, show_json
+from taskq.cli.output import Column, complain, count_of, duration, hint, json_option, say, show, show_json
 from taskq.cli.output import as_json as json_text
 from taskq.cli.progress import Long
 from taskq.cli.session import common, examples, the_session
@@ -76,7 +76,7 @@ def list_(job: str | None, queue: str | None, since: str | None, skip: int, limi
     elif job is None and queue is None and since is None:
         hint("There are no delayed jobs.")
     else:
-        click.echo("None of the delayed jobs is like that.", err=True)
+        complain("None of the delayed jobs is like that.")
         return NOTHING_MATCHED
     return DONE
 
@@ -103,7 +103,7 @@ def run(job: str | None, args: str | None, queue: str | None, at: str | None, al
         try:
             return app.delayed.enqueue_now(each)
         except InvalidPayload as wrong:
-            click.echo(f"{due.shown(each.at)}: {wrong}", err=True)
+            complain(f"{due.shown(each.at)}: {wrong}")
             refused += 1
             return 0
 
@@ -208,7 +208,7 @@ def _ended(done: int, refused: int, verb: str, app: TaskQ, *, stopped: str, as_j
     elif done:
         say(f"{verb} {count_of(done, 'delayed job')}.")
     if stopped:
-        click.echo(f"Stopped after {stopped}. To go on: the same again.", err=True)
+        complain(f"Stopped after {stopped}. To go on: the same again.")
         return INTERRUPTED
     if refused:
         return SOME_FAILED

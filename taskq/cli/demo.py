@@ -93,14 +93,17 @@ def _show(app: TaskQ, config: Config) -> None:
     _heading("How it ended", "taskq info")
     _show_outcomes(seen)
     info = app.info()
-    say(f"\n{info['processed']} performed, {info['failed']} in the failed list (one of them retried), none waiting.")
+    say("")
+    say(f"{info['processed']} performed, {info['failed']} in the failed list (one of them retried), none waiting.")
     taskq = _program()
-    say(
-        "\nNext, in two terminals, each in this folder; the file is made by whoever comes first:\n"
-        f"    {taskq} worker -b sqlite:///demo.db --app taskq.cli.demo_jobs -v\n"
-        f'    {taskq} enqueue -b sqlite:///demo.db --app taskq.cli.demo_jobs Emailer you@example.com Hello "It works"\n'
-        f"Then look: {taskq} info -b sqlite:///demo.db; queues, workers, failed. All there is: {taskq} --help"
-    )
+    for line in (
+        "",
+        "Next, in two terminals, each in this folder; the file is made by whoever comes first:",
+        f"    {taskq} worker -b sqlite:///demo.db --app taskq.cli.demo_jobs -v",
+        f'    {taskq} enqueue -b sqlite:///demo.db --app taskq.cli.demo_jobs Emailer you@example.com Hello "It works"',
+        f"Then look: {taskq} info -b sqlite:///demo.db; queues, workers, failed. All there is: {taskq} --help",
+    ):
+        say(line)
 
 
 def _program() -> str:
@@ -134,5 +137,5 @@ def _show_outcomes(seen: _Observer) -> None:
 
 
 def _heading(what: str, command: str) -> None:
-    click.secho(f"\n{what}:", bold=True, nl=False)
-    click.secho(f"  {command}", dim=True)
+    say("")
+    say((f"{what}:", "strong"), (f"  {command}", "dim"))

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from typing import Final
 
 import click
 
 from taskq.cli.endings import DONE, NOT_REACHED, SOME_FAILED, USAGE, WITHOUT_A_SERVER
-from taskq.cli.output import json_option, on_terminal, plain, say, show_json
+from taskq.cli.output import Style, complain, json_option, on_terminal, say, show, show_json
 from taskq.cli.session import common, examples, the_session
 from taskq.inspection import Finding
 
 __all__ = ["doctor"]
 
-_SIGNS = {"ok": ("ok", "green"), "warning": ("warning", "yellow"), "error": ("error", "red")}
+_STYLES: Final[Mapping[str, Style]] = {"ok": "good", "warning": "doubtful", "error": "bad"}
 
 
 @click.command(epilog=examples("taskq doctor --app shop.jobs", "taskq doctor --json"))
@@ -42,15 +44,14 @@ def doctor(as_json: bool) -> int:
         say("")
         say(f"{', '.join(bad)}." if bad else "All is well.")
     if code == NOT_REACHED and not session.broker_is_said:
-        click.echo(WITHOUT_A_SERVER, err=True)
+        complain(WITHOUT_A_SERVER)
     return code
 
 
 def _show(finding: Finding) -> None:
-    sign, colour = _SIGNS[finding.level]
     if not on_terminal():
-        say("\t".join(plain(text) for text in (finding.level, finding.check, finding.said, finding.advice)))
+        show((), [(finding.level, finding.check, finding.said, finding.advice)])
         return
-    click.echo(f"{click.style(sign.ljust(8), fg=colour)} {finding.check.ljust(12)} {plain(finding.said)}")
+    say((finding.level.ljust(8), _STYLES[finding.level]), f" {finding.check.ljust(12)} {finding.said}")
     if finding.advice and finding.level != "ok":
-        click.echo(f"{'':22}{click.style(plain(finding.advice), dim=True)}")
+        say(" " * 22, (finding.advice, "dim"))

@@ -12,7 +12,7 @@ import click
 from taskq.app import TaskQ
 from taskq.broker import Capability
 from taskq.cli.endings import DONE, SOME_FAILED, USAGE, Stop
-from taskq.cli.output import hint, json_option, plain, say, show_json
+from taskq.cli.output import complain, hint, json_option, plain, say, show_json
 from taskq.cli.session import common, examples, the_session
 from taskq.errors import UnknownJob
 from taskq.hook import Accepted, Deferred, Enqueued, Vetoed
@@ -66,7 +66,7 @@ def enqueue(job: str, arguments: Sequence[str], queue: str | None, front: bool, 
     elif isinstance(done, Deferred):
         say(f"{plain(done.job)} was taken over by {done.by}: {done.reason}.")
     if isinstance(done, Vetoed):
-        click.echo(f"{done.job} was not enqueued: {done.by} said no ({done.reason}).", err=True)
+        complain(f"{done.job} was not enqueued: {done.by} said no ({done.reason}).")
         return SOME_FAILED
     if isinstance(done, Accepted) and not app.config.inline:
         _say_who_performs(app, done.queue)
@@ -83,7 +83,7 @@ def read_argument(argument: str) -> object:
         return json.loads(argument, parse_constant=_no_json, object_pairs_hook=_once_each)
     except (ValueError, RecursionError) as wrong:
         if argument[:1] in {"{", "["}:
-            click.echo(f"Sent as a text, for it is no JSON ({wrong}): {plain(argument[:60])}", err=True)
+            complain(f"Sent as a text, for it is no JSON ({wrong}): {plain(argument[:60])}")
         return argument
 
 
@@ -129,7 +129,7 @@ def _described(done: Enqueued) -> dict[str, object]:
 def _say_who_performs(app: TaskQ, queue: str) -> None:
     """On standard error, where nobody will: a queue's name may be mistyped, and a store may end with this command."""
     if Capability.SHARED not in app.broker.capabilities:
-        click.echo(f"It ends with this command, for its broker is {app.broker.address}.", err=True)
+        complain(f"It ends with this command, for its broker is {app.broker.address}.")
         return
     workers = [worker.info for worker in app.operator.workers() if not worker.looks_dead]
     if served_by(workers, [queue])[queue]:
@@ -138,8 +138,7 @@ def _say_who_performs(app: TaskQ, queue: str) -> None:
         hint(f"No worker is running. To start one: taskq worker -q {shlex.quote(queue)} --app YOUR.JOBS")
         return
     served = ", ".join(dict.fromkeys(name for worker in workers for name in worker.queues))
-    click.echo(
+    complain(
         f'Queue "{plain(queue)}" is served by no worker (workers serve: {plain(served)}). '
         "Enqueued all the same; taskq queues list.",
-        err=True,
     )

@@ -15,6 +15,7 @@ from taskq.cli.endings import DONE, INTERRUPTED, NOTHING_MATCHED, SOME_FAILED, U
 from taskq.cli.groups import ListedGroup
 from taskq.cli.output import (
     Column,
+    complain,
     count_of,
     duration,
     hint,
@@ -128,16 +129,15 @@ def list_(cursor: str, limit: int, search: int, as_json: bool, **said: str | Non
     further = "".join(f" --{word} {_quoted(value)}" for word, value in wanted.words().items())
     if wanted.says_anything:
         if page.left and len(page.jobs) < limit:
-            click.echo(
+            complain(
                 f"Only {page.searched:,} of {page.total:,} were looked through; on: taskq failed list{further} "
                 f"--cursor {page.older}",
-                err=True,
             )
         if not page.jobs:
-            click.echo(f"None of {count_of(page.searched, 'failed job')} is like that.", err=True)
+            complain(f"None of {count_of(page.searched, 'failed job')} is like that.")
     elif not page.total:
         if wanted.place is not None:
-            click.echo(_nothing(app, wanted), err=True)
+            complain(_nothing(app, wanted))
         else:
             hint("There are no failed jobs.")
     if page.older and page.jobs and len(page.jobs) == limit:
@@ -188,13 +188,13 @@ def groups(search: int, as_json: bool, **said: str | None) -> int:
         ]
         show(columns, [_group_row(group, now) for group in found.groups])
     if found.left:
-        click.echo(f"Only the newest {found.searched:,} of {found.total:,} were looked through: --search", err=True)
+        complain(f"Only the newest {found.searched:,} of {found.total:,} were looked through: --search")
     if found.others:
-        click.echo(f"{found.others:,} more are of further groups, each of few.", err=True)
+        complain(f"{found.others:,} more are of further groups, each of few.")
     if found.groups:
         hint(f"Those of one: taskq failed list --group {found.groups[0].key}   Again: taskq failed requeue --group ...")
     elif wanted.says_anything:
-        click.echo(f"None of {count_of(found.searched, 'failed job')} is like that.", err=True)
+        complain(f"None of {count_of(found.searched, 'failed job')} is like that.")
     else:
         hint("There are no failed jobs.")
     if work.stopped:
@@ -252,7 +252,7 @@ def requeue(ids: Sequence[str], all_: bool, again: bool, as_json: bool, **said: 
     if not as_json and (tally.done or before):
         say(f"Requeued {count_of(tally.done, 'failed job')}.{before}")
     if tally.refused:
-        click.echo(f"{count_of(tally.refused, 'failed job')} cannot be requeued; why: taskq failed show ID", err=True)
+        complain(f"{count_of(tally.refused, 'failed job')} cannot be requeued; why: taskq failed show ID")
     return _ended(tally)
 
 
@@ -293,7 +293,7 @@ def edit(failed_id: str, text: str | None, queue: str | None, again: bool, as_js
         # What was typed is not lost with it.
         raise Stop(USAGE, str(wrong), *(_kept(text, id_of(one)) if in_editor else ())) from None
     if done is not Requeued.DONE:
-        click.echo(f"{id_of(one)}: {_too_late(done)}", err=True)
+        complain(f"{id_of(one)}: {_too_late(done)}")
         return NOTHING_MATCHED
     to = queue or one.job_queue
     if as_json:
@@ -368,12 +368,12 @@ def _requeue_named(app: TaskQ, ids: Sequence[str], *, again: bool, as_json: bool
     for each in named:
         if each.retried_at is not None and not again:
             retried += 1
-            click.echo(_retried(each), err=True)
+            complain(_retried(each))
             continue
         why_not = _requeue(app, each)
         if why_not:
             refused += 1
-            click.echo(f"{id_of(each)}: {why_not}", err=True)
+            complain(f"{id_of(each)}: {why_not}")
         else:
             done += 1
     if as_json:
@@ -419,7 +419,7 @@ def _show_tally(act: str, tally: Tally) -> None:
 
 def _ended(tally: Tally) -> int:
     if tally.stopped:
-        click.echo(f"Stopped after {tally.searched:,} of {tally.total:,}. To go on: the same again.", err=True)
+        complain(f"Stopped after {tally.searched:,} of {tally.total:,}. To go on: the same again.")
         return INTERRUPTED
     # To find nothing left to do with --all is no failure; what cannot be done is one.
     return SOME_FAILED if tally.refused else DONE
@@ -480,7 +480,7 @@ def _find(app: TaskQ, ids: Sequence[str]) -> tuple[Sequence[FailedJob], int]:
         assert wanted is not None
         match find(app.broker, wanted):
             case Missing(why=why):
-                click.echo(why, err=True)
+                complain(why)
                 missing += 1
             case FailedJob() as each:
                 found[each.queue, each.position] = each

@@ -16,6 +16,7 @@ from typing import Any, Final, NoReturn
 import click
 
 from taskq.cli import endings
+from taskq.cli.output import complain, say
 from taskq.cli.session import Session, common, examples
 from taskq.errors import ConfigurationError, Problem, nearest
 
@@ -101,9 +102,10 @@ class _Program(click.Group):
         except (Exception, KeyboardInterrupt) as error:
             code = endings.code_of(error)
             for line in endings.lines_of(error, debug=session.debug, secrets=session.secrets):
-                click.echo(line, err=True)
+                for part in line.split("\n"):
+                    complain(part)
             if code == endings.NOT_REACHED and not session.broker_is_said:
-                click.echo(endings.WITHOUT_A_SERVER, err=True)
+                complain(endings.WITHOUT_A_SERVER)
         sys.exit(code)
 
 
@@ -145,7 +147,7 @@ def _show_version(context: click.Context, parameter: click.Parameter, value: boo
     if value and not context.resilient_parsing:
         from importlib.metadata import version
 
-        click.echo(f"taskq {version('taskq')}")
+        say(f"taskq {version('taskq')}")
         context.exit()
 
 

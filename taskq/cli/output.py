@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Column",
+    "Style",
     "as_json",
     "change",
+    "complain",
     "count_of",
     "duration",
     "hint",
@@ -37,9 +39,9 @@ __all__ = [
     "table",
 ]
 
-Style: TypeAlias = Literal["", "good", "bad", "dim", "name"]
+Style: TypeAlias = Literal["", "good", "doubtful", "bad", "dim", "name", "strong"]
 
-_STYLES = {"": "", "good": "green", "bad": "red", "dim": "dim", "name": "cyan"}
+_STYLES = {"": "", "good": "green", "doubtful": "yellow", "bad": "red", "dim": "dim", "name": "cyan", "strong": "bold"}
 _GAP = 2  # cells between two columns
 _LEAST = 8  # cells that a column keeps, however narrow the terminal
 _LEAST_OF_ALL = 3  # where the table keeps to its width all the same
@@ -75,15 +77,20 @@ def on_terminal() -> bool:
     return sys.stdout is not None and sys.stdout.isatty()
 
 
-def say(text: str) -> None:
-    """A line for people on standard output."""
-    click.echo(text)
+def say(*parts: str | tuple[str, Style]) -> None:
+    """A line for people on standard output, in parts with a style each. It stays one line, whatever is in it."""
+    click.echo("".join(plain(part) if isinstance(part, str) else _styled(*part) for part in parts))
+
+
+def complain(text: str) -> None:
+    """A line for people on standard error: what could not be done, or is odd. It stays one line, whatever is in it."""
+    click.echo(plain(text), err=True)
 
 
 def hint(text: str) -> None:
     """What to type next, where a person is there to type it. It never gets into a pipe."""
     if on_terminal():
-        click.secho(text, err=True, dim=True)
+        click.echo(_styled(text, "dim"), err=True)
 
 
 def show(columns: Sequence[Column], rows: Iterable[Sequence[str]], *, always: bool = False) -> None:
@@ -156,7 +163,7 @@ def show_facts(facts: Iterable[tuple[str, str]]) -> None:
         return
     width = max(len(name) for name, _ in facts)
     for name, value in facts:
-        click.echo(f"{click.style(name.ljust(width), bold=True)}  {value}")
+        say((name.ljust(width), "strong"), f"  {value}")
 
 
 def show_json(schema: str, record: Mapping[str, object]) -> None:
@@ -214,6 +221,14 @@ def _fitted(widths: Sequence[int], cut: Sequence[bool], room: int, *, least: int
             break
         fitted[max(places, key=lambda place: fitted[place])] -= 1
     return fitted
+
+
+def _styled(text: str, style: Style) -> str:
+    """Plain text in a style; without one where it goes into a pipe, which click sees to."""
+    look = _STYLES[style]
+    if look in {"dim", "bold"}:
+        return click.style(plain(text), dim=look == "dim" or None, bold=look == "bold" or None)
+    return click.style(plain(text), fg=look or None)
 
 
 def _text(value: str) -> Text:

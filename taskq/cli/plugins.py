@@ -9,7 +9,7 @@ import click
 
 from taskq import plugins as installed
 from taskq.cli.endings import DONE, SOME_FAILED
-from taskq.cli.output import Column, hint, json_option, on_terminal, say, show, show_json
+from taskq.cli.output import Column, complain, hint, json_option, on_terminal, say, show, show_json
 from taskq.cli.session import common, examples, the_session
 from taskq.config import Config
 from taskq.errors import ConfigurationError, nearest
@@ -78,13 +78,16 @@ def _show(rows: Sequence[_Row]) -> None:
     show(columns, [(*line[:3], "yes" if row.enabled else "", line[4]) for line, row in zip(lines, rows, strict=True)])
     for row in rows:
         if row.error:
-            click.secho(f"\n{row.kind} {row.name}: {row.error}", fg="red")
+            say("")
+            say((f"{row.kind} {row.name}: {row.error}", "bad"))
     for kind, what in (
         (installed.HOOKS, "Hooks, the outermost first"),
         (installed.FAILURE_HANDLERS, "Who decides on a failure"),
     ):
         chain = _chain([row for row in rows if row.kind == installed.NAMESPACES[kind]])
-        say(f"\n{what}: {chain or 'none'}" if kind == installed.HOOKS else f"{what}: {chain or 'none'}")
+        if kind == installed.HOOKS:
+            say("")
+        say(f"{what}: {chain or 'none'}")
     hint("To enable one: hooks = [...] or failure_handlers = [...] under [tool.taskq] in pyproject.toml")
 
 
@@ -136,7 +139,7 @@ def _backend(config: Config) -> Sequence[str]:
         return [backend_name(config.broker, installed.names(installed.BACKENDS), place=config.source("broker"))]
     except ConfigurationError as error:
         for problem in error.problems:  # the list of what there is helps just then
-            click.echo(str(problem), err=True)
+            complain(str(problem))
         return []
 
 

@@ -12,8 +12,7 @@ import time
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
-import click
-
+from taskq.cli.output import complain
 from taskq.failed_jobs import Tally
 
 if TYPE_CHECKING:
@@ -98,4 +97,4 @@ class Long:
         if self.stopped:
             raise KeyboardInterrupt
         self.stopped = True
-        click.echo("Stopping; once more ends it at once.", err=True)
+        complain("Stopping; once more ends it at once.")

@@ -13,6 +13,7 @@ from taskq.cli.groups import ListedGroup
 from taskq.cli.output import (
     Column,
     change,
+    complain,
     count_of,
     duration,
     hint,
@@ -190,7 +191,7 @@ def _tell_pause(said: str, queue: str | None, paused: bool, done: bool, *, as_js
     if as_json:
         show_json("queue_pause/1", {"queue": queue, "paused": paused, "done": done})
     else:
-        click.echo(said, err=not (done or paused))
+        (say if done or paused else complain)(said)
 
 
 @queues.command(epilog=examples("taskq queues remove emails low --yes", "taskq queues remove emails --job 12-8f3a1c"))
@@ -208,7 +209,7 @@ def remove(names: Sequence[str], ids: Sequence[str], yes: bool, as_json: bool) -
     found = [name for name in names if name in there]
     for name in names:
         if name not in there:
-            click.echo(_no_such_queue(app, name), err=True)
+            complain(_no_such_queue(app, name))
     if ids:
         return _remove_jobs(app, found[0], ids, yes=yes, as_json=as_json) if found else NOTHING_MATCHED
     if found:
@@ -233,7 +234,7 @@ def _remove_jobs(app: TaskQ, queue: str, ids: Sequence[str], *, yes: bool, as_js
     done = sum(app.operator.remove_job(queue, one) for one in there)
     for one in ids:
         if one not in there:
-            click.echo(f"{one} waits no more: a worker took it, or somebody removed it.", err=True)
+            complain(f"{one} waits no more: a worker took it, or somebody removed it.")
     if as_json:
         show_json("queue_remove/1", {"queue": queue, "whole": False, "jobs": done})
     elif done:

@@ -12,7 +12,7 @@ from taskq.cli.asking import confirm, yes_option
 from taskq.cli.endings import DONE, NOTHING_MATCHED, SOME_FAILED, USAGE, Stop
 from taskq.cli.enqueue import read_argument
 from taskq.cli.groups import ListedGroup
-from taskq.cli.output import Column, hint, json_option, say, show, show_json
+from taskq.cli.output import Column, complain, hint, json_option, say, show, show_json
 from taskq.cli.output import as_json as json_text
 from taskq.cli.session import common, examples, the_session
 from taskq.hook import Accepted, Deferred, Vetoed
@@ -66,7 +66,7 @@ def list_(as_json: bool) -> None:
         hint("No scheduler of taskq's acts now. To start one: taskq scheduler --app YOUR.JOBS")
     for each in listed:
         if each.problem:
-            click.echo(f"{each.name}: {each.problem}", err=True)
+            complain(f"{each.name}: {each.problem}")
 
 
 @schedule.command(epilog=examples("taskq schedule run nightly"))
@@ -221,12 +221,12 @@ def _each(names: Sequence[str], do: Callable[[str], str], verb: str, *, as_json:
             said = str(wrong)
             failed += 1
         except Stop as stop:
-            said = "\n".join(stop.lines)
+            said = " ".join(stop.lines)
             failed += 1
         if as_json:
             show_json(f"schedule_{verb}/1", {"name": name, "done": well, "said": said})
         else:
-            click.echo(said, err=not well)
+            (say if well else complain)(said)
     if done == len(names):
         return DONE
     return SOME_FAILED if done + failed else NOTHING_MATCHED

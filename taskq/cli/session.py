@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from taskq.cli.output import complain
+
 if TYPE_CHECKING:  # imported where they are needed: help needs none of them
     from taskq.app import TaskQ
     from taskq.config import Config
@@ -49,7 +51,7 @@ class Session:
         config = load(options=self.given)
         self.heed(config)
         for notice in config.notices:
-            click.echo(notice, err=True)
+            complain(notice)
         return config
 
     def application(self) -> TaskQ:

@@ -16,6 +16,7 @@ from taskq import events, pool
 from taskq.app import TaskQ
 from taskq.broker import Capability
 from taskq.cli import applications, endings
+from taskq.cli.output import complain, say
 from taskq.cli.session import common, examples, put_in_force, the_session
 from taskq.errors import ConfigurationError, Problem
 
@@ -236,14 +237,15 @@ def _reloading(
 
     session, root = the_session(), click.get_current_context().find_root()
 
-    def work(orders: int, say: object) -> int:
+    def work(orders: int, _say: object) -> int:
         sys.dont_write_bytecode = True  # a file that changes twice within a second would be read from there
         importlib.invalidate_caches()
         try:
             return _perform(config, options, file, timetable, supervisor=orders)
         except Exception as error:
             for line in endings.lines_of(error, debug=session.debug, secrets=session.secrets):
-                click.echo(line, err=True)
+                for part in line.split("\n"):
+                    complain(part)
             return endings.code_of(error)
         finally:
             root.close()
@@ -272,7 +274,7 @@ def _noticing(config: configuration.Config, path: Path) -> configuration.Config:
 def _tell_of_files(event: events.Event) -> None:
     """While a broker that nobody chose is waited for, say what needs none: once, beneath the first line about it."""
     if isinstance(event, events.BrokerLost) and event.tries == 1:
-        click.echo(f"*** {endings.WITHOUT_A_SERVER}")
+        say(f"*** {endings.WITHOUT_A_SERVER}")
 
 
 def _check_has_jobs(app: TaskQ) -> None:

@@ -13,7 +13,7 @@ from taskq.app import TaskQ
 from taskq.cli.asking import confirm, yes_option
 from taskq.cli.endings import DONE, INTERRUPTED, NOTHING_MATCHED, SOME_FAILED, Stop
 from taskq.cli.groups import ListedGroup
-from taskq.cli.output import Column, count_of, duration, hint, json_option, say, show, show_facts, show_json
+from taskq.cli.output import Column, complain, count_of, duration, hint, json_option, say, show, show_facts, show_json
 from taskq.cli.output import as_json as json_text
 from taskq.cli.progress import Long
 from taskq.cli.session import common, examples, the_session
@@ -142,7 +142,7 @@ def prune(ids: Sequence[str], no_wait: bool, yes: bool, as_json: bool) -> int:
                 },
             )
         else:
-            click.echo(pruned.said, err=not pruned.done)
+            (say if pruned.done else complain)(pruned.said)
     return SOME_FAILED if refused else code
 
 
@@ -156,7 +156,7 @@ def _dead(app: TaskQ, ids: Sequence[str], *, wait: bool) -> tuple[Sequence[Worke
             if not unsure or not wait:
                 break
             until = time.monotonic() + min(worker.sure_in for worker in unsure) + 0.01
-            click.echo(f"{_names(unsure)}: silent; to be sure takes {until - time.monotonic():.0f} s.", err=True)
+            complain(f"{_names(unsure)}: silent; to be sure takes {until - time.monotonic():.0f} s.")
             whole = until - began
             while (left := until - time.monotonic()) > 0:
                 if work.stopped:
@@ -165,14 +165,14 @@ def _dead(app: TaskQ, ids: Sequence[str], *, wait: bool) -> tuple[Sequence[Worke
                 time.sleep(min(left, _STEP))
     dead = [worker for worker in there if worker.sure]
     for missing in [one for one in ids if one not in {worker.info.id for worker in there}]:
-        click.echo(f"Worker {missing} is not registered.", err=True)
+        complain(f"Worker {missing} is not registered.")
     for worker in unsure:
-        click.echo(f"{worker.info.id} may live: {worker.why_dead}; sure in {worker.sure_in:.0f} s.", err=True)
+        complain(f"{worker.info.id} may live: {worker.why_dead}; sure in {worker.sure_in:.0f} s.")
     alive = [worker for worker in there if ids and not worker.looks_dead]
     for worker in alive:
-        click.echo(f"{worker.info.id} lives: {worker.state}.", err=True)
+        complain(f"{worker.info.id} lives: {worker.state}.")
     if not dead and not ids and not unsure:
-        click.echo("No worker looks dead.", err=True)
+        complain("No worker looks dead.")
     partly = bool(dead) and (bool(unsure) or len(dead) < len(ids))
     return dead, SOME_FAILED if partly else DONE if dead else NOTHING_MATCHED
 
@@ -217,16 +217,16 @@ def check(max_age: float, worker_id: str | None, host: str | None, as_json: bool
     if latest is None:
         what = f"Worker {worker_id} is not registered." if worker_id else f"No worker of {host} is registered."
         near = nearest(worker_id, [worker.id for worker in app.workers()]) if worker_id else None
-        click.echo(f"{what} Did you mean {near}?" if near else f"{what} Who is: taskq workers list", err=True)
+        complain(f"{what} Did you mean {near}?" if near else f"{what} Who is: taskq workers list")
         return SOME_FAILED
     if age is None:
-        click.echo(f"{latest.id} never sent a heartbeat.", err=True)
+        complain(f"{latest.id} never sent a heartbeat.")
         return SOME_FAILED
     said = f"{latest.id} sent its last heartbeat {duration(age)} ago."
     if alive:
         say(said)
         return DONE
-    click.echo(f"{said} That is more than {max_age:g} s.", err=True)
+    complain(f"{said} That is more than {max_age:g} s.")
     return SOME_FAILED
 
 

@@ -1,12 +1,18 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
 
 from taskq.cli import output
+from taskq.cli.main import program
 from taskq.cli.output import Column
+from tests.cli.conftest import Shop
 
 
 @pytest.mark.parametrize(
@@ -23,6 +29,46 @@ from taskq.cli.output import Column
 )
 def test_plain_leaves_nothing_that_a_terminal_acts_on(text: str, shown: str) -> None:
     assert output.plain(text) == shown
+
+
+def test_nothing_in_a_line_for_people_steers_their_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(output, "on_terminal", lambda: True)
+    # In a pipe click takes out colours, which would hide what gets through to a terminal.
+    with click.Context(click.Command("x"), color=True):
+        output.say("pruned \x1b[2Jx\n", ("good\x07", "good"))
+        output.complain("no queue \x1b]0;title\x07\nAll is well.")
+        output.hint("taskq queues unpause \x1b[2Jx")
+        output.show_facts([("worker", "\x1b[2Jx")])
+    said, complained = capsys.readouterr()
+    assert said == "pruned \\x1b[2Jx\\n\x1b[32mgood\\x07\x1b[0m\n\x1b[1mworker\x1b[0m  \\x1b[2Jx\n"
+    assert complained == ("no queue \\x1b]0;title\\x07\\nAll is well.\n\x1b[2mtaskq queues unpause \\x1b[2Jx\x1b[0m\n")
+
+
+def test_a_name_with_control_characters_is_escaped_by_every_way_out(shop: Shop) -> None:
+    name = "q\x1b[2J\x9b31m"
+    shop.app.broker.push(name, [b"{}"])
+    said = []
+    for typed in (
+        ["pause", name],
+        ["unpause", name],
+        ["peek", "other"],
+        ["remove", name, "other"],
+        ["remove", name, "-y"],
+    ):
+        done = CliRunner().invoke(program, ["--app", shop.name, "queues", *typed], color=True)
+        said.append(done.output)
+        assert "\x1b" not in done.output
+        assert "\x9b" not in done.output
+    assert all("q\\x1b[2J\\x9b31m" in text for text in said), said
+
+
+def test_commands_say_nothing_past_what_escapes() -> None:
+    folder = Path(output.__file__).parent
+    for path in sorted(folder.glob("*.py")):
+        if path.name != "output.py":
+            assert not re.findall(r"click\.s?echo\(|click\.secho\(", path.read_text()), path.name
 
 
 def test_lines_in_a_pipe_have_as_many_tabs_as_columns_whatever_is_in_them(capsys: pytest.CaptureFixture[str]) -> None:

@@ -204,3 +204,20 @@ def test_clear_of_a_queue_removes_its_jobs_from_both_lists(shop: Shop) -> None:
     shop.fail_numbers("a", range(2), by_queue=True)
     assert shop.app.failures.clear(queue="a") == 254
     assert numbers(shop.app.failures.each()) == [11, 10]
+
+
+@pytest.mark.parametrize(("given", "shown"), [(None, "not None"), ("12-8f3a1c", "not '12-8f3a1c'"), (5, "not int")])
+def test_what_is_no_failed_job_is_refused_in_a_sentence(given: object, shown: str) -> None:
+    failures = taskq.TaskQ(broker="memory://").failures
+    for act in (
+        failures.remove,
+        failures.requeue,
+        failures.restore,
+        failures.editable,
+        lambda one: failures.requeue_each([one]),
+        lambda one: failures.remove_each([one]),
+        lambda one: failures.requeue_edited(one, "[]"),
+    ):
+        with pytest.raises(TypeError, match=shown) as caught:
+            act(given)  # type: ignore[arg-type]
+        assert "failures.find(id)" in str(caught.value)
