@@ -186,6 +186,7 @@ class BrokerLost:
     """The broker does not answer. At the start `tries` counts up and `again_in` says when the next one is.
 
     `trouble` where it answers, and something that it holds must be mended first: then `reason` is a whole sentence.
+    `held` where the worker's next job waits for that, and not only what it does beside its jobs.
     """
 
     reason: str
@@ -193,6 +194,7 @@ class BrokerLost:
     again_in: float = 0.0
     in_hand: bool = False
     trouble: bool = False
+    held: bool = True
 
 
 @dataclass(frozen=True, slots=True)

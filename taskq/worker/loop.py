@@ -21,7 +21,7 @@ from taskq.worker.execution import Execution
 from taskq.worker.hand import Hand
 from taskq.worker.line import Line
 from taskq.worker.lookout import Watch
-from taskq.worker.outage import GaveUp
+from taskq.worker.outage import GaveUp, last_words
 from taskq.worker.seat import Seat
 from taskq.worker.settle import Settling
 from taskq.worker.takings import Takings
@@ -79,8 +79,8 @@ def work(worker: Worker) -> None:
     try:
         look_out(worker, at_start=True)
         take_turns(worker)
-    except GaveUp:
-        worker.tell(events.Warned("The broker is away; what this worker still holds there is left to recovery."))
+    except GaveUp as gave_up:
+        worker.tell(events.Warned(last_words(gave_up)))
     finally:
         worker.execution.stop()
     leave(worker)

@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 from taskq import events
 from taskq.errors import BrokerInTrouble, BrokerUnavailable, NotRegistered
 
-__all__ = ["GaveUp", "Outage"]
+__all__ = ["GaveUp", "Outage", "last_words"]
 
 T = TypeVar("T")
 
@@ -24,10 +24,31 @@ T = TypeVar("T")
 # of the broker's return; random, so that a fleet does not come back as one.
 _FIRST: Final = 0.05
 _MOST: Final = 0.5
+# Seconds that a call waits which does not wait for ever, where the broker answers: that seldom mends itself.
+_TROUBLE: Final = 5.0
 
 
 class GaveUp(Exception):
-    """The worker was told to end while the broker was away; what it had to say stays unsaid."""
+    """The worker was told to end while the broker was away; what it had to say stays unsaid.
+
+    Attributes:
+        reason: what came of the last try.
+        in_hand: whether it was about a job in hand.
+    """
+
+    def __init__(self, error: BrokerUnavailable, in_hand: bool) -> None:
+        trouble = isinstance(error, BrokerInTrouble)
+        self.reason = error.reason if trouble else f"The broker is away ({error.reason})."
+        self.in_hand = in_hand
+        super().__init__(self.reason)
+
+
+def last_words(gave_up: GaveUp) -> str:
+    """What a worker says that ends so."""
+    return f"{gave_up.reason} {_LEFT if gave_up.in_hand else 'This worker ends; it had no job in hand.'}"
+
+
+_LEFT: Final = "What this worker still holds there is left to recovery."
 
 
 class Outage:
@@ -54,7 +75,8 @@ class Outage:
         self._clock = clock
         self._lock = threading.Lock()  # a heart beats in a thread of its own
         self._away = False
-        self._let_down: dict[Hashable, str] = {}  # who asked for what it cannot do, and what it said to that
+        # Who asked for what it cannot do, what it said to that, and whether the next job waits for it.
+        self._let_down: dict[Hashable, tuple[str, bool]] = {}
         self.since: float | None = None
         self.steady = clock()
 
@@ -63,19 +85,21 @@ class Outage:
         with self._lock:
             self._away, self.since = True, at
 
-    def lost(self, error: BrokerUnavailable, by: Hashable = None, *, in_hand: bool = False) -> None:
+    def lost(self, error: BrokerUnavailable, by: Hashable = None, *, in_hand: bool = False, held: bool = False) -> None:
         """Note that it did not answer, or could not do what it was asked.
 
         Args:
             error: what it came to.
             by: who asked. Only their `answered` ends the trouble that they had.
             in_hand: whether a job is in hand, for the log.
+            held: whether the worker's next job waits for it, and it asks until it is answered.
         """
         trouble = isinstance(error, BrokerInTrouble)
         with self._lock:
             if trouble:
-                news = error.reason not in self._let_down.values()
-                self._let_down[by] = error.reason
+                said = self._let_down.values()
+                news = (error.reason, True) not in said and (held or (error.reason, False) not in said)
+                self._let_down[by] = error.reason, held
                 self._away = False
             else:
                 news = not self._away
@@ -83,7 +107,7 @@ class Outage:
             if self.since is None:
                 self.since = self._clock()
         if news:
-            self._tell(events.BrokerLost(error.reason, in_hand=in_hand, trouble=trouble))
+            self._tell(events.BrokerLost(error.reason, in_hand=in_hand, trouble=trouble, held=held))
 
     def answered(self, by: Hashable = None) -> None:
         """Note that it answered, and did what these asked."""
@@ -133,20 +157,25 @@ class Outage:
             BrokerUnavailable: it was waited for as long as it may be.
         """
         me, began, pause = object(), self._clock(), _FIRST
+        troubled: float | None = None
         if failed is not None:
-            self.lost(failed, me, in_hand=in_hand)
+            self.lost(failed, me, in_hand=in_hand, held=True)
         while True:
             try:
                 answer = call()
             except BrokerUnavailable as error:
-                self.lost(error, me, in_hand=in_hand)
+                self.lost(error, me, in_hand=in_hand, held=True)
                 if give_up():
-                    raise GaveUp from error
-                if self._clock() - began > self.most:
-                    error.add_note(
-                        f"This worker, a burst, waits {self.most:g} s for it and no longer. "
-                        "What it holds there is left to recovery."
-                    )
+                    raise GaveUp(error, in_hand) from error
+                most, since = self.most, began
+                if not isinstance(error, BrokerInTrouble):
+                    troubled = None
+                elif most < math.inf:
+                    most = min(most, _TROUBLE)
+                    since = troubled = self._clock() if troubled is None else troubled
+                if self._clock() - since > most:
+                    left = f" {_LEFT}" if in_hand else ""
+                    error.add_note(f"This worker, a burst, waits {most:g} s for it and no longer.{left}")
                     raise
                 rest(random.uniform(0.5, 1.0) * pause)
                 pause = min(pause * 2, _MOST)

@@ -270,7 +270,8 @@ class Report:
     def _lost(self, event: events.BrokerLost) -> None:
         if event.trouble:
             more = f"; try {event.tries}, again in {event.again_in:.0f} s" if event.tries else ""
-            self._always(f"{event.reason} This worker waits until that is mended{more}.")
+            what = "This worker waits until that is mended" if event.held else "It goes on with what it can"
+            self._always(f"{event.reason} {what}{more}.")
         elif event.tries:
             self._always(f"{self._place} is away ({event.reason}); try {event.tries}, again in {event.again_in:.0f} s.")
         else:

@@ -27,7 +27,7 @@ from taskq.worker.heartbeat import Heart
 from taskq.worker.in_thread import InThread, Taken
 from taskq.worker.lookout import Lookout, Nobody
 from taskq.worker.loop import Worker, work
-from taskq.worker.outage import GaveUp
+from taskq.worker.outage import GaveUp, last_words
 from taskq.worker.seat import Seat
 from taskq.worker.station import Room, Station
 
@@ -333,8 +333,8 @@ class Threads:
         try:
             worker.settling.settle(task, outcome, worker.broker.now)
             worker.settling.finish()
-        except GaveUp:
-            worker.tell(events.Warned("The broker is away; what this worker still holds there is left to recovery."))
+        except GaveUp as gave_up:
+            worker.tell(events.Warned(last_words(gave_up)))
         else:
             worker.seat.leave()
         member.over = True

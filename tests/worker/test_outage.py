@@ -8,7 +8,7 @@ import pytest
 
 from taskq import events
 from taskq.errors import BrokerInTrouble, BrokerRefused, BrokerUnavailable, NotRegistered
-from taskq.worker.outage import GaveUp, Outage
+from taskq.worker.outage import GaveUp, Outage, last_words
 from tests.support.bench import Clock, Told
 
 AWAY = BrokerUnavailable("memory", "connection refused")
@@ -68,6 +68,25 @@ class TestPersist:
         assert "waits 60 s" in caught.value.__notes__[0]
         assert clock() - (outage.since or 0.0) == 61.5
 
+    def test_waits_five_seconds_where_it_answers_and_no_more(self) -> None:
+        def refused() -> None:
+            raise BrokerInTrouble("memory", "The key x holds a list.")
+
+        clock = Clock()
+        outage = Outage(Told(), most=60.0, clock=clock)
+        began = clock()
+        with pytest.raises(BrokerInTrouble) as caught:
+            outage.persist(refused, rest=lambda _: clock.passes(2.0), give_up=lambda: False, in_hand=False)
+        assert clock() - began == 6.0
+        assert caught.value.__notes__ == ["This worker, a burst, waits 5 s for it and no longer."]
+
+    def test_what_is_said_at_the_end_is_what_let_it_down(self) -> None:
+        assert last_words(GaveUp(AWAY, True)) == (
+            "The broker is away (connection refused). What this worker still holds there is left to recovery."
+        )
+        assert "recovery" not in last_words(GaveUp(TROUBLE, False))
+        assert last_words(GaveUp(TROUBLE, False)).startswith("no ")
+
     def test_lets_a_refusal_rise(self) -> None:
         def refused() -> None:
             raise BrokerRefused("memory", "wrong password")
@@ -85,7 +104,7 @@ class TestTrouble:
         outage.lost(TROUBLE, "reserve")
         outage.answered("heartbeat")
         assert outage.since is not None
-        assert told.all == [events.BrokerLost("no", trouble=True)]
+        assert told.all == [events.BrokerLost("no", trouble=True, held=False)]
         outage.answered("reserve")
         assert [type(event) for event in told.all[1:]] == [events.BrokerBack]
         assert outage.since is None
@@ -96,8 +115,20 @@ class TestTrouble:
         outage.lost(TROUBLE, "one")
         outage.lost(TROUBLE, "two")
         outage.answered("one")
-        assert told.all == [events.BrokerLost("no", trouble=True)]
+        assert told.all == [events.BrokerLost("no", trouble=True, held=False)]
         outage.answered("two")
+        assert len(told.of(events.BrokerBack)) == 1
+
+    def test_beside_the_jobs_is_said_again_once_the_jobs_wait_for_it(self) -> None:
+        told = Told()
+        outage = Outage(told)
+        outage.lost(TROUBLE, "lookout")
+        outage.lost(TROUBLE, "reserve", held=True)
+        outage.lost(TROUBLE, "lookout")
+        assert [event.held for event in told.of(events.BrokerLost)] == [False, True]
+        outage.answered("reserve")
+        assert told.of(events.BrokerBack) == []
+        outage.mended("lookout")
         assert len(told.of(events.BrokerBack)) == 1
 
     def test_after_an_outage_is_one_with_it(self) -> None:

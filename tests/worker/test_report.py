@@ -172,6 +172,8 @@ class TestLines:
         assert lines_of(QUIET, trouble) == [
             "*** Redis at h:1 answered: no. This worker waits until that is mended; try 3, again in 4 s."
         ]
+        beside = events.BrokerLost("Redis at h:1 answered: no.", trouble=True, held=False)
+        assert lines_of(QUIET, beside) == ["*** Redis at h:1 answered: no. It goes on with what it can."]
         assert lines_of(QUIET, events.BrokerLost("connection refused", tries=3, again_in=4.0)) == [
             "*** Redis at 127.0.0.1:6379 is away (connection refused); try 3, again in 4 s."
         ]
