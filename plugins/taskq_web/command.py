@@ -13,7 +13,7 @@ from contextlib import ExitStack
 import click
 
 from taskq.cli.output import say
-from taskq.cli.session import common, examples, the_session
+from taskq.cli.session import common, examples, hide_command_line, the_session
 from taskq_web.access import Access, BasicAuth, accounts, everybody, is_loopback, this_machine
 
 __all__ = ["port_of", "web"]
@@ -53,6 +53,7 @@ def web(
     It listens on this machine alone. Beyond it, it asks for a name and a password: TASKQ_WEB_AUTH=user:password, for
     those who may do everything, TASKQ_WEB_AUTH_RETRY for those who may retry, TASKQ_WEB_AUTH_READ for those who look.
     """
+    hide_command_line("taskq web")
     from waitress.server import create_server
 
     from taskq_web.dashboard import Dashboard

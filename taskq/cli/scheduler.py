@@ -9,7 +9,7 @@ import click
 from taskq import config as configuration
 from taskq.app import TaskQ
 from taskq.cli import applications
-from taskq.cli.session import common, examples, put_in_force, the_session
+from taskq.cli.session import common, examples, hide_command_line, put_in_force, the_session
 
 __all__ = ["scheduler"]
 
@@ -38,6 +38,7 @@ def scheduler(schedule: str | None, verbose: int, pidfile: str | None, no_retry:
     TERM, INT and QUIT end it; USR1 logs what recurs; USR2 and HUP read it again. Without --app it moves what is delayed
     all the same, whatever application it is of.
     """
+    hide_command_line("taskq scheduler")
     from taskq.scheduler.run import run
 
     session = the_session()

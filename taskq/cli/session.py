@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,7 +20,7 @@ if TYPE_CHECKING:  # imported where they are needed: help needs none of them
     from taskq.app import TaskQ
     from taskq.config import Config
 
-__all__ = ["Session", "common", "examples", "the_session"]
+__all__ = ["Session", "common", "examples", "hide_command_line", "the_session"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -109,6 +110,18 @@ def put_in_force(app: TaskQ, *, close: bool) -> TaskQ:
 def the_session() -> Session:
     """The session of the command that is running."""
     return click.get_current_context().ensure_object(Session)
+
+
+def hide_command_line(title: str) -> None:
+    """Give a process that stays a title at once, where its command line holds a password that all may read."""
+    from taskq.urls import redacted
+
+    given = the_session().given.get("broker")
+    if isinstance(given, str) and redacted(given) != given:
+        with suppress(ImportError):
+            from setproctitle import setproctitle
+
+            setproctitle(title)
 
 
 def common(command: F) -> F:

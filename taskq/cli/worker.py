@@ -17,7 +17,7 @@ from taskq.app import TaskQ
 from taskq.broker import Capability
 from taskq.cli import applications, endings
 from taskq.cli.output import complain, say
-from taskq.cli.session import common, examples, put_in_force, the_session
+from taskq.cli.session import common, examples, hide_command_line, put_in_force, the_session
 from taskq.errors import ConfigurationError, Problem
 
 if TYPE_CHECKING:
@@ -144,6 +144,7 @@ def worker(
     TERM and INT (Ctrl-C) let the job in hand end, for a while; QUIT lets it end whenever it does. USR2 pauses, CONT
     goes on, USR1 kills the job in hand and goes on. With --config HUP reads the file again.
     """
+    hide_command_line("resque-3 taskq: Starting")  # as Ruby's pruner knows it; see taskq.worker.title
     session = the_session()
     if inline and spawn:
         raise click.UsageError("--inline and --spawn exclude each other: a job is performed here, or elsewhere.")

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -417,3 +418,15 @@ def test_the_shell_completes_commands_and_options(words: str, found: set[str]) -
     said = CliRunner().invoke(program, prog_name="taskq", complete_var="_TASKQ_COMPLETE", env=env)
     assert said.stderr == ""
     assert {line.removeprefix("plain,") for line in said.stdout.split()} == found
+
+
+@pytest.mark.parametrize("command", ["worker", "scheduler"])
+@pytest.mark.parametrize(("broker", "titles"), [("redis://u:hidden@127.0.0.1:1", 1), ("redis://127.0.0.1:1", 0)])
+def test_a_password_on_the_command_line_is_hidden_before_the_application_is_imported(
+    command: str, broker: str, titles: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setitem(sys.modules, "setproctitle", SimpleNamespace(setproctitle=said.append))
+    assert run(command, "--broker", broker, "--app", "there.is.no.such.module").exit_code == 2
+    assert len(said) == titles
+    assert "hidden" not in "".join(said)
