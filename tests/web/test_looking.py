@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from werkzeug.test import Client
 
-from taskq import TaskQ
+from taskq import Registry, TaskQ
 from taskq_memory import MemoryBroker
 from taskq_web import Dashboard, everybody
 from taskq_web.frames import first_of
@@ -46,7 +46,7 @@ def test_a_huge_payload_is_begun_and_edited_by_a_command(app: TaskQ, worker: Wor
 
 
 def test_it_is_said_where_no_application_is_named() -> None:
-    with TaskQ(broker=MemoryBroker()) as nameless:
+    with TaskQ(broker=MemoryBroker(), registry=Registry()) as nameless:
         client = Client(Dashboard(nameless, access=everybody))
         for path in ("/", "/failed"):
             assert "No application is named" in client.get(path).text
