@@ -110,6 +110,7 @@ class Control:
         stopping: no more jobs are to be taken.
         stopped_at: when that was said, by the monotonic clock; None where it was not.
         paused: no more jobs are to be taken for now.
+        changes: how often any of these changed: who looks now and then sees that it did, though it is as it was.
         status: the exit status this amounts to.
     """
 
@@ -146,6 +147,7 @@ class Control:
         self.stopped_at: float | None = None
         self.hurried = False
         self.paused = False
+        self.changes = 0
         self.status = 0
         self._deadline: float | None = None
 
@@ -226,6 +228,7 @@ class Control:
             self.paused = True
         elif order is Order.RESUME and self.paused:
             self.paused = False
+        self.changes += 1
 
     def _stop(self, seconds: float | None) -> None:
         now = self._clock()
@@ -234,6 +237,7 @@ class Control:
             self.stopped_at = now
         if seconds is not None:
             self._deadline = now + seconds
+        self.changes += 1
         self._tell(events.Stopping(seconds))
 
     def _hurry(self, number: int) -> None:

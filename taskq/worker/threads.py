@@ -176,7 +176,7 @@ class Threads:
         self._members: list[Member] = []
         self._errors: list[BaseException] = []
         self._looked = threading.Event()
-        self._told = (False, False, False)
+        self._told = 0
         self._to_kill: list[Member] = []
         self._words = words
         self._to_cancel: dict[str, tuple[Member, type[JobCancelled]]] = {}
@@ -286,9 +286,8 @@ class Threads:
         except BlockingIOError:
             pass
         control = self._control
-        told = (control.stopping, control.paused, control.hurried)
-        if told != self._told:
-            self._told = told
+        if control.changes != self._told:
+            self._told = control.changes
             for member in self._members:
                 member.station.ring()
             self._room.wake()

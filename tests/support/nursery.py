@@ -189,8 +189,10 @@ def _serve(asked: socket.socket) -> None:
 
 def _become(words: list[str], variables: dict[str, str], folder: str, ignored: list[int], output: int) -> None:
     os.setsid()
-    for number in ignored:
-        signal.signal(number, signal.SIG_IGN)
+    for number in _HANDED_DOWN:  # the nursery itself may have been started where one was ignored
+        signal.signal(number, signal.SIG_IGN if number in ignored else signal.SIG_DFL)
+    if signal.SIGINT not in ignored:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     os.dup2(output, 1)
     os.dup2(output, 2)
     os.close(output)

@@ -171,6 +171,15 @@ class TestPauseAndKill:
         assert not control.stopping
 
 
+class TestChanges:
+    def test_tell_of_a_pause_that_is_over_already(self, ear: Ear, told: Told, clock: Clock) -> None:
+        control = control_of(ear, told, clock)
+        before = control.changes
+        hears(control, signal.SIGUSR2, signal.SIGCONT)
+        assert not control.paused
+        assert control.changes > before
+
+
 class TestGoesOn:
     def test_listens_where_a_signal_came(self, ear: Ear, told: Told, clock: Clock) -> None:
         control = control_of(ear, told, clock)
