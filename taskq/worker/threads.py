@@ -226,6 +226,7 @@ class Threads:
                 self._start_next(to_start)
                 if all(member.over for member in self._members):
                     break
+                self._hand_on()  # what was heard where it was asked whether to go on wakes no wait any more
                 due = self._end_jobs() if self._loop is None else min(self._end_jobs(), self._loop.look())
                 self._control.rest(due - time.monotonic(), [self._ear])
                 self._hear()
@@ -285,9 +286,11 @@ class Threads:
             os.read(self._ear, 512)
         except BlockingIOError:
             pass
-        control = self._control
-        if control.changes != self._told:
-            self._told = control.changes
+        self._hand_on()
+
+    def _hand_on(self) -> None:
+        if self._control.changes != self._told:
+            self._told = self._control.changes
             for member in self._members:
                 member.station.ring()
             self._room.wake()
