@@ -7,7 +7,7 @@ This module knows neither brokers nor jobs.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, cast
 
 from taskq.errors import ConfigurationError, Problem
 from taskq.hook import Enqueued, EnqueueRequest, Hook, PerformContext
@@ -114,12 +114,21 @@ class Hooks:
     def tell_quietly(self, moment: Moment, *args: object) -> None:
         """Tell every hook; what one raises is logged under `taskq.hooks`, and the next one is told."""
         for name, method in self._told[moment]:
-            try:
-                method(*args)
-            except (Exception, SystemExit):  # a hook's `sys.exit()` would end the worker, its job in hand
-                import logging
+            _quietly(name, moment, method, *args)
 
-                logging.getLogger("taskq.hooks").exception("Hook %s failed in %s.", name, moment)
+    def tell_requeueing(self, queue: str, body: bytes) -> Callable[[], None]:
+        """Tell every hook `requeueing`, quietly. What is returned has each take back what it did, the last first."""
+        undoing = [
+            (name, undo)
+            for name, method in self._told["requeueing"]
+            if (undo := _quietly(name, "requeueing", method, queue, body)) is not None
+        ]
+
+        def take_back() -> None:
+            for name, undo in reversed(undoing):
+                _quietly(name, "taking back what it did in requeueing", cast("Callable[[], object]", undo))
+
+        return take_back
 
     def _defining(self, method: str) -> tuple[tuple[str, Callable[..., Any]], ...]:
         return tuple(
@@ -148,6 +157,17 @@ class Hooks:
             ]
         if problems:
             raise ConfigurationError(problems)
+
+
+def _quietly(name: str, moment: str, method: Callable[..., object], *args: object) -> object:
+    """What a hook's method returns; None where it raised, which is logged."""
+    try:
+        return method(*args)
+    except (Exception, SystemExit):  # a hook's `sys.exit()` would end the worker, its job in hand
+        import logging
+
+        logging.getLogger("taskq.hooks").exception("Hook %s failed in %s.", name, moment)
+        return None
 
 
 def _layer(wrap: Callable[..., Any], call_next: Callable[..., Any]) -> Callable[..., Any]:

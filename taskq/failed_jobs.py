@@ -18,7 +18,7 @@ from taskq.broker import Broker, FailureRequeue, Requeued
 from taskq.cancelling import unheard
 from taskq.chain import Hooks
 from taskq.envelope import encode
-from taskq.errors import InvalidPayload
+from taskq.errors import BrokerError, BrokerUnavailable, InvalidPayload
 from taskq.failed_entry import FailedJob
 from taskq.failed_filter import ALL, FailureFilter
 from taskq.failed_groups import Groups
@@ -253,7 +253,8 @@ class Failures:
             InvalidPayload: what failed is no job that could be performed; the message says why.
             TypeError: that is no failed job.
         """
-        return self._push(self._prepared(_listed(failed), queue=queue))
+        [answer] = self._put([self._prepared(_listed(failed), queue=queue)])
+        return answer
 
     def editable(self, failed: FailedJob) -> Editable:
         """The arguments of a failed job for editing, what is secret as placeholders."""
@@ -277,31 +278,33 @@ class Failures:
         """
         if not _listed(failed).requeueable or failed.body is None:
             raise InvalidPayload(f"This failed job cannot be requeued. {failed.why_not}")
-        return self._push(self._prepared(failed, queue=queue, body=self._showing().edited(failed.body, text)))
+        body = self._showing().edited(failed.body, text)
+        [answer] = self._put([self._prepared(failed, queue=queue, body=body)])
+        return answer
 
-    def _push(self, one: FailureRequeue) -> Requeued:
-        broker = self._broker()
-        words = unheard(broker, [one.body])
-        self._tell_requeueing([one])
-        done = broker.requeue_failure(one.failure, queue=one.queue, body=one.body, replacement=one.replacement)
-        self._tell_gone([one], [done])
-        _forget(broker, words, [done])
-        return done
+    def _put(self, some: Sequence[FailureRequeue]) -> Sequence[Requeued]:
+        """Put these into their queues, as far as the broker agrees.
 
-    def _tell_requeueing(self, some: Sequence[FailureRequeue]) -> None:
-        """Before they are in their queues: a worker may perform, and end, what is there at once."""
-        hooks = self._hooks()
-        if hooks.listens("requeueing"):
-            for one in some:
-                hooks.tell_quietly("requeueing", one.queue, one.body)
-
-    def _tell_gone(self, some: Sequence[FailureRequeue], answers: Sequence[Requeued]) -> None:
-        """Of those of which the hooks were told that they go back, and that did not."""
-        hooks = self._hooks()
-        if hooks.listens("requeueing"):
-            for one, answer in zip(some, answers, strict=True):
-                if answer is Requeued.GONE:
-                    hooks.tell_quietly("cancelled", one.queue, one.body)
+        Hooks are told before: a worker may perform, and end, at once what is there. Where the broker then says no, they
+        take back what they did.
+        """
+        broker, hooks = self._broker(), self._hooks()
+        words = unheard(broker, [one.body for one in some])
+        told = hooks.listens("requeueing")
+        undoing = [hooks.tell_requeueing(one.queue, one.body) for one in some] if told else []
+        try:
+            answers = broker.requeue_failures(some)
+        except BrokerError as error:
+            # Of several some may be in their queues, and where an answer was lost this one may be.
+            if len(some) == 1 and not (isinstance(error, BrokerUnavailable) and error.sent == "unknown"):
+                for take_back in undoing:
+                    take_back()
+            raise
+        for take_back, answer in zip(undoing, answers, strict=False):
+            if answer is not Requeued.DONE:
+                take_back()
+        _forget(broker, words, answers)
+        return answers
 
     def _prepared(self, failed: FailedJob, *, queue: str | None = None, body: bytes | None = None) -> FailureRequeue:
         if not failed.requeueable or failed.body is None:
@@ -347,12 +350,7 @@ class Failures:
                 able.append(self._prepared(failed))
             except InvalidPayload:
                 refused += 1
-        broker = self._broker()
-        words = unheard(broker, [one.body for one in able])
-        self._tell_requeueing(able)
-        answers = broker.requeue_failures(able) if able else ()
-        self._tell_gone(able, answers)
-        _forget(broker, words, answers)
+        answers = self._put(able) if able else ()
         return dataclasses.replace(
             tally,
             done=tally.done + sum(answer is Requeued.DONE for answer in answers),

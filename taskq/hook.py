@@ -250,10 +250,14 @@ class Hook:
     def settled(self, settled: Settled) -> None:
         """Told after each settling, in the process that settled."""
 
-    def requeueing(self, queue: str, body: bytes) -> None:
+    def requeueing(self, queue: str, body: bytes) -> Callable[[], object] | None:
         """Told before a failed job is put into a queue again, by an operator or by `taskq.failures`.
 
-        Where that cannot be any more, for its entry is gone from the failed list, `cancelled` follows.
+        Returns:
+            What takes back just what was done here, None where nothing was. It is called where the job is not put there
+            after all: somebody else requeued it first, or removed it, or the broker refused. The other one's job may
+            wait, run or have ended by then, and he may have been told this side by side: what is his is left alone.
+            Where nobody knows what the broker did, for its answer was lost, it is not called.
         """
 
     def cancelled(self, queue: str, body: bytes) -> None:

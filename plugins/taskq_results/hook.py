@@ -25,7 +25,7 @@ from taskq.parts import Parts
 from taskq.records import ErrorRecord
 from taskq_results.handle import Kept
 from taskq_results.option import Results
-from taskq_results.record import Record, begun, encoded, key_of, lost, put_back, requeued, returned
+from taskq_results.record import Record, begun, encoded, key_of, lost, not_requeued, put_back, requeued, returned
 
 __all__ = ["ResultsHook"]
 
@@ -150,10 +150,37 @@ class ResultsHook(Hook):
             case "done" | "refused":
                 pass  # it was noted where it was performed; or somebody else settles it
 
-    def requeueing(self, queue: str, body: bytes) -> None:
-        job = _id_in(body)
-        if job is not None:
-            self._change(job, requeued, _DEFAULT.pending)
+    def requeueing(self, queue: str, body: bytes) -> Callable[[], None] | None:
+        job, mark = _id_in(body), secrets.token_hex(4)
+        if job is None:
+            return None
+        self._quietly(lambda: self._claim(job, mark))
+        return lambda: self._quietly(lambda: self._take_back(job, mark))
+
+    def _claim(self, job: str, mark: str) -> None:
+        broker, key = self._broker, key_of(job)
+        alone = Record("queued", claims=(mark,)).dump()
+        for _ in range(_TRIES):
+            taken = broker.take_key([key], alone, _DEFAULT.pending)
+            if taken.key is not None:
+                return
+            new = requeued(taken.value, mark, broker.now() + taken.left)
+            if new is None or broker.swap_key(key, taken.value, new.dump(), _DEFAULT.pending):
+                return
+
+    def _take_back(self, job: str, mark: str) -> None:
+        broker, key = self._broker, key_of(job)
+        for _ in range(_TRIES):
+            kept = broker.get_key(key)
+            new = not_requeued(Record.load(kept), mark)
+            if kept is None or new is None:
+                return
+            if isinstance(new, Record):
+                value, seconds = new.dump(), _DEFAULT.pending
+            else:
+                value, seconds = new[0].encode(), new[1] - broker.now()
+            if broker.swap_key(key, kept, value if seconds > 0 else None, max(seconds, 0.0)):
+                return
 
     def cancelled(self, queue: str, body: bytes) -> None:
         job = _id_in(body)

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias, get_args
 
 from taskq import envelope
 from taskq.errors import InvalidPayload, UnserializableArgument
 from taskq.serializer import Serializer
 
-__all__ = ["Record", "State", "begun", "decoded", "encoded", "key_of", "lost", "put_back", "requeued", "returned"]
+__all__ = [
+    "Record", "State", "begun", "decoded", "encoded", "key_of", "lost", "not_requeued", "put_back", "requeued",
+    "returned",
+]  # fmt: skip
 
 State: TypeAlias = Literal["queued", "running", "done", "failed"]
 
+_CLAIMS_MOST: Final = 8
 _STATES: Final = frozenset(get_args(State))
 
 
@@ -35,6 +39,8 @@ class Record:
         error: the class of what it failed with, and its message; None where it did not.
         run: the fence of the reservation whose doing this is: it tells one performing of the job from the next.
         worker: the id of the worker that has it, while it runs.
+        claims: the marks of those who are about to requeue it, or did: of several side by side it is one.
+        before: what was kept before the first of them, and until when, by the broker's clock.
     """
 
     state: State
@@ -44,6 +50,8 @@ class Record:
     error: tuple[str, str] | None = None
     run: str = ""
     worker: str = ""
+    claims: tuple[str, ...] = ()
+    before: tuple[str, float] | None = None
 
     def dump(self) -> bytes:
         """As it is kept."""
@@ -54,6 +62,8 @@ class Record:
             "error": self.error,
             "run": self.run or None,
             "worker": self.worker or None,
+            "claims": self.claims or None,
+            "before": self.before,
         }
         said = {"state": self.state, **{name: value for name, value in facts.items() if value is not None}}
         return json.dumps(said).encode()
@@ -75,6 +85,8 @@ class Record:
                 tuple(said["error"]) if "error" in said else None,
                 str(said.get("run", "")),
                 str(said.get("worker", "")),
+                tuple(said.get("claims", ())),
+                tuple(said["before"]) if "before" in said else None,
             )
         except (ValueError, KeyError, TypeError):
             return None
@@ -110,9 +122,24 @@ def put_back(kept: Record | None, run: str) -> Record | None:
     return kept if kept.state == "queued" else None
 
 
-def requeued(kept: Record | None) -> Record | None:
-    """It failed, and somebody puts it into a queue again."""
-    return Record("queued") if kept is None or kept.state in {"failed", "done"} else None
+def requeued(kept: bytes, mark: str, until: float) -> Record | None:
+    """It failed, and somebody with this mark is about to put it into a queue again; what was kept holds until then."""
+    said = Record.load(kept)
+    if said is None:
+        return Record("queued", claims=(mark,))
+    if len(said.claims) >= _CLAIMS_MOST:
+        return Record("queued")  # so many, of whom nobody took back his own, have it wait, whatever becomes of this one
+    if said.claims:
+        return replace(said, claims=(*said.claims, mark))
+    return Record("queued", claims=(mark,), before=(kept.decode(), until)) if said.state in {"failed", "done"} else None
+
+
+def not_requeued(kept: Record | None, mark: str) -> Record | tuple[str, float] | None:
+    """He has not: what is to be kept then, or what was before, and until when. None where his is there no more."""
+    if kept is None or mark not in kept.claims:
+        return None
+    claims = tuple(each for each in kept.claims if each != mark)
+    return replace(kept, claims=claims) if claims else kept.before or ("", 0.0)
 
 
 def encoded(job: str, value: object, serializer: Serializer, most: int) -> Record:

@@ -41,12 +41,13 @@ class UniqueHook(Hook):
     def __init__(self) -> None:
         """Of no application yet."""
         self.parts: Parts | None = None
-        self._taken: set[str] = set()  # the fences of jobs whose lock was free when they were about to go back
+        # By the fence of a job that is about to go back: what gives back the lock that was taken for that.
+        self._taken: dict[str, Callable[[], None]] = {}
 
     def bound(self, parts: Parts) -> Self:
         bound = copy.copy(self)
         bound.parts = parts
-        bound._taken = set()  # noqa: SLF001 - it is one of us
+        bound._taken = {}  # noqa: SLF001 - it is one of us
         return bound
 
     def wrap_enqueue(self, request: EnqueueRequest, call_next: Callable[[EnqueueRequest], Enqueued]) -> Enqueued:
@@ -100,25 +101,25 @@ class UniqueHook(Hook):
         if lock is not None:
             decision = settling.decision if isinstance(settling.decision, Retry) else Retry()
             body = held.body if decision.body is None else decision.body
-            if self._take_again(lock, Accepted(job_of(body) or "", held.queue, body, decision.at)):
-                self._taken.add(held.fence)
+            give_back = self._take_again(lock, Accepted(job_of(body) or "", held.queue, body, decision.at))
+            if give_back is not None:
+                self._taken[held.fence] = give_back
 
     def settled(self, settled: Settled) -> None:
         held = settled.reservation
-        taken = held.fence in self._taken
-        self._taken.discard(held.fence)
-        # Refused: somebody else settled it, who released the lock then. What was taken in vain is given back.
-        if settled.outcome in {"done", "failed", "discarded"} or (taken and settled.outcome == "refused"):
+        give_back = self._taken.pop(held.fence, None)
+        if settled.outcome in {"done", "failed", "discarded"}:
             lock = Lock.in_body(held.body)
             if lock is not None:
                 lock.release(self._broker)
+        elif settled.outcome == "refused" and give_back is not None:
+            give_back()  # somebody else settled it, whose the lock is now, or who released it
 
-    def requeueing(self, queue: str, body: bytes) -> None:
+    def requeueing(self, queue: str, body: bytes) -> Callable[[], None] | None:
         lock = Lock.in_body(body)
-        if lock is not None:
-            self._take_again(lock, Accepted(job_of(body) or "", queue, body))
+        return None if lock is None else self._take_again(lock, Accepted(job_of(body) or "", queue, body))
 
-    def _take_again(self, lock: Lock, waits: Accepted) -> bool:
+    def _take_again(self, lock: Lock, waits: Accepted) -> Callable[[], None] | None:
         later = 0.0 if waits.at is None else max(waits.at - self._broker.now(), 0.0)
         return lock.take_again(self._broker, later, waits)
 

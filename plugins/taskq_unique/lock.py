@@ -10,7 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Literal, Self
 
 from taskq import envelope
@@ -24,6 +26,8 @@ __all__ = ["EXTRA", "Lock", "place_of"]
 EXTRA: Final = "taskq:unique"
 _PLACE_MOST: Final = 64 * 1024  # bytes of a payload that a lock has room for
 _TRIES: Final = 3
+_MARK: Final = b"+"  # begins each mark of who may have the job go back; where the job is noted a brace stands there
+_MARKS_MOST: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,36 +115,60 @@ class Lock:
 
     def release(self, broker: Broker) -> None:
         """Let it go, where it is still this job's."""
-        self._change(broker, None, 0.0)
+        self._change(broker, lambda _: None)
 
-    def extend(self, broker: Broker, later: float = 0.0) -> None:
+    def extend(self, broker: Broker) -> None:
         """Have it live as long as when it was taken, where it is still this job's."""
-        self._change(broker, self.expires, later)
+        self._change(broker, lambda rest: b"" if rest.startswith(_MARK) else rest)
 
-    def take_again(self, broker: Broker, later: float, accepted: Accepted) -> bool:
-        """Of a job that goes back: hold it for as long again, with the place where the job is then.
+    def take_again(self, broker: Broker, later: float, accepted: Accepted) -> Callable[[], None] | None:
+        """Of a job that is about to go back: hold it for as long again, with the place where the job is then.
 
-        Where another one has it by now, both wait. True where nobody had it.
+        Where another one has it by now, both wait. Several may be about to have the job go back, of whom one does: so
+        each who finds it free, or taken by another of them, leaves a mark, and it goes with the last mark.
+
+        Returns:
+            What takes that back, for who has not had the job go back; None where the lock was held anyway.
         """
-        if self.take(broker, later) is None:
-            return True
-        self._change(broker, self.expires, later, accepted)
-        return False
+        token, mark, seconds = self.token.encode(), _MARK + os.urandom(4).hex().encode(), self.expires + later
+        for _ in range(_TRIES):
+            taken = broker.take_key([self.key], token + mark, seconds)
+            value = taken.value
+            if not value.startswith(token):
+                return None
+            if taken.key is None:
+                rest = value[len(token) :]
+                value = self._placed(accepted) if rest[:1] == b"{" else token + _with(mark, rest)
+                if not broker.swap_key(self.key, taken.value, value, seconds):
+                    continue
+            return partial(self._change, broker, partial(_without, mark)) if value.endswith(mark) else None
+        return None
 
-    def _change(self, broker: Broker, seconds: float | None, later: float, accepted: Accepted | None = None) -> None:
+    def _change(self, broker: Broker, becomes: Callable[[bytes], bytes | None]) -> None:
+        """Where it is this job's, have what it holds behind the token become that, or with None let it go."""
+        token = self.token.encode()
         for _ in range(_TRIES):  # its place may be noted this moment
             value = broker.get_key(self.key)
-            if value is None or not value.startswith(self.token.encode()):
+            if value is None or not value.startswith(token):
                 return
-            new, left = (None, 0.0) if seconds is None else (value, seconds + later)
-            if accepted is not None and len(value) > len(self.token):  # the place of before was noted
-                new = self._placed(accepted)
-            if broker.swap_key(self.key, value, new, left):
+            rest = becomes(value[len(token) :])
+            if broker.swap_key(self.key, value, None if rest is None else token + rest, self.expires):
                 return
 
     def _placed(self, accepted: Accepted) -> bytes:
         where = {"job": accepted.job, "queue": accepted.queue, "at": accepted.at}
         return self.token.encode() + json.dumps(where).encode() + b"\n" + accepted.payload
+
+
+def _with(mark: bytes, rest: bytes) -> bytes:
+    """One mark more, where there is any; of too many none is left: it is held then, whatever becomes of those."""
+    return rest + mark if rest and len(rest) < _MARKS_MOST * len(mark) else b""
+
+
+def _without(mark: bytes, rest: bytes) -> bytes | None:
+    if not rest.startswith(_MARK) or mark not in rest:
+        return rest
+    return rest.replace(mark, b"") or None
 
 
 def place_of(value: bytes) -> Accepted | None:

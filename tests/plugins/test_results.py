@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import pickle
 import sqlite3
@@ -22,6 +23,7 @@ from taskq.hook import Accepted, Deferred, Enqueued, EnqueueRequest, PerformCont
 from taskq.records import Crash, Reservation
 from taskq.testing import Queue
 from taskq.testing.contract import HookContract
+from taskq.testing.contract.alongside import side_by_side
 from taskq_memory import MemoryBroker
 from taskq_results import (
     Handle,
@@ -171,6 +173,68 @@ class TestResult:
                 kept.result(0)
             queue.perform_all(collect=True)
             assert kept.state == "failed"
+
+    def test_a_second_requeue_changes_nothing_of_what_came_of_the_first(self, backend: str) -> None:
+        with application(backend) as queue:
+            kept = handle(doubled.enqueue([]))
+            WITHIN.append(lambda: raises(OSError())(None))  # type: ignore[arg-type]
+            queue.perform_all(collect=True)
+            failures = queue.app.failures
+            [failed] = failures.list()
+            assert failures.requeue(failed).value == "requeued"
+            assert failures.requeue(failed).value == "already retried"
+            assert states(kept) == "queued"
+            WITHIN.clear()
+            queue.perform_all()
+            assert failures.requeue(failed).value == "already retried"
+            assert failures.requeue_each([failed]).already == 1
+            assert (states(kept), kept.result(0)) == ("done", [])
+            failures.clear()
+            assert failures.requeue(failed).value == "gone"
+            assert (states(kept), kept.result(0)) == ("done", [])
+
+    def test_one_that_waits_and_whose_entry_is_gone_is_queued(self, backend: str) -> None:
+        with application(backend) as queue:
+            kept = handle(doubled.enqueue("raise"))
+            queue.perform_all(collect=True)
+            failures = queue.app.failures
+            [failed] = failures.list()
+            assert failures.requeue(failed).value == "requeued"
+            failures.clear()
+            assert failures.requeue(failed).value == "gone"
+            assert states(kept) == "queued"
+
+    def test_of_two_who_requeue_all_at_once_each_job_is_queued(self, backend: str) -> None:
+        with application(backend) as queue:
+            each = [handle(doubled.enqueue("raise")) for _ in range(30)]
+            queue.perform_all(collect=True)
+            requeue_all = queue.app.failures.requeue_all
+            assert sum(side_by_side(requeue_all, requeue_all)) == 30
+            assert {states(kept) for kept in each} == {"queued"}
+            queue.perform_all(collect=True)
+            assert {states(kept) for kept in each} == {"failed"}
+
+    @pytest.mark.parametrize("wins", [None, 0, 1, 2])
+    def test_the_last_who_requeued_it_in_vain_puts_back_what_was_there(self, backend: str, wins: int | None) -> None:
+        with application(backend) as queue:
+            hook, broker = queue.app.hooks.hooks[-1], queue.app.broker
+            kept = handle(doubled.enqueue("raise"))
+            [body] = broker.peek("q", 0, 1)
+            queue.perform_all(collect=True)
+            for order in itertools.permutations(range(3)):
+                before = broker.get_key(f"result:{kept.id}")
+                undoing = [hook.requeueing("q", body) for _ in range(3)]
+                for place in order:
+                    if place != wins:
+                        undoing[place]()
+                assert states(kept) == ("failed" if wins is None else "queued")
+                if wins is not None:
+                    undoing[wins]()
+                assert broker.get_key(f"result:{kept.id}") == before
+                assert 3000 < broker.take_key([f"result:{kept.id}"], b"", 1.0).left <= 3600
+            for _ in range(100):
+                hook.requeueing("q", body)
+            assert len(broker.get_key(f"result:{kept.id}") or b"") < 500
 
     def test_one_whose_worker_died_is_gone_where_nobody_noted_that(self, backend: str) -> None:
         with application(backend) as queue:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -19,6 +20,7 @@ from taskq.hook import Accepted, Enqueued, EnqueueRequest, Hook, PerformContext,
 from taskq.records import Payload, Reservation
 from taskq.testing import Queue
 from taskq.testing.contract import HookContract
+from taskq.testing.contract.alongside import side_by_side
 from taskq_memory import MemoryBroker
 from taskq_unique import AlreadyEnqueued, Unique, UniqueHook
 from taskq_unique.lock import EXTRA, Lock
@@ -350,6 +352,84 @@ class TestTakenAway:
             assert not charge.enqueue(13)
             queue.perform_all(collect=True)
             assert charge.enqueue(13)
+
+    @ON_EACH
+    def test_a_second_requeue_of_what_has_ended_locks_nothing(self, backend: str) -> None:
+        with application(backend) as queue:
+            charge.enqueue(13)
+            queue.perform_all(collect=True)
+            [failed] = queue.app.failures.list()
+            assert queue.app.failures.requeue(failed).value == "requeued"
+            assert queue.app.dequeue(charge, 13) == 1
+            assert queue.app.failures.requeue(failed).value == "already retried"
+            assert queue.app.failures.requeue_each([failed]).already == 1
+            assert charge.enqueue(13)
+
+    @ON_EACH
+    def test_a_second_requeue_of_what_waits_and_is_gone_from_the_list_frees_nothing(self, backend: str) -> None:
+        with application(backend) as queue:
+            charge.enqueue(13)
+            queue.perform_all(collect=True)
+            failures = queue.app.failures
+            [failed] = failures.list()
+            assert failures.requeue(failed).value == "requeued"
+            failures.clear()
+            assert failures.requeue(failed).value == "gone"
+            assert failures.requeue_each([failed]).gone == 1
+            assert not charge.enqueue(13)
+            assert queue.app.size("q") == 1
+
+    @ON_EACH
+    def test_two_who_requeue_all_at_once_lock_what_waits_and_nothing_else(self, backend: str) -> None:
+        with application(backend) as queue:
+            jobs = [charge.options(unique=Unique(key=lambda *args, n=n, **_: n)) for n in range(30)]
+            for job in jobs:
+                job.enqueue(13)
+            queue.perform_all(collect=True)
+            app = queue.app
+            assert sum(side_by_side(app.failures.requeue_all, app.failures.requeue_all)) == 30
+            assert not any(job.enqueue(13) for job in jobs)
+            assert app.size("q") == 30
+            queue.perform_all(collect=True)
+            assert all(job.enqueue(13) for job in jobs)
+
+    @pytest.mark.parametrize("wins", [None, 0, 1, 2])
+    def test_the_lock_goes_with_the_last_who_took_it_in_vain(self, wins: int | None) -> None:
+        for order in itertools.permutations(range(3)):
+            broker = MemoryBroker()
+            hook, lock = bound_to(broker), Lock.new("job", 1, "done", 10.0)
+            body = envelope.encode("job", "[]", {EXTRA: lock.extra})
+            undoing = [hook.requeueing("q", body) for _ in range(3)]
+            for place in order:
+                undo = undoing[place]
+                assert undo is not None
+                if place != wins:
+                    undo()
+            assert (broker.get_key(lock.key) is not None) is (wins is not None)
+            for _ in range(100):
+                hook.requeueing("q", body)
+            assert 0 < len(broker.get_key(lock.key) or b"") < 200
+
+    def test_what_the_broker_refused_is_not_locked(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        with application("memory") as queue:
+            charge.enqueue(13)
+            queue.perform_all(collect=True)
+            [failed] = queue.app.failures.list()
+
+            def away(sent: Any) -> None:
+                def raises(*_: object, **__: object) -> None:
+                    raise BrokerUnavailable("memory", "away", sent=sent)
+
+                monkeypatch.setattr(queue.app.broker, "requeue_failures", raises)
+                with pytest.raises(BrokerUnavailable):
+                    queue.app.failures.requeue(failed)
+
+            away("no")
+            again = charge.enqueue(13)
+            assert again
+            assert queue.app.dequeue(charge, 13) == 1
+            away("unknown")  # it may be in its queue
+            assert not charge.enqueue(13)
 
     def test_what_is_gone_from_the_failed_list_is_not(self) -> None:
         with application("memory") as queue:
