@@ -1,19 +1,21 @@
 """Whether a plugin keeps its interface: that its methods take what they will be called with, and are async or not.
 
 A type checker says it to who runs one. To the others a wrong signature would be a bare TypeError out of `enqueue`, or
-out of a worker hours later; here it is said when the plugin is loaded, and of which method.
+out of a worker hours later; here it is said when the plugin is loaded, and of which method. What no checker says: a
+method whose name is a letter off is nobody's, and would never be called.
 """
 
 from __future__ import annotations
 
+import difflib
 import inspect
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from inspect import Parameter, Signature
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import Final, TypeAlias
 
-__all__ = ["misfits", "refusal"]
+__all__ = ["misfits", "misspelt", "refusal"]
 
 _Call: TypeAlias = tuple[int, tuple[str, ...]]
 """How a method is called: how many arguments by position, and which by keyword."""
@@ -29,6 +31,8 @@ _OF_A_CALL: Final = (
 _UNKNOWN: Final = object()
 """A method of which only an instance knows what it is."""
 _OF_A_CLASS: Final = (staticmethod, classmethod)
+_NEAR: Final = 0.85
+"""How alike two names are of which one is taken for the other misspelt: `wrap_enque` is, and `flushed` no `flush`."""
 
 
 def misfits(made: object, interface: type) -> list[str]:
@@ -49,6 +53,31 @@ def misfits(made: object, interface: type) -> list[str]:
             misfit = refusal(method, promised, method=True) if method is not _UNKNOWN else None
             if misfit is not None:
                 wrong.append(f"{who}.{name} {misfit}")
+    return wrong + misspelt(made, interface)
+
+
+def misspelt(made: object, interface: type) -> list[str]:
+    """What it defines that is nobody's and nearly the interface's own, as `misfits` says it.
+
+    A helper is left alone: its name begins with an underscore, or its own class uses it, or it takes other things than
+    what it would be taken for, or what that is is there too.
+
+    Args:
+        made: see `misfits`.
+        interface: see `misfits`.
+    """
+    kind = made if isinstance(made, type) else type(made)
+    missing = [name for name in vars(interface) if not name.startswith("_") and not _defines(made, name, interface)]
+    strange = [name for name in dir(kind) if not name.startswith("_") and not hasattr(interface, name)]
+    wrong = []
+    for name in strange:
+        given = inspect.getattr_static(kind, name)
+        for near in difflib.get_close_matches(name.lower().removeprefix("on_"), missing, cutoff=_NEAR):
+            if _could_be(given, getattr(interface, near)) and name not in _used_by(kind, interface):
+                wrong.append(
+                    f"{kind.__qualname__}.{name} would never be used: call it {near}, or _{name} where it is a helper"
+                )
+                break
     return wrong
 
 
@@ -78,12 +107,52 @@ def refusal(given: object, promised: Callable[..., object], *, method: bool) -> 
     except (TypeError, ValueError):
         # One written in C may tell nobody; one written in Python has no place for `self`.
         return f"has no self, and is called with {asked}" if hasattr(given, "__func__") else None
-    for count, keywords in calls:
-        try:
+    return None if _takes(signature, calls) else f"takes {_bare(signature)}, and is called with {asked}"
+
+
+def _takes(signature: Signature, calls: tuple[_Call, ...]) -> bool:
+    try:
+        for count, keywords in calls:
             signature.bind(*[None] * count, **dict.fromkeys(keywords))
-        except TypeError:
-            return f"takes {_bare(signature)}, and is called with {asked}"
-    return None
+    except TypeError:
+        return False
+    return True
+
+
+def _could_be(given: object, promised: object) -> bool:
+    """Whether what a class has could be the interface's under another name: a method of what it takes, a like value."""
+    if not inspect.isfunction(promised):
+        return isinstance(given, type if promised is None else type(promised))
+    plain = inspect.unwrap(given.__func__ if isinstance(given, _OF_A_CLASS) else given)  # type: ignore[arg-type]
+    if not inspect.isfunction(plain):
+        return False
+    parameters = list(inspect.signature(plain).parameters.values())
+    if not isinstance(given, staticmethod):
+        parameters = parameters[1:]
+    return _takes(Signature(parameters), _asked(promised, True)[1])
+
+
+def _used_by(kind: type, interface: type) -> frozenset[str]:
+    """The names that the functions of a class use, its bases' too but for the interface's."""
+    functions = [
+        member.__func__ if isinstance(member, _OF_A_CLASS) else member
+        for base in kind.__mro__
+        if base is not interface
+        for member in vars(base).values()
+    ]
+    return frozenset(
+        name
+        for function in functions
+        if inspect.isfunction(plain := inspect.unwrap(function))
+        for name in _names_in(plain.__code__)
+    )
+
+
+def _names_in(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            yield from _names_in(inner)
 
 
 def _alike(given: object, promised: object) -> bool:

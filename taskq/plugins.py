@@ -21,7 +21,7 @@ from taskq.broker import Backend, Broker
 from taskq.errors import ConfigurationError, PluginError, Problem, TaskqError, nearest
 from taskq.failure_handler import FailureHandler
 from taskq.hook import Hook
-from taskq.interfaces import misfits, refusal
+from taskq.interfaces import misfits, misspelt, refusal
 from taskq.scoped import Scoped
 from taskq.serializer import Serializer
 from taskq.urls import backend_name
@@ -517,10 +517,16 @@ def _wrong(namespace: str, made: object) -> str | None:
     if isinstance(made, type):
         return f"{made.__qualname__} is a class. Give an object of it: {made.__qualname__}()"
     missing = [attribute for attribute in _MUST_HAVE.get(namespace, ()) if not hasattr(made, attribute)]
+    return _unlike(made, interface, missing)
+
+
+def _unlike(made: object, interface: type, missing: list[str]) -> str | None:
+    """How a plugin differs from its interface, of which it lacks what it must have; None where it does not."""
+    who = _name_of(made)
     if missing:
-        return f"{type(made).__qualname__} has no {', '.join(missing)}"
+        return "; ".join([f"{who} has no {', '.join(missing)}", *misspelt(made, interface)])
     if interface is Hook and not _has_some(made):
-        return f"{type(made).__qualname__} has none of the methods of one"
+        return "; ".join([f"{who} has none of the methods of one", *misspelt(made, interface)])
     return "; ".join(misfits(made, interface)) or None
 
 
@@ -543,11 +549,7 @@ def _unmade(namespace: str, target: object) -> str | None:
     if of_a_backend or not isinstance(target, type):
         return None
     missing = [method for method in _MUST_HAVE.get(namespace, ()) if method != "name" and not hasattr(target, method)]
-    if missing:
-        return f"{target.__qualname__} has no {', '.join(missing)}"
-    if interface is Hook and not _has_some(target):
-        return f"{target.__qualname__} has none of the methods of one"
-    return "; ".join(misfits(target, interface)) or None
+    return _unlike(target, interface, missing)
 
 
 def _without_arguments() -> None:

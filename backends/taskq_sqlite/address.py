@@ -22,11 +22,14 @@ class Address:
         path: the file, absolute: the working directory may change.
         strict: whether every settle is on the disk when it returns, instead of soon after.
         failed_max: how many entries a failed list keeps; None where the address does not say.
+        application_id: what the application says of its file (`PRAGMA application_id`) that taskq shares; None where
+            the address does not say.
     """
 
     path: str
     strict: bool = False
     failed_max: int | None = None
+    application_id: int | None = None
 
 
 def _some(text: str) -> int:
@@ -39,7 +42,15 @@ def _is_full(text: str) -> bool:
     return {"full": True, "default": False}[text.lower()]
 
 
+def _id(text: str) -> int:
+    value = int(text, 0)
+    if -(2**31) <= value < 2**31:
+        return value
+    raise ValueError(text)
+
+
 _OPTIONS: dict[str, tuple[Callable[[str], object], str]] = {
+    "application_id": (_id, "a number of 32 bits, as PRAGMA application_id tells it"),
     "failed_max": (_some, "a number from 1 on"),
     "synchronous": (_is_full, "full, or default"),
 }
@@ -68,7 +79,12 @@ def parse(source: object) -> Address:
     if "\0" in name or parts.fragment:
         raise _wrong(source, "has a character that must be escaped in a path: %00 is none, # is %23.")
     given = _query(source, parts.query)
-    return Address(os.path.abspath(name), bool(given.get("synchronous")), cast("int | None", given.get("failed_max")))
+    return Address(
+        os.path.abspath(name),
+        bool(given.get("synchronous")),
+        cast("int | None", given.get("failed_max")),
+        cast("int | None", given.get("application_id")),
+    )
 
 
 def _query(url: str, query: str) -> dict[str, object]:

@@ -114,7 +114,7 @@ class SQLiteBroker(Broker):
         """
         self.address = f"SQLite at {address.path}"
         self._path = address.path
-        self._store = Store(address.path, strict=address.strict)
+        self._store = Store(address.path, strict=address.strict, application_id=address.application_id)
         self._wakeup = Wakeup(address.path, self._store.data_version)
         self._failed_max = failed_max
         self._clock = clock

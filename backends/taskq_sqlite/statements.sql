@@ -432,6 +432,10 @@ SELECT CAST(name AS BLOB), CAST(file AS BLOB) FROM pragma_database_list;
 -- name: has_schema
 SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'taskq_meta');
 
+-- name: other_tables
+-- Those that whoever shares the file with taskq has in it.
+SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\_%' ESCAPE '\' ORDER BY name;
+
 -- name: schema_version
 SELECT CAST(value AS INTEGER) FROM taskq_meta WHERE key = 'schema';
 

@@ -48,16 +48,18 @@ class Store:
         address: what to call it.
     """
 
-    def __init__(self, path: str, *, strict: bool = False) -> None:
+    def __init__(self, path: str, *, strict: bool = False, application_id: int | None = None) -> None:
         """Opens nothing yet.
 
         Args:
             path: the file, absolute.
             strict: whether `Durable.SOON` is now.
+            application_id: the application's that shares the file with taskq; None for a file that says none.
         """
         self.path = path
         self.address = f"SQLite at {path}"
         self._strict = strict
+        self._application_id = application_id
         self._lock = threading.RLock()
         self._gate = Gate(f"{path}-taskq")
         self._connection: sqlite3.Connection | None = None
@@ -262,7 +264,8 @@ class Store:
             connection.execute("PRAGMA synchronous = FULL")
             if sys.platform == "darwin":  # there a plain sync leaves it in the disk's own cache
                 connection.execute("PRAGMA fullfsync = 1")
-            if not schema.is_newest(connection):
+            if not schema.is_newest(connection, self.address):
+                self._check_owner(connection)
                 with self._gate.passed():
                     schema.migrate(connection, self.address)
             seen = os.stat(self.path)
@@ -273,6 +276,9 @@ class Store:
         self._identity = seen.st_dev, seen.st_ino
         return connection
 
+    def _check_owner(self, connection: sqlite3.Connection) -> None:
+        schema.check_owner(connection, self.address, self.path, self._application_id)
+
     def _write_ahead(self, connection: sqlite3.Connection) -> None:
         """Have the database write ahead. Nearly always it does; to begin with that it must be nobody else's."""
         deadline = time.monotonic() + BUSY
@@ -280,6 +286,7 @@ class Store:
             try:
                 (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
                 if mode != "wal":
+                    self._check_owner(connection)
                     with self._gate.passed():
                         (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
                 break

@@ -42,6 +42,7 @@ def savepoint(connection: object, path: str) -> Iterator[sqlite3.Cursor]:
             "Of Django's it is connection.connection, of an SQLAlchemy session "
             "session.connection().connection.driver_connection.",
         )
+    address = f"SQLite at {path}"
     try:
         cursor = sqlite3.Cursor(connection)
         cursor.row_factory = None
@@ -54,8 +55,8 @@ def savepoint(connection: object, path: str) -> Iterator[sqlite3.Cursor]:
         _warn_of_durability(cursor, path)
         cursor.execute("SAVEPOINT taskq")
         try:
-            if not schema.is_newest(cursor):
-                schema.upgrade(cursor, f"SQLite at {path}")
+            if not schema.is_newest(cursor, address):
+                schema.upgrade(cursor, address)
             yield cursor
         except BaseException:
             cursor.execute("ROLLBACK TO taskq")

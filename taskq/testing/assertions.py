@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 from taskq.app import TaskQ
 from taskq.broker import Capability
 from taskq.due import on_the_clock, seconds_of, span
+from taskq.errors import nearest
 from taskq.testing.brokers import News
 from taskq.testing.expectation import Due, Expectation, Found, GivenJob, expectation, listed, unlike
 from taskq.testing.jobs import DelayedJob, EnqueuedJob, PerformedJob, delayed_job, enqueued_job
@@ -104,8 +105,7 @@ class Assertions:
         Raises:
             TypeError: no call of the job can say these arguments.
         """
-        expected = self._expected(job, args, kwargs)
-        return [one for one in self._waiting() if expected.is_met_by(one)]
+        return self._those(self._waiting, job, args, kwargs)
 
     def assert_enqueued(self, job: GivenJob, /, *args: object, **kwargs: object) -> list[EnqueuedJob]:
         """Assert that such a job waits, and give those that do.
@@ -115,18 +115,8 @@ class Assertions:
             TypeError: no call of the job can say these arguments.
         """
         __tracebackhide__ = True
-        expected = self._expected(job, args, kwargs)
-        waiting = self._until(self._waiting, expected, self._asked().count)
-        found = [one for one in waiting if expected.is_met_by(one)]
-        if not _enough(found, self._asked().count):
-            performed = [one for one in self._ledger.performed if expected.is_met_by(one)]
-            delayed = [one for one in self._delayed() if expected.is_met_by(one)]
-            raise AssertionError(
-                _message("enqueued", "waits", self._asked(), expected, found, waiting)
-                + (f"\nPerformed already:\n{listed(performed)}" if performed else "")
-                + (f"\nDelayed:\n{listed(delayed)}" if delayed else "")
-            )
-        return found
+        elsewhere = (("Performed already", self._done), ("Delayed", self._delayed))
+        return self._assert("enqueued", "waits", self._waiting, elsewhere, job, args, kwargs)
 
     def assert_not_enqueued(self, job: GivenJob | None = None, /, *args: object, **kwargs: object) -> None:
         """Assert that no such job waits; without a job, that none waits at all.
@@ -136,17 +126,13 @@ class Assertions:
             TypeError: no call of the job can say these arguments.
         """
         __tracebackhide__ = True
-        expected = self._expected(job, args, kwargs)
-        found = [one for one in self._until(self._waiting, expected, None) if expected.is_met_by(one)]
-        if found:
-            raise AssertionError(f"No {expected} was to be enqueued. There waits:\n{listed(found)}")
+        self._assert_none("enqueued. There waits", self._waiting, job, args, kwargs)
 
     # ---- what waits for its time
 
     def delayed(self, job: GivenJob | None = None, /, *args: object, **kwargs: object) -> list[DelayedJob]:
         """The jobs that wait for a time, the next to be due first. Arguments as in `enqueued`."""
-        expected = self._expected(job, args, kwargs)
-        return [one for one in self._delayed() if expected.is_met_by(one)]
+        return self._those(self._delayed, job, args, kwargs)
 
     def assert_delayed(self, job: GivenJob, /, *args: object, **kwargs: object) -> list[DelayedJob]:
         """Assert that such a job waits for its time, and give those that do.
@@ -159,17 +145,8 @@ class Assertions:
             TypeError: no call of the job can say these arguments.
         """
         __tracebackhide__ = True
-        expected = self._expected(job, args, kwargs)
-        delayed = self._until(self._delayed, expected, self._asked().count)
-        found = [one for one in delayed if expected.is_met_by(one)]
-        if not _enough(found, self._asked().count):
-            anytime = replace(expected, due=None)
-            waiting = [one for one in self._waiting() if anytime.is_met_by(one)]
-            raise AssertionError(
-                _message("delayed", "is delayed", self._asked(), expected, found, delayed)
-                + (f"\nIn its queue:\n{listed(waiting)}" if waiting else "")
-            )
-        return found
+        elsewhere = (("In its queue", self._waiting),)
+        return self._assert("delayed", "is delayed", self._delayed, elsewhere, job, args, kwargs)
 
     def assert_not_delayed(self, job: GivenJob | None = None, /, *args: object, **kwargs: object) -> None:
         """Assert that no such job waits for a time; without a job, that none does at all.
@@ -179,17 +156,13 @@ class Assertions:
             TypeError: no call of the job can say these arguments.
         """
         __tracebackhide__ = True
-        expected = self._expected(job, args, kwargs)
-        found = [one for one in self._until(self._delayed, expected, None) if expected.is_met_by(one)]
-        if found:
-            raise AssertionError(f"No {expected} was to be delayed. There is:\n{listed(found)}")
+        self._assert_none("delayed. There is", self._delayed, job, args, kwargs)
 
     # ---- what was performed during the test
 
     def performed(self, job: GivenJob | None = None, /, *args: object, **kwargs: object) -> list[PerformedJob]:
         """The jobs that were performed so far, in the order in which they ended. Arguments as in `enqueued`."""
-        expected = self._expected(job, args, kwargs)
-        return [one for one in self._done() if expected.is_met_by(one)]
+        return self._those(self._done, job, args, kwargs)
 
     def assert_performed(self, job: GivenJob, /, *args: object, **kwargs: object) -> list[PerformedJob]:
         """Assert that such a job was performed, whatever became of it, and give those that were.
@@ -199,16 +172,8 @@ class Assertions:
             TypeError: no call of the job can say these arguments.
         """
         __tracebackhide__ = True
-        expected = self._expected(job, args, kwargs)
-        done = self._until(self._done, expected, self._asked().count)
-        found = [one for one in done if expected.is_met_by(one)]
-        if not _enough(found, self._asked().count):
-            waiting = [one for one in self._waiting() if expected.is_met_by(one)]
-            raise AssertionError(
-                _message("performed", "was performed", self._asked(), expected, found, done)
-                + (f"\nStill waiting:\n{listed(waiting)}" if waiting else "")
-            )
-        return found
+        elsewhere = (("Still waiting", self._waiting),)
+        return self._assert("performed", "was performed", self._done, elsewhere, job, args, kwargs)
 
     def assert_not_performed(self, job: GivenJob | None = None, /, *args: object, **kwargs: object) -> None:
         """Assert that no such job was performed; without a job, that none was at all.
@@ -218,16 +183,65 @@ class Assertions:
             TypeError: no call of the job can say these arguments.
         """
         __tracebackhide__ = True
-        expected = self._expected(job, args, kwargs)
-        found = [one for one in self._until(self._done, expected, None) if expected.is_met_by(one)]
-        if found:
-            raise AssertionError(f"No {expected} was to be performed. There was:\n{listed(found)}")
+        self._assert_none("performed. There was", self._done, job, args, kwargs)
 
     # ---- what these are made of
 
     def _expected(self, job: GivenJob | None, args: tuple[object, ...], kwargs: Mapping[str, object]) -> Expectation:
         __tracebackhide__ = True
         return expectation(self._app.registry, job, args, kwargs, queue=self._asked().queue, due=self._asked().due)
+
+    def _those(
+        self, look: Callable[[], list[J]], job: GivenJob | None, args: tuple[object, ...], kwargs: Mapping[str, object]
+    ) -> list[J]:
+        expected = self._expected(job, args, kwargs)
+        return [one for one in look() if expected.is_met_by(one)]
+
+    def _assert(
+        self,
+        done: str,
+        there: str,
+        look: Callable[[], list[J]],
+        elsewhere: Sequence[tuple[str, Callable[[], Sequence[Found]]]],
+        job: GivenJob,
+        args: tuple[object, ...],
+        kwargs: Mapping[str, object],
+    ) -> list[J]:
+        """Assert that it is where this looks; where it is not, say what is, and where such a job is elsewhere."""
+        __tracebackhide__ = True
+        expected = self._expected(job, args, kwargs)
+        seen = self._until(look, expected, self._asked().count)
+        found = [one for one in seen if expected.is_met_by(one)]
+        if not _enough(found, self._asked().count):
+            message = _message(done, there, self._asked(), expected, found, seen) + self._unknown(job)
+            anytime = replace(expected, due=None)
+            for place, look_there in elsewhere:
+                if strayed := [one for one in look_there() if anytime.is_met_by(one)]:
+                    message += f"\n{place}:\n{listed(strayed)}"
+            raise AssertionError(message)
+        return found
+
+    def _assert_none(
+        self,
+        done: str,
+        look: Callable[[], list[J]],
+        job: GivenJob | None,
+        args: tuple[object, ...],
+        kwargs: Mapping[str, object],
+    ) -> None:
+        __tracebackhide__ = True
+        expected = self._expected(job, args, kwargs)
+        found = [one for one in self._until(look, expected, None) if expected.is_met_by(one)]
+        if found:
+            raise AssertionError(f"No {expected} was to be {done}:\n{listed(found)}")
+
+    def _unknown(self, job: GivenJob) -> str:
+        """What to say of a name that no job here has. It may be another program's, so it is no error."""
+        names = self._app.registry.names()
+        if not isinstance(job, str) or self._app.registry.find(job) is not None:
+            return ""
+        near = nearest(job, names)
+        return f"\nNo job {job} is registered here." + (f" Did you mean {near}?" if near else "")
 
     def _waiting(self) -> list[EnqueuedJob]:
         broker = self._app.broker

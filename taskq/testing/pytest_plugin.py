@@ -77,7 +77,7 @@ def taskq_backend(request: pytest.FixtureRequest) -> object:
 @pytest.fixture
 def _taskq_queue(request: pytest.FixtureRequest, taskq_backend: object) -> Iterator[Queue]:
     from taskq.testing.stores import NoStore
-    from taskq.testing.swap import swapped
+    from taskq.testing.swap import JobsLeft, swapped
 
     __tracebackhide__ = True
     said: Mapping[str, Any] = _said(request)
@@ -86,22 +86,28 @@ def _taskq_queue(request: pytest.FixtureRequest, taskq_backend: object) -> Itera
     leftover: Any = said.get("leftover") or ini("taskq_leftover")
     if of_itself := _swaps_itself(request):  # a fixture of the whole suite asks for it; the class says how
         mode, taskq_backend, leftover = request.cls.taskq_mode, request.cls.taskq_backend, request.cls.taskq_leftover
-    with ExitStack() as leaving:
-        queue: Queue | None = None
-        wrong: ValueError | None = None
-        try:
-            queue = leaving.enter_context(swapped(mode=mode, backend=taskq_backend, leftover=leftover))
-        except NoStore as why:
-            pytest.skip(str(why))
-        except ValueError as error:
-            wrong = error
-        if queue is None:  # said out here: within, pytest would show it twice
-            pytest.fail(str(wrong), pytrace=False)
-        if of_itself:
-            request.instance.queue = queue
-        yield queue
-        if request.node.stash.get(_failed, False):
-            queue.leftover = "ignore"  # of a test that broke off it says nothing
+    left = ""
+    try:
+        with ExitStack() as leaving:
+            queue: Queue | None = None
+            wrong: ValueError | None = None
+            try:
+                queue = leaving.enter_context(swapped(mode=mode, backend=taskq_backend, leftover=leftover))
+            except NoStore as why:
+                pytest.skip(str(why))
+            except ValueError as error:
+                wrong = error
+            if queue is None:  # said out here: within, pytest would show it twice
+                pytest.fail(str(wrong), pytrace=False)
+            if of_itself:
+                request.instance.queue = queue
+            yield queue
+            if request.node.stash.get(_failed, False):
+                queue.leftover = "ignore"  # of a test that broke off it says nothing
+    except JobsLeft as jobs:
+        left = str(jobs)
+    if left:  # out here for the same reason
+        pytest.fail(left, pytrace=False)
 
 
 @pytest.fixture

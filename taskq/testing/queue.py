@@ -286,7 +286,15 @@ class Queue(Assertions):
 
         Args:
             answers: whether only its answers are lost. What was asked is done, and the caller cannot know.
+
+        Raises:
+            RuntimeError: the mode is inline: nothing is asked of a broker that could be away.
         """
+        if self.mode == "inline":
+            raise RuntimeError(
+                "The mode is inline: each job is performed within enqueue, and no broker is asked that could be away. "
+                "Say another mode for this test."
+            )
         self._switched.away, self._switched.deaf = not answers, answers
         try:
             yield

@@ -34,6 +34,10 @@ class LeftoverJobs(UserWarning):
     """A test ended, and jobs still wait."""
 
 
+class JobsLeft(AssertionError):
+    """A test ended, jobs still wait, and that is an error."""
+
+
 @contextmanager
 def swapped(*, mode: Mode = "queued", backend: object = "memory", leftover: Leftover = "ignore") -> Iterator[Queue]:
     """Put another backend in force, empty and of this test alone; everything else stays as it is configured.
@@ -100,7 +104,7 @@ def _look_for_leftovers(queue: Queue) -> None:
         return
     message = f"The test is over, and {len(left)} job{'s wait' if len(left) > 1 else ' waits'} still:\n{listed(left)}"
     if queue.leftover == "error":
-        raise AssertionError(message)
+        raise JobsLeft(message)
     warnings.warn(message, LeftoverJobs, stacklevel=4)
 
 

@@ -23,9 +23,10 @@ from taskq.cli.main import program
 from taskq.config import Config
 from taskq.errors import InvalidPayload
 from taskq.failure_handler import Failure
-from taskq.records import ErrorRecord, Payload, ProcessIdentity, Registration, Tokens
+from taskq.records import ErrorRecord, Payload
 from taskq.registry import Registry
-from taskq_memory import MemoryBroker
+from taskq.testing import stores
+from taskq.testing.contract.broker.holder import Holder
 from taskq_redis.testing import RedisServer
 
 Typed = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -77,15 +78,14 @@ def _shop(broker: object, monkeypatch: pytest.MonkeyPatch) -> Shop:
 @pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.redis)])
 def shop(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
     """On every backend."""
-    broker = MemoryBroker() if request.param == "memory" else request.getfixturevalue("redis_url")
-    made = _shop(broker, monkeypatch)
+    made = _shop(stores.fresh(request.param), monkeypatch)
     yield made
     made.app.close()
 
 
 @pytest.fixture
 def memory_shop(monkeypatch: pytest.MonkeyPatch) -> Shop:
-    return _shop(MemoryBroker(), monkeypatch)
+    return _shop(stores.fresh("memory"), monkeypatch)
 
 
 @pytest.fixture
@@ -148,11 +148,8 @@ class Failing:
     """A worker that fails whatever is pushed, so that the failed list fills as it does in life."""
 
     def __init__(self, broker: Broker) -> None:
-        self._broker = broker
-        self._tokens = Tokens()
-        self.id = "host:1:*"
-        process = ProcessIdentity("host", "", "", 1, "")
-        broker.register(Registration(self.id, process, 25.0, 5.0, self._tokens.process))
+        self._worker = Holder(broker, "host:1:*")
+        self._worker.register()
 
     def fail(
         self,
@@ -166,15 +163,15 @@ class Failing:
         by_queue: bool = False,
         quarantined: str = "",
     ) -> None:
+        broker = self._worker.broker
         body = body if body is not None else f'{{"class":"{job}","args":{args}}}'.encode()
         record = ErrorRecord(exception, error, ("shop/jobs.py:7:in 'perform'",))
         entry = failed_entry.encode(
-            Failure(_payload(body), body, queue, self.id, record, self._broker.now(), self._broker.now()),
+            Failure(_payload(body), body, queue, self._worker.id, record, broker.now(), broker.now()),
             quarantined=quarantined,
         )
-        self._broker.push(queue, [body])
-        [held] = self._broker.reserve(self.id, [queue], self._tokens.next()).jobs
-        assert self._broker.fail(held, self._tokens.next(), entry, by_queue=by_queue)
+        broker.push(queue, [body])
+        assert self._worker.fail(self._worker.take(queue), entry, by_queue=by_queue)
 
 
 def _payload(body: bytes) -> Payload | None:

@@ -22,7 +22,7 @@ import pytest
 import taskq
 from taskq import cancelling
 from taskq.errors import BrokerRefused
-from taskq.records import ProcessIdentity, Registration, Tokens
+from taskq.testing.contract.broker.holder import Holder
 from taskq_redis.testing import RedisServer
 from tests.faults.conftest import LONG
 from tests.support.rubys_scheduler import LOCK, TIMES, RubysScheduler, finish
@@ -82,12 +82,10 @@ def enqueue(scene: Scene) -> None:
 
 
 def release(scene: Scene) -> None:
-    broker, tokens = scene.app.broker, Tokens()
-    identity = ProcessIdentity("host", "boot", "pid:[1]", 1, "1")
-    assert broker.register(Registration(WORKER, identity, 60.0, 5.0, tokens.process))
-    broker.push("held", [b'{"class":"Job","args":[9]}'])
-    held = broker.reserve(WORKER, ["held"], tokens.next()).jobs
-    assert broker.release(held, tokens.next(), at=scene.when)
+    holder = Holder(scene.app.broker, WORKER)
+    assert holder.register()
+    holder.broker.push("held", [b'{"class":"Job","args":[9]}'])
+    assert holder.release(holder.take("held"), at=scene.when)
     scene.wanted.update([9])
 
 

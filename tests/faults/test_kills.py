@@ -14,7 +14,8 @@ import pytest
 
 import taskq
 from taskq.broker import Broker
-from taskq.records import ProcessIdentity, Registration, Tokens
+from taskq.records import ProcessIdentity
+from taskq.testing.contract.broker.holder import Holder
 from taskq_redis.testing import RedisServer
 from tests.faults.conftest import LONG, Feed, at_once, in_every_isolated_model, in_every_model, kill_at_random, numbered
 from tests.support import fault_jobs
@@ -210,11 +211,11 @@ def test_the_orphan_of_a_neighbour_is_found_at_once_on_an_idle_queue(
 @pytest.mark.fault(5)
 def test_an_orphan_of_another_machine_is_found_by_its_silence(worker: Start, broker: Broker, app: taskq.TaskQ) -> None:
     """Fault 5: its heartbeat stands still for longer than it said it could."""
-    tokens = Tokens()
     elsewhere = ProcessIdentity("elsewhere", "another boot", "pid:[1]", 4321, "77")
-    assert broker.register(Registration("elsewhere:4321:q", elsewhere, 2.0, 0.5, tokens.process))
+    orphaned = Holder(broker, "elsewhere:4321:q", process=elsewhere, dead_after=2.0, beat=0.5)
+    assert orphaned.register()
     fault_jobs.numbered.enqueue(1)
-    assert broker.reserve("elsewhere:4321:q", ["q"], tokens.next()).jobs
+    orphaned.take("q")
     watcher = worker("--queue", "other", "--beat", "0.5", "--dead-after", "2")
     watcher.started()
     began = time.monotonic()

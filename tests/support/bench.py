@@ -19,9 +19,10 @@ from taskq.errors import BrokerRefused, BrokerUnavailable
 from taskq.failed_entry import FailedJob, decode
 from taskq.failure_handler import FailureHandler
 from taskq.performing import Task, Tools, prepare
-from taskq.records import ProcessIdentity, Registration, Reservation, Tokens
+from taskq.records import ProcessIdentity, Reservation, Tokens
 from taskq.registry import Registry
 from taskq.serializer import Serializer
+from taskq.testing.contract.broker.holder import Holder
 from taskq.worker.assembly import Process
 from taskq.worker.audience import Audience
 from taskq.worker.control import Control, Manners
@@ -154,9 +155,9 @@ def stranger(
     requeues: Mapping[str, int] | None = None,
 ) -> Tokens:
     """Register another worker; the tokens of its calls."""
-    tokens = Tokens()
-    assert broker.register(Registration(worker, process, dead_after, beat, tokens.process, requeues or {}))
-    return tokens
+    holder = Holder(broker, worker, process=process, dead_after=dead_after, beat=beat, requeues=requeues or {})
+    assert holder.register()
+    return holder.tokens
 
 
 class Bench:

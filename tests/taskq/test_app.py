@@ -24,8 +24,9 @@ from taskq.errors import (
 from taskq.hook import Accepted, Deferred, Enqueued, EnqueueRequest, Hook, Vetoed
 from taskq.jobs import job
 from taskq.parts import Parts
-from taskq.records import Payload, ProcessIdentity, Registration, Tokens
+from taskq.records import Payload
 from taskq.registry import Registry
+from taskq.testing.contract.broker.holder import Holder
 from taskq_memory import MemoryBroker
 from tests.support.vectors import returned, vector
 
@@ -521,11 +522,10 @@ def test_peek_hides_what_it_cannot_decode(app: taskq.TaskQ) -> None:
     assert '"strange"' in tagged.problem
 
 
-def registered(app: taskq.TaskQ, pid: int) -> Tokens:
-    tokens = Tokens()
-    process = ProcessIdentity("vm", "boot", "ns", pid, "1")
-    assert app.broker.register(Registration(f"vm:{pid}:*", process, 25.0, 5.0, tokens.process))
-    return tokens
+def registered(app: taskq.TaskQ, pid: int) -> Holder:
+    holder = Holder(app.broker, f"vm:{pid}:*")
+    assert holder.register()
+    return holder
 
 
 def test_info_counts_what_is_there(app: taskq.TaskQ) -> None:
@@ -533,8 +533,7 @@ def test_info_counts_what_is_there(app: taskq.TaskQ) -> None:
     app.enqueue(Report, 2)
     app.enqueue(send, "a")
     registered(app, 1)
-    tokens = registered(app, 2)
-    app.broker.reserve("vm:2:*", ["low"], tokens.next())
+    registered(app, 2).take("low")
     assert app.info() == {
         "pending": 2,
         "processed": 0,

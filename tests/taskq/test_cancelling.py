@@ -11,6 +11,7 @@ from taskq.cancelling import Words
 from taskq.errors import NotAJob, NotSupported
 from taskq.hook import Accepted, Hook
 from taskq.records import Reservation
+from taskq_memory import MemoryBroker
 from tests.support.bench import CutBroker, stranger
 
 BODY = b'{"class":"send","args":[1]}'
@@ -25,7 +26,7 @@ def app_of(broker: Any, **settings: Any) -> taskq.TaskQ:
     return taskq.TaskQ(broker=broker, registry=taskq.Registry(), **settings)
 
 
-def taken(broker: CutBroker, *bodies: bytes, ahead: bool = False) -> list[Reservation]:
+def taken(broker: MemoryBroker, *bodies: bytes, ahead: bool = False) -> list[Reservation]:
     """Jobs in the hand of a worker."""
     tokens = stranger(broker, "host:9:q")
     broker.push("q", bodies)
@@ -34,7 +35,7 @@ def taken(broker: CutBroker, *bodies: bytes, ahead: bool = False) -> list[Reserv
 
 class TestWords:
     def test_are_heard_by_the_worker_whose_job_it_is_and_once(self) -> None:
-        broker = CutBroker()
+        broker = MemoryBroker()
         [job] = taken(broker, WITH_ID)
         words = Words(broker)
         assert words.about([job, held(2)]) == {}
@@ -43,7 +44,7 @@ class TestWords:
         assert Words(broker).about([held(3, WITH_ID)]) == {}  # a requeue of it is another matter
 
     def test_are_heard_at_the_first_look_at_a_job_though_it_rang_before(self) -> None:
-        broker = CutBroker()
+        broker = MemoryBroker()
         words = Words(broker)
         [job] = taken(broker, BODY)
         assert app_of(broker).cancel(worker="host:9:q", by="ada") == "stopping"
@@ -52,7 +53,7 @@ class TestWords:
 
     def test_are_heard_each_time_by_who_has_to_ask_which_job_it_has(self) -> None:
         """As the parent of children that run the loop does: a bell that is there already hides none."""
-        broker = CutBroker()
+        broker = MemoryBroker()
         broker.put_key("cancelled", b"old", 7200)
         words, app = Words(broker), app_of(broker)
         tokens = stranger(broker, "host:9:q")
@@ -67,7 +68,7 @@ class TestWords:
 
     def test_that_nobody_heard_go_when_a_person_requeues_the_job(self) -> None:
         """It had failed by itself before; tried again by itself it would still be meant."""
-        broker = CutBroker()
+        broker = MemoryBroker()
         app = app_of(broker)
         tokens = stranger(broker, "host:9:q")
         requeue = app.failures.requeue, lambda failed: app.failures.requeue_each([failed])
@@ -85,7 +86,7 @@ class TestWords:
             app.failures.clear()
 
     def test_cost_one_question_while_nobody_rings(self) -> None:
-        broker = CutBroker()
+        broker = MemoryBroker()
         words, asked = Words(broker), []
         words.about([held(1), held(2)])
         get = broker.get_key
@@ -106,7 +107,7 @@ class TestWords:
         assert words.about([job]) == {job.fence: "ada"}
 
     def test_need_keys(self) -> None:
-        class Bare(CutBroker):
+        class Bare(MemoryBroker):
             capabilities = frozenset()
 
         broker = Bare()
@@ -130,7 +131,7 @@ class Hears(Hook):
 
 class TestCancel:
     def test_of_equal_ones_takes_one_and_tells_hooks(self) -> None:
-        broker, hook = CutBroker(), Hears()
+        broker, hook = MemoryBroker(), Hears()
         broker.push("q", [BODY, BODY])
         broker.schedule(2e9, "q", [BODY])
         app = app_of(broker, hooks=[hook])
@@ -140,7 +141,7 @@ class TestCancel:
         assert broker.next_due() is None
 
     def test_by_an_id_looks_everywhere(self) -> None:
-        broker = CutBroker()
+        broker = MemoryBroker()
         app = app_of(broker)
         broker.push("a", [BODY] * 1500)
         broker.push("b", [BODY, WITH_ID, b'{"class":"send","args":["x7"]}'])
@@ -153,14 +154,14 @@ class TestCancel:
         assert broker.get_key("cancel:id:x7") is None
 
     def test_one_that_is_held_ahead_is_ended_when_it_begins(self) -> None:
-        broker = CutBroker()
+        broker = MemoryBroker()
         first, second = taken(broker, BODY, WITH_ID, ahead=True)
         assert app_of(broker).cancel("x7", by="ada") == "stopping"
         assert Words(broker).about([first]) == {}
         assert Words(broker).about([second]) == {second.fence: "ada"}
 
     def test_says_who_asks(self) -> None:
-        broker = CutBroker()
+        broker = MemoryBroker()
         [job] = taken(broker, BODY)
         app_of(broker).cancel(Accepted("send", "q", BODY))
         assert "@" in Words(broker).about([job])[job.fence]
@@ -168,9 +169,9 @@ class TestCancel:
     @pytest.mark.parametrize("wrong", [7, b"x", object()])
     def test_takes_a_job(self, wrong: Any) -> None:
         with pytest.raises(NotAJob, match="cancel takes what enqueue gave, an id, or a call"):
-            app_of(CutBroker()).cancel(wrong)
+            app_of(MemoryBroker()).cancel(wrong)
 
     def test_takes_one_of_both(self) -> None:
         for job, worker in ((None, None), ("x", "y")):
             with pytest.raises(TypeError, match="one of them"):
-                app_of(CutBroker()).cancel(job, worker=worker)
+                app_of(MemoryBroker()).cancel(job, worker=worker)

@@ -10,7 +10,8 @@ from taskq import failed_entry
 from taskq.broker import Requeued
 from taskq.errors import InvalidPayload
 from taskq.failure_handler import Failure
-from taskq.records import ErrorRecord, ProcessIdentity, Registration, Tokens
+from taskq.records import ErrorRecord
+from taskq.testing.contract.broker.holder import Holder
 
 WORKER = "vm:1:*"
 
@@ -20,18 +21,16 @@ class Shop:
 
     def __init__(self) -> None:
         self.app = taskq.TaskQ(broker="memory://")
-        self.tokens = Tokens()
-        process = ProcessIdentity("vm", "boot", "ns", 1, "1")
-        self.app.broker.register(Registration(WORKER, process, 25.0, 5.0, self.tokens.process))
+        self.worker = Holder(self.app.broker, WORKER)
+        self.worker.register()
 
     def fail(self, queue: str, body: bytes, *, by_queue: bool = False, entry: bytes | None = None) -> None:
-        broker = self.app.broker
-        broker.push(queue, [body])
-        (held,) = broker.reserve(WORKER, [queue], self.tokens.next()).jobs
+        self.app.broker.push(queue, [body])
+        held = self.worker.take(queue)
         if entry is None:
             cause = ErrorRecord("RuntimeError", "boom")
             entry = failed_entry.encode(Failure(None, body, queue, WORKER, cause, held.run_at, held.run_at))
-        assert broker.fail(held, self.tokens.next(), entry, by_queue=by_queue)
+        assert self.worker.fail(held, entry, by_queue=by_queue)
 
     def fail_numbers(self, queue: str, numbers: range, *, by_queue: bool = False) -> None:
         for number in numbers:

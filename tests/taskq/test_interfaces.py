@@ -105,6 +105,62 @@ def test_a_method_put_on_the_object_alone_is_looked_at_too() -> None:
     assert "Mine.settled takes (), and is called with (settled)" in refused(plugins.HOOKS, Mine())
 
 
+class Helped(Hook):
+    """What is no hook's method, and stands near to one."""
+
+    names = ("a", "b")
+
+    def wrap_enqueue(self, request: Any, call_next: Callable[[Any], Any]) -> Any:
+        self.settle(request)
+
+        def inner() -> None:
+            self.progress(request, 1, None)
+
+        inner()
+
+    def wrap_enqueued(self, request: Any, call_next: Callable[[Any], Any]) -> Any: ...
+    def settle(self, settled: object) -> None: ...
+    def progress(self, context: object, done: float, total: float | None) -> None: ...
+    def shut_down(self) -> None: ...
+    def flushed(self) -> None: ...
+    def _queue_emptyy(self, worker: str) -> None: ...
+
+
+class Misspelt:
+    wrap_enque = awrap_enqueue = wrapping
+    option = int
+
+    def on_settled(self, settled: object) -> None: ...
+
+
+def test_a_name_that_is_nearly_a_hooks_is_said_and_a_helper_is_let_through() -> None:
+    text = refused(plugins.HOOKS, Misspelt())
+    assert text.startswith(
+        'TASKQ_HOOKS: "mine" of plugins.override(...) is no hook: Misspelt has none of the methods of one; '
+    )
+    for wrong, right in (
+        ("wrap_enque", "wrap_enqueue"),
+        ("awrap_enqueue", "wrap_enqueue"),
+        ("on_settled", "settled"),
+        ("option", "options"),
+    ):
+        said = f"Misspelt.{wrong} would never be used: call it {right}, or _{wrong} where it is a helper"
+        assert said in text
+    helped = Helped()
+    assert plugins.create_all(plugins.HOOKS, [helped]) == [helped]
+
+
+def test_what_is_missing_is_said_with_what_it_was_called_instead() -> None:
+    class Deciding:
+        name = "mine"
+
+        def decides(self, failure: object) -> None: ...
+
+    text = refused(plugins.FAILURE_HANDLERS, Deciding())
+    assert "Deciding has no decide, decided; " in text
+    assert "Deciding.decides would never be used: call it decide" in text
+
+
 class Reversed:
     name = "reversed"
 

@@ -20,8 +20,9 @@ from taskq.outcome import Done, Failed, Postponed
 from taskq.performing import perform
 from tests.support.bench import task_of, tools_of
 
-# Where it falls into a callback of the collector's or of a weak reference, Python swallows it and says so.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+# Where it falls into a callback of the collector's or of a weak reference, Python swallows it and says so. Nothing else
+# may be swallowed here.
+pytestmark = pytest.mark.filterwarnings("ignore:(?s).*JobTimeout:pytest.PytestUnraisableExceptionWarning")
 
 SOON = 0.02
 NEVER = 60.0

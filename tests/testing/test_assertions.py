@@ -40,6 +40,11 @@ class TestEnqueued:
         assert letter.arguments == {"to[0]": "a", "to[1]": "b"}
         assert mail.arguments == {"to": "ada@x", "subject": "Hi", "token": "sesame"}
 
+    def test_says_that_no_job_is_called_so(self, queue: Queue) -> None:
+        with pytest.raises(AssertionError) as failed:
+            queue.assert_enqueued("send_emial")
+        assert said(failed).endswith("\nNo job send_emial is registered here. Did you mean send_email?")
+
     def test_shows_no_secret(self, queue: Queue) -> None:
         send_email.enqueue("ada@x", token="sesame")
         [mail] = queue.enqueued()

@@ -128,3 +128,8 @@ class TestOutage:
         with pytest.raises(ZeroDivisionError), queue.outage():
             raise ZeroDivisionError
         assert taskq.size("emails") == 0
+
+    @pytest.mark.taskq(mode="inline")
+    def test_is_refused_where_no_broker_is_asked(self, queue: Queue) -> None:
+        with pytest.raises(RuntimeError, match="no broker is asked that could be away"), queue.outage():
+            pass

@@ -300,8 +300,13 @@ class TestLeftovers:
         result = run(pytester)
         result.assert_outcomes(passed=3, failed=1, errors=1)
         result.stdout.fnmatch_lines(
-            ["*ERROR at teardown of test_leaves*", "E*The test is over, and 1 job waits still:"]
+            [
+                "*ERROR at teardown of test_leaves*",
+                "The test is over, and 1 job waits still:",
+                "  send_email(to='ada@x'*",
+            ]
         )
+        result.stdout.no_fnmatch_line("*contextlib.py*")
 
 
 class TestOverBackends:

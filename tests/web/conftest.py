@@ -13,8 +13,9 @@ import taskq
 from taskq import TaskQ
 from taskq.config import Config
 from taskq.failure_handler import Failure
-from taskq.records import ErrorRecord, ProcessIdentity, Registration, Reservation, Tokens
+from taskq.records import ErrorRecord, ProcessIdentity, Reservation, Tokens
 from taskq.registry import Registry
+from taskq.testing.contract.broker.holder import Holder
 from taskq_memory import MemoryBroker
 from taskq_web import Dashboard, everybody
 
@@ -27,14 +28,20 @@ class Working:
 
     def __init__(self, app: TaskQ, worker: str = "host-1:4711:*") -> None:
         self.app = app
-        self.tokens = Tokens()
-        self.id = worker
         process = ProcessIdentity("host-1", "boot", "ns", 4711, "1")
-        assert app.broker.register(Registration(worker, process, 25.0, 5.0, self.tokens.process))
+        self.holder = Holder(app.broker, worker, process=process)
+        assert self.holder.register()
+
+    @property
+    def id(self) -> str:
+        return self.holder.id
+
+    @property
+    def tokens(self) -> Tokens:
+        return self.holder.tokens
 
     def take(self, *queues: str) -> Reservation:
-        taken = self.app.broker.reserve(self.id, queues or self.app.queues(), self.tokens.next())
-        return taken.jobs[0]
+        return self.holder.take(*(queues or self.app.queues()))
 
     def fail(
         self, *queues: str, kind: str = "shop.errors.MailError", message: str = "no answer", by_queue: bool = False
@@ -48,7 +55,7 @@ class Working:
             payload=payload, body=held.body, queue=held.queue, worker=self.id, cause=cause, attempts=1,
             run_at=held.run_at, failed_at=self.app.broker.now(),
         )  # fmt: skip
-        assert self.app.broker.fail(held, self.tokens.next(), failed_entry.encode(failure), by_queue=by_queue)
+        assert self.holder.fail(held, failed_entry.encode(failure), by_queue=by_queue)
 
 
 @dataclass

@@ -37,10 +37,10 @@ def fail(app: TaskQ, seated: Seated, entry: str, *, by_queue: bool) -> None:
     told = json.loads(entry)
     body = json.dumps(told["payload"], separators=(",", ":")).encode()
     app.broker.push(told["queue"], [body])
-    [held] = app.broker.reserve(seated.name, [told["queue"]], seated.tokens.next()).jobs
+    held = seated.take(told["queue"])
     error = ErrorRecord(EXCEPTIONS[told["exception"]], told["error"])
     failure = Failure(decode(body), body, held.queue, held.worker, error, held.run_at, app.broker.now())
-    assert app.broker.fail(held, seated.tokens.next(), failed_entry.encode(failure), by_queue=by_queue)
+    assert seated.fail(held, failed_entry.encode(failure), by_queue=by_queue)
 
 
 def entry(state: State, number: int, queue: str) -> str:

@@ -45,7 +45,7 @@ def test_times_are_local_where_rubys_are(
     assert_same(left(client, running.pid), states["after"])
 
     seated = Seated(app, "vm:1870:jobs")
-    own = while_registered(seated.name)
+    own = while_registered(seated.id)
     assert_same(left(client, running.pid, 1870, own=own), states["registered"])
     [known] = app.workers()
     for moment in (known.started, known.heartbeat):  # read back, whatever the zone

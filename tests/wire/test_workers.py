@@ -17,7 +17,8 @@ import redis
 from taskq import ConfigurationError, TaskQ, dates, failed_entry, queue_lists
 from taskq.envelope import decode
 from taskq.failure_handler import Failure
-from taskq.records import Crash, ProcessIdentity, Registration, Tokens
+from taskq.records import Crash, ProcessIdentity
+from taskq.testing.contract.broker.holder import Holder
 from taskq.worker.line import Line
 from taskq_redis.testing import RedisServer
 from tests.support.workers import is_alive, wait_until
@@ -42,19 +43,19 @@ from tests.wire.recorded import (
 from tests.wire.workers import at, open_gate, work_off, worker
 
 
-class Seated:
+class Seated(Holder):
     """A worker without a process: its calls made by hand."""
 
     def __init__(self, app: TaskQ, name: str) -> None:
-        self.broker, self.name, self.tokens = app.broker, name, Tokens()
         nobody = ProcessIdentity(host="elsewhere", boot="", namespace="", pid=1, started="")
-        assert self.broker.register(Registration(name, nobody, 25.0, 5.0, self.tokens.process))
+        super().__init__(app.broker, name, process=nobody)
+        assert self.register()
 
-    def reserve(self, *queues: str) -> str | None:
+    def serve(self, *queues: str) -> str | None:
         """Take a job, settle it as done, say which queue it came from."""
-        taken = self.broker.reserve(self.name, queues, self.tokens.next()).jobs
+        taken = self.reserve(*queues).jobs
         for job in taken:
-            assert self.broker.finish(job, self.tokens.next())
+            assert self.finish(job)
         return taken[0].queue if taken else None
 
 
@@ -74,7 +75,7 @@ def test_the_values_that_pause_are_rubys(client: redis.Redis, app: TaskQ) -> Non
             client.set("resque:pause-all-workers", text[1:-1].replace("\\n", "\n"))
         app.enqueue(jobs.Ok, 1)
         assert app.broker.paused().all is paused, call
-        assert seated.reserve("jobs") == (None if paused else "jobs"), call
+        assert seated.serve("jobs") == (None if paused else "jobs"), call
         client.delete("resque:queue:jobs")
 
 
@@ -311,7 +312,7 @@ def test_queues_are_looked_at_in_rubys_order(call: str, app: TaskQ) -> None:
     line, seated = Line(queues, app.broker.queues), Seated(app, f"vm:1:{queues.id}")
     assert list(dict.fromkeys(wanted["queues"])) == list(line.names())
     order = []
-    while (taken := seated.reserve(*line.names())) is not None:
+    while (taken := seated.serve(*line.names())) is not None:
         order.append(taken)
         line.came_back_empty()
     assert order == wanted["order of jobs"]

@@ -121,7 +121,7 @@ class TestInterrupt:
             assert (outcome.error.type, outcome.error.message) == ("ValueError", "its own")
 
     # It may fall into a callback of the collector's, which swallows it and says so.
-    @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+    @pytest.mark.filterwarnings("ignore:(?s).*TermException:pytest.PytestUnraisableExceptionWarning")
     def test_never_hits_the_worker_itself_however_the_moment_falls(self) -> None:
         """Raised outside of the job it would end the worker, and undo what is done."""
 

@@ -40,6 +40,7 @@ def test_a_directory_is_not_left_with_the_working_directory(tmp_path: Path, monk
 def test_options() -> None:
     assert parse("sqlite:////a.db?synchronous=full&failed_max=7") == Address("/a.db", strict=True, failed_max=7)
     assert parse("sqlite:////a.db?synchronous=default") == Address("/a.db")
+    assert parse("sqlite:////a.db?application_id=0x10") == Address("/a.db", application_id=16)
 
 
 @pytest.mark.parametrize(
@@ -53,6 +54,7 @@ def test_options() -> None:
         ("sqlite:///a.db?synchronos=full", 'does not know "synchronos". Did you mean synchronous?'),
         ("sqlite:///a.db?synchronous=off", 'has a wrong value for "synchronous": full, or default, not "off".'),
         ("sqlite:///a.db?failed_max=0", 'has a wrong value for "failed_max": a number from 1 on'),
+        ("sqlite:///a.db?application_id=GPKG", 'a number of 32 bits, as PRAGMA application_id tells it, not "GPKG".'),
         ("sqlite:///a.db?namespace=shop", "SQLite has none: a file is one."),
         (17, "builtins.int is no address of a database. Write one such as sqlite:///jobs.db."),
     ],

@@ -271,17 +271,50 @@ def test_a_newer_schema_is_refused(broker: SQLiteBroker, path: Path, make_broker
         make_broker().push("q", [ONE])
 
 
-def test_a_file_of_the_applications_own_keeps_what_is_in_it(path: Path, broker: SQLiteBroker) -> None:
+def test_a_file_of_the_applications_own_keeps_what_is_in_it(
+    path: Path, broker: SQLiteBroker, caplog: pytest.LogCaptureFixture
+) -> None:
     with sqlite3.connect(path) as own:
         own.execute("PRAGMA user_version = 7")
         own.execute("CREATE TABLE orders (id INTEGER PRIMARY KEY)")
         own.execute("INSERT INTO orders VALUES (1)")
     broker.push("q", [ONE])
+    assert "it had tables already (orders), and now has taskq's beside them" in caplog.text
     assert own.execute("SELECT count(*) FROM orders").fetchone() == (1,)
     assert own.execute("PRAGMA user_version").fetchone() == (7,)
     tables = own.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
     assert all(name.startswith(("taskq_", "sqlite_")) or name == "orders" for (name,) in tables)
     own.close()
+
+
+def test_another_programs_file_is_left_as_it_is(path: Path, make_broker: Make) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as own:
+        own.executescript("PRAGMA application_id = 0x47504B47; CREATE TABLE features (id INTEGER PRIMARY KEY)")
+        before = path.read_bytes()
+        with pytest.raises(
+            BrokerRefused, match=r"another program's file: its application_id is 1196444487 .\"GPKG\"."
+        ) as no:
+            make_broker().size("q")
+        assert path.read_bytes() == before
+        assert f"sqlite:///{path}?application_id=1196444487" in str(no.value)
+        with pytest.raises(BrokerRefused, match="another program's"):
+            make_broker("?application_id=7").push("q", [ONE])
+        make_broker("?application_id=0x47504B47").push("q", [ONE])
+        assert make_broker().size("q") == 1  # they share it now
+        assert own.execute("PRAGMA application_id").fetchone() == (0x47504B47,)
+
+
+@pytest.mark.parametrize(
+    "table", ["taskq_meta (name TEXT)", "taskq_meta (key TEXT, value TEXT)", "taskq_jobs (id TEXT)"]
+)
+def test_tables_of_anothers_under_taskqs_names_are_left_as_they_are(
+    table: str, path: Path, broker: SQLiteBroker
+) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as own:
+        own.execute(f"CREATE TABLE {table}")
+        with pytest.raises(BrokerRefused, match=r"named as taskq's are, and are another's: .*\. Name another file\."):
+            broker.push("q", [ONE])
+        assert own.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table'").fetchone() == (1,)
 
 
 def test_a_file_of_version_1_is_brought_up_with_what_is_in_it(path: Path, make_broker: Make) -> None:

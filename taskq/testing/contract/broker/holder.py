@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from taskq.broker import Broker
@@ -28,16 +28,25 @@ class Holder:
         broker: its broker.
         id: its id.
         tokens: what makes its tokens.
+        process: what it says of its process.
+        dead_after: seconds of silence after which it says that it is dead.
+        beat: seconds between its heartbeats, as it says.
+        requeues: its jobs that are requeued when it dies, and how often.
     """
 
     broker: Broker
     id: str
     tokens: Tokens = field(default_factory=Tokens)
+    process: ProcessIdentity = field(
+        default_factory=lambda: ProcessIdentity(host="host", boot="boot", namespace="pid", pid=os.getpid(), started="1")
+    )
+    dead_after: float = 25.0
+    beat: float = 5.0
+    requeues: Mapping[str, int] = field(default_factory=dict)
 
     def registration(self) -> Registration:
         """What it says of itself."""
-        process = ProcessIdentity(host="host", boot="boot", namespace="pid", pid=os.getpid(), started="1")
-        return Registration(self.id, process, dead_after=25.0, beat=5.0, process_token=self.tokens.process)
+        return Registration(self.id, self.process, self.dead_after, self.beat, self.tokens.process, self.requeues)
 
     def register(self) -> bool:
         """Take its id."""
