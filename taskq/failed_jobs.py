@@ -31,6 +31,7 @@ __all__ = ["Failures", "Stop", "Tally", "Tell"]
 
 _PAGE: Final = 200
 _BOUNDS: Final = Bounds()
+_SLICE: Final = Bounds(entries=1_000, seconds=0.2)  # between two looks at whether to stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,7 @@ class Failures:
         *,
         bounds: Bounds = _BOUNDS,
         top: str = "",
+        removing: bool = False,
     ) -> FailurePage:
         """A page of those that are meant, the newest first.
 
@@ -111,11 +113,12 @@ class Failures:
             count: how many at most.
             bounds: how far to look for them.
             top: leaves out what came in since it was taken.
+            removing: whether they are about to be removed, which `older` then allows for.
 
         Raises:
-            ValueError: that is no cursor.
+            ValueError: that is no cursor, or no top.
         """
-        return failed_search.page(self._broker(), wanted, cursor, count, bounds, self._shown, top)
+        return failed_search.page(self._broker(), wanted, cursor, count, bounds, self._shown, top, removing)
 
     def top(self, wanted: FailureFilter = ALL) -> str:
         """A name for all that lies now in the lists that are meant: what comes in later is not among it.
@@ -124,6 +127,14 @@ class Failures:
         somebody else removed that one, it holds by its place alone.
         """
         return failed_search.top(self._broker(), wanted.place)
+
+    def oldest(self, wanted: FailureFilter = ALL) -> str:
+        """The cursor of the oldest end: who goes on from there by `newer` meets first what failed first.
+
+        Args:
+            wanted: in which lists, and from when.
+        """
+        return failed_search.oldest(self._broker(), wanted)
 
     def count_slice(
         self, wanted: FailureFilter = ALL, cursor: str = "", *, bounds: Bounds = _BOUNDS, top: str = ""
@@ -327,17 +338,28 @@ class Failures:
         return self._requeued(Tally(len(found), len(found), len(found)), found, again=again)
 
     def requeue_matching(
-        self, wanted: FailureFilter, *, again: bool = False, tell: Tell | None = None, stop: Stop | None = None
+        self,
+        wanted: FailureFilter,
+        *,
+        again: bool = False,
+        top: str = "",
+        tell: Tell | None = None,
+        stop: Stop | None = None,
     ) -> Tally:
         """Requeue all that are meant, the oldest first; those that fail meanwhile are left out.
 
         Args:
             wanted: which are meant.
             again: also those that were retried before.
+            top: leaves out what came in since it was taken; without it, what comes in from now on.
             tell: is told how far it is.
             stop: says whether to stop.
         """
-        return self._act(wanted, lambda tally, found: self._requeued(tally, found, again=again), tell, stop)
+
+        def act(tally: Tally, found: Sequence[FailedJob]) -> Tally:
+            return self._requeued(tally, found[::-1], again=again)
+
+        return self._act(wanted, act, top, tell, stop, oldest_first=True)
 
     def _requeued(self, tally: Tally, found: Sequence[FailedJob], *, again: bool) -> Tally:
         able: list[FailureRequeue] = []
@@ -390,15 +412,18 @@ class Failures:
         found = [_listed(failed) for failed in chosen]
         return self._removed(Tally(len(found), len(found), len(found)), found)
 
-    def remove_matching(self, wanted: FailureFilter, *, tell: Tell | None = None, stop: Stop | None = None) -> Tally:
+    def remove_matching(
+        self, wanted: FailureFilter, *, top: str = "", tell: Tell | None = None, stop: Stop | None = None
+    ) -> Tally:
         """Remove all that are meant; those that fail meanwhile are left out.
 
         Args:
             wanted: which are meant: `FailureFilter(retried=True)` clears what was requeued.
+            top: leaves out what came in since it was taken; without it, what comes in from now on.
             tell: is told how far it is.
             stop: says whether to stop.
         """
-        return self._act(wanted, self._removed, tell, stop, newest_first=True)
+        return self._act(wanted, self._removed, top, tell, stop)
 
     def _removed(self, tally: Tally, found: Sequence[FailedJob]) -> Tally:
         done = sum(self._broker().remove_failures([_stored(failed) for failed in found]))
@@ -414,45 +439,63 @@ class Failures:
 
     # ---- all that are meant
 
-    def count_matching(self, wanted: FailureFilter, *, tell: Tell | None = None, stop: Stop | None = None) -> Tally:
+    def count_matching(
+        self, wanted: FailureFilter, *, top: str = "", tell: Tell | None = None, stop: Stop | None = None
+    ) -> Tally:
         """Count all that are meant. Where the filter leaves nothing out, nothing is read for it.
 
         Args:
             wanted: which are meant.
+            top: leaves out what came in since it was taken.
             tell: is told how far it is.
             stop: says whether to stop.
+
+        Raises:
+            ValueError: that is no top.
         """
+        total = failed_search.total(self._broker(), wanted.place, top)
         if not wanted.says_anything:
-            total = sum(one.count for one in failed_search.lists_of(self._broker(), wanted.place))
             return Tally(total=total, searched=total, matched=total)
-        return self._act(wanted, None, tell, stop)
+        tally, cursor = Tally(total), ""
+        while True:
+            if stop is not None and stop():
+                return dataclasses.replace(tally, stopped=True)
+            found = self.count_slice(wanted, cursor, bounds=_SLICE, top=top)
+            tally = Tally(total, tally.searched + found.searched, tally.matched + found.matched)
+            if tell is not None:
+                tell(tally)
+            cursor = found.older
+            if not cursor:
+                return tally
 
     def _act(
         self,
         wanted: FailureFilter,
-        act: Callable[[Tally, Sequence[FailedJob]], Tally] | None,
+        act: Callable[[Tally, Sequence[FailedJob]], Tally],
+        top: str,
         tell: Tell | None,
         stop: Stop | None,
         *,
-        newest_first: bool = False,
+        oldest_first: bool = False,
     ) -> Tally:
         """Go through all entries that are there now, page by page, and act on those that are meant."""
-        broker = self._broker()
-        lists = failed_search.lists_of(broker, wanted.place)
-        tally = Tally(total=sum(one.count for one in lists))
-        for one in lists:
-            for page in _pages(broker, one, newest_first=newest_first):
-                if stop is not None and stop():
-                    return dataclasses.replace(tally, stopped=True)
-                meant = [stored for stored in page if wanted.matches(stored.entry, self._shown)]
-                tally = dataclasses.replace(
-                    tally, searched=tally.searched + len(page), matched=tally.matched + len(meant)
-                )
-                if act is not None and meant:
-                    tally = act(tally, [failed_entry.decode(stored) for stored in meant])
-                if tell is not None:
-                    tell(tally)
-        return tally
+        top = top or self.top(wanted)
+        tally = Tally(failed_search.total(self._broker(), wanted.place, top))
+        cursor = self.oldest(wanted) if oldest_first else ""
+        while True:
+            if stop is not None and stop():
+                return dataclasses.replace(tally, stopped=True)
+            page = self.page(wanted, cursor, _PAGE, bounds=_SLICE, top=top, removing=not oldest_first)
+            tally = dataclasses.replace(
+                tally, searched=tally.searched + page.searched, matched=tally.matched + len(page.jobs)
+            )
+            if page.jobs:
+                tally = act(tally, page.jobs)
+            if tell is not None:
+                tell(tally)
+            cursor = page.newer if oldest_first else page.older
+            if not cursor:
+                return tally
 
     def _error(self, failed: FailedJob) -> str:
         return self._showing().failed(failed).error

@@ -1,7 +1,8 @@
 """Going through the failed lists, newest first, a bounded slice at a time, with cursors to go on by.
 
 A cursor names the entry that was looked at last: its place, and a mark of its content by which it is found again where
-others removed entries meanwhile. Several lists are one behind another: the common one, then queue by queue.
+others removed entries meanwhile. Who removes what is looked at goes by cursors that name the next one instead. Several
+lists are one behind another: the common one, then queue by queue.
 """
 
 from __future__ import annotations
@@ -30,17 +31,19 @@ __all__ = [
     "cursor_at",
     "lists_of",
     "look_through",
+    "oldest",
     "page",
     "top",
+    "total",
 ]
 
 _CHUNK: Final = 250  # entries read at once: a megabyte or less, nearly always
 _MARK: Final = 12  # hex digits of a cursor's mark
 _NEAR: Final = 1000  # entries before its place in which the one that a cursor names is looked for
-_STALE: Final = 500  # entries in a row that are too old, after which no younger one is expected
+_STALE: Final = 500  # entries in a row that are too old, or too young, after which no other is expected
 _DISORDER: Final = 3600.0  # seconds by which entries may lie out of order: clocks and zones of many hosts
 _NOTHING: Final = "none"  # the top of lists that are empty
-_FORM: Final = re.compile(r"([on])(\d{1,12})(?:-([0-9a-f]{12}))?(?:@(.*))?", re.ASCII)
+_FORM: Final = re.compile(r"([ofn])(\d{1,12})(?:-([0-9a-f]{12}))?(?:@(.*))?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,19 +140,37 @@ def top(broker: Broker, place: str | None = None) -> str:
     return " ".join(_cursor("n", found[0]) for found in newest if found) or _NOTHING
 
 
-def _until_top(broker: Broker, lists: Sequence[FailedList], said: str) -> Sequence[FailedList]:
-    """The lists without what came in since their top was taken. Raises ValueError where it is none."""
+def total(broker: Broker, place: str | None, top: str) -> int:
+    """How many entries there are; with `top`, how many there were of them when it was taken."""
+    return sum(one.count for one in _until_top(broker, lists_of(broker, place), top))
+
+
+def oldest(broker: Broker, wanted: FailureFilter) -> str:
+    """The cursor of the oldest end; see `Failures.oldest`."""
+    lists = lists_of(broker, wanted.place)
+    if wanted.since is None or len(lists) > 1 or not lists[0].count:
+        return _named("n", 0, "", lists[-1].queue)
+    return _named("n", _before(broker, lists[0], wanted.since - _DISORDER), "", lists[0].queue)
+
+
+def _until_top(broker: Broker, lists: Sequence[FailedList], said: str, passed: int = -1) -> Sequence[FailedList]:
+    """The lists without what came in since their top was taken. Raises ValueError where it is none.
+
+    Args:
+        broker: where they are.
+        lists: all of them.
+        said: their top; empty for all that is there.
+        passed: the number of the last list that needs none.
+    """
     if not said:
         return lists
-    counts: dict[str | None, int] = {}
+    counts: dict[str | None, int] = {one.queue: one.count for one in lists[: passed + 1]}
     for cursor in said.split(" ") if said != _NOTHING else ():
         if not cursor.startswith("n"):
             raise ValueError(f'"{cursor[:60]}" is no cursor of a failed list.')
-        spot = _spot(broker, lists, cursor)
-        form = _FORM.fullmatch(cursor)
-        queue = None if form is None or form[4] is None else unquote(form[4], errors="surrogateescape")
-        if lists[spot.list].queue == queue:
-            counts[queue] = spot.position
+        queue = _queue_of(cursor)
+        if queue not in counts and any(one.queue == queue for one in lists):
+            counts[queue] = _spot(broker, lists, cursor).position
     return [FailedList(one.queue, min(one.count, counts.get(one.queue, 0))) for one in lists]
 
 
@@ -161,9 +182,13 @@ def page(
     bounds: Bounds,
     shown: Callable[[bytes], str],
     top: str = "",
+    removing: bool = False,
 ) -> FailurePage:
     """A page of those that are meant; see `Failures.page`."""
-    lists = _until_top(broker, lists_of(broker, wanted.place), top)
+    lists = lists_of(broker, wanted.place)
+    # The entry that a top names is removed with the others; from then on the cursor alone bounds that list.
+    passed = _number_of(lists, cursor) if removing and cursor else None
+    lists = _until_top(broker, lists, top, -1 if passed is None else passed)
     towards_newer = cursor.startswith("n")
     spot = _spot(broker, lists, cursor) if cursor else _start(broker, lists, wanted)
     walk = _Walk(broker, lists, wanted, bounds, _CHUNK if wanted.says_anything else min(count, _CHUNK))
@@ -178,13 +203,17 @@ def page(
     low, high = (walk.first, walk.last) if towards_newer else (walk.last, walk.first)
     total = sum(one.count for one in lists)
     left = _left(lists, low) if low is not None else _left_at(lists, spot)
+    # The bound of a filter closes the end that it was walked to, and says nothing of the other.
+    ends_old, ends_new = walk.stale and not towards_newer, walk.stale and towards_newer
     return FailurePage(
         jobs=tuple(map(failed_entry.decode, found)),
         searched=walk.searched,
-        left=0 if walk.stale else left,
+        left=0 if ends_old else left,
         total=total,
-        older=_cursor("o", low) if low is not None and left and not walk.stale else "",
-        newer=_cursor("n", high) if high is not None and total - _left(lists, high) > 1 else "",
+        older=(_below(broker, low) if removing else _cursor("o", low))
+        if low is not None and left and not ends_old
+        else "",
+        newer=_cursor("n", high) if high is not None and total - _left(lists, high) > 1 and not ends_new else "",
     )
 
 
@@ -248,10 +277,11 @@ class _Walk:
         self._broker = broker
         self._lists = lists
         self._since = wanted.since
+        self._until = wanted.until
         self._bounds = bounds
         self._chunk = max(chunk, 1)
         self._ends = time.monotonic() + bounds.seconds
-        self._too_old = 0
+        self._beyond = 0
         self.searched = 0
         self.first: StoredFailure | None = None
         self.last: StoredFailure | None = None
@@ -267,7 +297,7 @@ class _Walk:
                 for stored in reversed(entries):
                     self._pass(stored)
                     yield stored
-                    if self._is_stale(stored):
+                    if self._is_beyond(stored, self._since, 1):
                         return
                 if self._is_over:
                     return
@@ -282,6 +312,8 @@ class _Walk:
                 for stored in entries:
                     self._pass(stored)
                     yield stored
+                    if self._is_beyond(stored, self._until, -1):
+                        return
                 if self._is_over or not entries:
                     return
                 start += len(entries)
@@ -298,13 +330,19 @@ class _Walk:
     def _is_over(self) -> bool:
         return self.searched >= self._bounds.entries or time.monotonic() >= self._ends
 
-    def _is_stale(self, stored: StoredFailure) -> bool:
-        """Whether so many in a row were too old that none which is young enough is to be expected."""
-        if self._since is None:
+    def _is_beyond(self, stored: StoredFailure, bound: float | None, way: int) -> bool:
+        """Whether so many in a row lay beyond a bound that none within it is to be expected any more.
+
+        Args:
+            stored: the one that was looked at now.
+            bound: in unix seconds; None is none.
+            way: 1 where what is older lies beyond it, -1 where what is younger does.
+        """
+        if bound is None:
             return False
         at = failed_entry.glance(stored.entry).at
-        self._too_old = self._too_old + 1 if at is not None and at < self._since - _DISORDER else 0
-        self.stale = self._too_old >= _STALE
+        self._beyond = self._beyond + 1 if at is not None and (bound - at) * way > _DISORDER else 0
+        self.stale = self._beyond >= _STALE
         return self.stale
 
 
@@ -342,16 +380,25 @@ def _spot(broker: Broker, lists: Sequence[FailedList], cursor: str) -> _Spot:
     if form is None:
         raise ValueError(f'"{cursor[:60]}" is no cursor of a failed list.')
     towards, position, wanted = form[1], int(form[2]), form[3]
-    queue = None if form[4] is None else unquote(form[4], errors="surrogateescape")
-    number = next((number for number, one in enumerate(lists) if one.queue == queue), None)
+    number = _number_of(lists, cursor)
     if number is None:  # its list is gone, and with it all that was in it
-        return _Spot(len(lists) - 1, 0) if towards == "o" else _Spot(0, lists[0].count)
+        return _Spot(0, lists[0].count) if towards == "n" else _Spot(len(lists) - 1, 0)
     count = lists[number].count
     if wanted is not None:
         seen = _found_again(broker, lists[number], position, wanted)
         if seen is not None:
             return _Spot(number, seen if towards == "o" else seen + 1)
     return _Spot(number, min(position, count))
+
+
+def _queue_of(cursor: str) -> str | None:
+    _, at, queue = cursor.partition("@")
+    return unquote(queue, errors="surrogateescape") if at else None
+
+
+def _number_of(lists: Sequence[FailedList], cursor: str) -> int | None:
+    queue = _queue_of(cursor)
+    return next((number for number, one in enumerate(lists) if one.queue == queue), None)
 
 
 def _found_again(broker: Broker, one: FailedList, position: int, wanted: str) -> int | None:
@@ -370,6 +417,14 @@ def _marked(entry: bytes) -> str:
 
 def _cursor(towards: str, stored: StoredFailure) -> str:
     return _named(towards, stored.position, f"-{_marked(stored.entry)}", stored.queue)
+
+
+def _below(broker: Broker, stored: StoredFailure) -> str:
+    """The cursor of what is older than an entry that is about to be removed: it begins with the next one."""
+    if not stored.position:
+        return _named("o", 0, "", stored.queue)
+    following = broker.failures(stored.position - 1, 1, queue=stored.queue)
+    return _cursor("f", following[0]) if following else _named("o", stored.position, "", stored.queue)
 
 
 def _named(towards: str, position: int, wanted: str, queue: str | None) -> str:

@@ -31,7 +31,7 @@ from taskq.cli.progress import Long
 from taskq.cli.session import common, examples, the_session
 from taskq.errors import EnqueueError, InvalidPayload
 from taskq.failed_entry import FailedJob, glance
-from taskq.failed_filter import FailureFilter
+from taskq.failed_filter import ALL, FailureFilter
 from taskq.failed_groups import FailureGroup, Groups
 from taskq.failed_ids import Missing, find, id_of, parse
 from taskq.failed_jobs import Tally
@@ -343,19 +343,13 @@ def clear(queue: str | None, retried: bool, yes: bool, as_json: bool) -> int:
         return _remove_matching(
             app, FailureFilter(queue=queue, retried=True if retried else None), yes=yes, as_json=as_json
         )
-    there = app.failures.count()
-    if not there:
-        if as_json:
-            _show_tally("remove", Tally(0, 0, 0))
-        else:
-            say("There are no failed jobs.")
-        return DONE
-    confirm(f"Remove {count_of(there, 'failed job')}", yes=yes)
-    gone = app.failures.clear()
+    if app.failures.count() and not yes:
+        return _remove_matching(app, ALL, yes=yes, as_json=as_json)
+    gone = app.failures.clear()  # nobody was told of a number
     if as_json:
         _show_tally("remove", Tally(gone, gone, gone, gone))
     else:
-        say(f"Removed {count_of(gone, 'failed job')}.")
+        say(f"Removed {count_of(gone, 'failed job')}." if gone else "There are no failed jobs.")
     return DONE
 
 
@@ -385,15 +379,16 @@ def _requeue_named(app: TaskQ, ids: Sequence[str], *, again: bool, as_json: bool
 
 
 def _remove_matching(app: TaskQ, wanted: FailureFilter, *, yes: bool, as_json: bool) -> int:
+    top = app.failures.top(wanted)  # what fails while the question stands was not counted, and stays
     with Long("Counting") as work:
-        meant = app.failures.count_matching(wanted, tell=work.told, stop=work.stop)
+        meant = app.failures.count_matching(wanted, top=top, tell=work.told, stop=work.stop)
     if meant.stopped:
         return INTERRUPTED
     if not meant.matched:
         raise Stop(NOTHING_MATCHED, _nothing(app, wanted))
     confirm(f"Remove {count_of(meant.matched, 'failed job')}", yes=yes)
     with Long("Removing") as work:
-        tally = app.failures.remove_matching(wanted, tell=work.told, stop=work.stop)
+        tally = app.failures.remove_matching(wanted, top=top, tell=work.told, stop=work.stop)
     if as_json:
         _show_tally("remove", tally)
     else:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -461,6 +462,26 @@ def test_remove_of_those_that_are_meant_asks(shop: Shop, failing: Failing) -> No
     assert shop.run("failed", "remove", "--class", "Emailer", "--yes").stdout == "Removed 225 failed jobs.\n"
     assert {failed.payload.job for failed in shop.app.failures.each() if failed.payload} == {"Report"}
     assert shop.app.failures.count() == 225
+
+
+@pytest.mark.parametrize(
+    "args", [("clear",), ("clear", "--queue", "emails"), ("remove", "--all"), ("remove", "-q", "emails")]
+)
+def test_what_fails_while_it_asks_was_not_counted_and_stays(
+    args: Sequence[str], shop: Shop, failing: Failing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(210):  # equal ones too, and more than a page
+        failing.fail("Emailer")
+    failing.fail("Report", by_queue=True)
+
+    def yes(what: str, *, yes: bool) -> None:
+        assert what == "Remove 211 failed jobs"
+        failing.fail("Late")
+        failing.fail("Late", by_queue=True)
+
+    monkeypatch.setattr("taskq.cli.failed.confirm", yes)
+    assert shop.run("failed", *args).stdout == "Removed 211 failed jobs.\n"
+    assert [failed.payload.job for failed in shop.app.failures.each() if failed.payload] == ["Late", "Late"]
 
 
 def test_clear_needs_yes_where_nobody_can_be_asked(shop: Shop, failing: Failing) -> None:

@@ -268,6 +268,37 @@ def test_acts_on_all_that_match_say_how_far_they_are_and_stop(app: taskq.TaskQ) 
     assert app.failures.count() == 1
 
 
+def test_a_span_of_time_is_walked_from_its_oldest_end_and_no_further(app: taskq.TaskQ) -> None:
+    many(app, 2000)
+    wanted = FailureFilter(since=1.7e9 + 700 * 60, until=1.7e9 + 710 * 60)
+    found, cursor, searched = [], app.failures.oldest(wanted), 0
+    while cursor:
+        page = app.failures.page(wanted, cursor, 4, bounds=ALL)
+        found += numbers(page.jobs[::-1])
+        searched += page.searched
+        cursor = page.newer
+    assert found == [*range(700, 710)]
+    assert searched < 700  # an hour before it, one after it, and five hundred more
+    assert app.failures.requeue_matching(wanted).done == 10
+
+
+def test_what_is_removed_page_by_page_leaves_none_out_and_takes_none_that_came_later(app: taskq.TaskQ) -> None:
+    for _ in range(90):
+        fail(app, b'{"class":"Same","args":[]}')
+        fail(app, b'{"class":"Same","args":[]}', queue="emails")
+    wanted, top, cursor, done = FailureFilter(job="Same"), app.failures.top(), "", 0
+    while done < 180:
+        page = app.failures.page(wanted, cursor, 40, bounds=ALL, top=top, removing=True)
+        done += app.failures.remove_each(page.jobs).done
+        for place in (None, "emails"):
+            fail(app, b'{"class":"Same","args":["late"]}', queue=place)
+        if done == 80:  # somebody else removes one that was not reached yet
+            done += app.failures.remove_each(app.failures.list(newest_first=False, count=1)).done
+        cursor = page.older
+    assert not cursor
+    assert {job.payload.args for job in app.failures.each() if job.payload} == {("late",)}
+
+
 def test_what_was_removed_is_put_back(app: taskq.TaskQ) -> None:
     many(app, 1)
     [failed] = app.failures.list()

@@ -243,6 +243,19 @@ class TestAllThatMatch:
         assert app.size("emails") == (30 if verb == "retry" else 0)
         assert app.failures.count() == (40 if verb == "retry" else 10)
 
+    def test_what_failed_first_is_retried_first(
+        self, app: TaskQ, worker: Working, browser: Browser, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for number in range(20):
+            fail(app, worker, f"{number:02}")
+        monkeypatch.setattr("taskq_web.pages.sweep._SLICE", 0.0)
+        monkeypatch.setattr("taskq_web.pages.sweep._AT_ONCE", 7)
+        form: dict[str, str] = {}
+        while (answer := browser.post("/failed/all/retry", form)).status_code == 200:
+            form = dict(re.findall(r'name="(\w+)" value="([^"]*)"', answer.text.partition("data-goes-on>")[2]))
+        queued = [job.payload.args[0] for job in app.peek("emails", 0, 99) if job.payload]
+        assert queued == [f"{number:02}" for number in range(20)]
+
     def test_all_are_cleared_and_only_those_retried(self, app: TaskQ, worker: Working, browser: Browser) -> None:
         for number in range(3):
             fail(app, worker, f"{number}@example.com")

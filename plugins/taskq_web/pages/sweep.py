@@ -1,5 +1,7 @@
 """All failures that match: counted first, then retried or removed a slice a request, with progress, until stopped.
 
+What failed first is retried first. Removed is the newest first, which moves nothing that is still to be looked at.
+
 Nothing runs behind the visitor's back and nothing is kept here: each answer is a form that asks for the next slice,
 which the page sends by itself. Whoever closes the page, or presses Stop, has stopped it; what was done is done.
 """
@@ -7,14 +9,13 @@ which the page sends by itself. Whoever closes the page, or presses Stop, has st
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Final
 
 from werkzeug.wrappers import Response
 
-from taskq.failed_entry import FailedJob
 from taskq.failed_filter import ALL, FailureFilter
 from taskq.failed_jobs import Tally
 from taskq.failed_search import Bounds, FailurePage
@@ -100,19 +101,22 @@ def _swept(visit: Visit, verb: str) -> Response:
     failures = visit.app.failures
     so_far = _begun(visit, wanted, _Progress.of(visit.form))
 
-    def each(jobs: Sequence[FailedJob]) -> Tally:
-        return failures.requeue_each(jobs, again=False) if verb == "retry" else failures.remove_each(jobs)
-
+    if verb == "retry" and not so_far.cursor:
+        so_far = replace(so_far, cursor=failures.oldest(wanted))
     ends = time.monotonic() + _SLICE
     while True:
-        page = _page(visit, wanted, so_far)
-        so_far = so_far.plus(each(page.jobs))
-        so_far = replace(so_far, cursor=page.older, searched=so_far.searched + page.searched)
-        over = not page.older
-        if over or time.monotonic() >= ends:
+        page = _page(visit, wanted, so_far, removing=verb == "remove")
+        if verb == "retry":
+            so_far = so_far.plus(failures.requeue_each(page.jobs[::-1], again=False))
+            further = page.newer
+        else:
+            so_far = so_far.plus(failures.remove_each(page.jobs))
+            further = page.older
+        so_far = replace(so_far, cursor=further, searched=so_far.searched + page.searched)
+        if not further or time.monotonic() >= ends:
             break
     said_so = told(_tally(so_far), "Requeued" if verb == "retry" else "Removed")
-    if over:
+    if not so_far.cursor:
         return visit.back(said_so, "/failed")
     return _progress(visit, "act", verb, so_far, said_so)
 
@@ -134,10 +138,12 @@ def _begun(visit: Visit, wanted: FailureFilter, so_far: _Progress) -> _Progress:
     return so_far if so_far.top else replace(so_far, top=visit.app.failures.top(wanted))
 
 
-def _page(visit: Visit, wanted: FailureFilter, so_far: _Progress) -> FailurePage:
+def _page(visit: Visit, wanted: FailureFilter, so_far: _Progress, *, removing: bool) -> FailurePage:
     bounds = Bounds(entries=10**9, seconds=_SLICE)
     try:
-        return visit.app.failures.page(wanted, so_far.cursor, _AT_ONCE, bounds=bounds, top=so_far.top)
+        return visit.app.failures.page(
+            wanted, so_far.cursor, _AT_ONCE, bounds=bounds, top=so_far.top, removing=removing
+        )
     except ValueError as wrong:
         raise Refused(HTTPStatus.BAD_REQUEST, str(wrong), advice="Begin again: Failed.") from None
 

@@ -15,7 +15,7 @@ from taskq_web.visit import Refused, Visit
 
 __all__ = ["dead", "one", "prune", "show"]
 
-_PAGE: Final = 25
+_PAGE: Final = 20  # a name and a job of some length each, within 60 kB
 _AHEAD: Final = 20
 
 
