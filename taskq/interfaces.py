@@ -71,7 +71,7 @@ def misspelt(made: object, interface: type) -> list[str]:
     strange = [name for name in dir(kind) if not name.startswith("_") and not hasattr(interface, name)]
     wrong = []
     for name in strange:
-        given = inspect.getattr_static(kind, name)
+        given = inspect.getattr_static(kind, name, None)
         for near in difflib.get_close_matches(name.lower().removeprefix("on_"), missing, cutoff=_NEAR):
             if _could_be(given, getattr(interface, near)) and name not in _used_by(kind, interface):
                 wrong.append(

@@ -8,7 +8,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from tests.faults.test_kills import (
     test_the_orphan_of_a_neighbour_is_found_at_once_on_an_idle_queue,
     test_what_a_dead_worker_left_says_who_and_why,
 )
-from tests.support import fault_jobs
+from tests.support import disks, fault_jobs
 from tests.support.journal import Journal, balance
 from tests.support.workers import ROOT, RunningWorker, wait_until
 
@@ -114,15 +113,8 @@ def test_kill_of_a_producer_and_a_worker_together(
 
 @pytest.fixture
 def small_disk() -> Iterator[Path]:
-    """A disk of 600 KB."""
-    directory = Path(tempfile.mkdtemp())
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", directory], capture_output=True)
-    if made.returncode:
-        directory.rmdir()
-        pytest.skip(f"no small disk can be mounted here: {made.stderr.decode().strip()}")
-    yield directory
-    subprocess.run(["umount", "-l", directory], check=True)
-    directory.rmdir()
+    with disks.small_disk() as disk:
+        yield disk
 
 
 @pytest.mark.fault(11)
@@ -131,16 +123,14 @@ def test_a_disk_that_is_full_when_a_job_ends(
     model: list[str], worker: Start, journal: Journal, small_disk: Path, tmp_path: Path
 ) -> None:
     """The worker keeps what became of the job, says so, and settles it when there is room."""
-    gate, ballast = tmp_path / "gate", small_disk / "ballast"
+    gate = tmp_path / "gate"
     server = File(small_disk / "jobs.db")
     with taskq.using(server.url) as app:
         fault_jobs.until.enqueue(1, str(gate))
         fault_jobs.raises.enqueue(2, "x" * 30_000)
         running = worker("-v", *model, url=server.url)
         wait_until(lambda: journal.counts("start")[1])
-        with ballast.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
-            while True:
-                file.write(b"x" * 4096)
+        ballast = disks.fill(small_disk)
         gate.touch()
         running.line("the disk is full|the disk failed")
         ballast.unlink()

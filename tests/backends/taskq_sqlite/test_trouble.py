@@ -21,6 +21,7 @@ from taskq.records import Reservation, Stats, Token
 from taskq.testing.contract.broker.holder import ONE, THREE, TWO, Holder
 from taskq_sqlite import SQLiteBroker
 from taskq_sqlite.statements import SQL
+from tests.support import disks
 
 Make = Callable[..., SQLiteBroker]
 
@@ -89,15 +90,8 @@ def _limit(broker: SQLiteBroker) -> None:
 
 @pytest.fixture
 def small_disk() -> Iterator[Path]:
-    """A disk of 600 KB."""
-    directory = Path(tempfile.mkdtemp())
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", directory], capture_output=True)
-    if made.returncode:
-        directory.rmdir()
-        pytest.skip(f"no small disk can be mounted here: {made.stderr.decode().strip()}")
-    yield directory
-    subprocess.run(["umount", "-l", directory], check=True)
-    directory.rmdir()
+    with disks.small_disk() as disk:
+        yield disk
 
 
 def test_a_full_disk_refuses_and_loses_nothing(small_disk: Path, make_broker: Make) -> None:
@@ -105,10 +99,7 @@ def test_a_full_disk_refuses_and_loses_nothing(small_disk: Path, make_broker: Ma
     holder = holder_on(broker)
     broker.push("q", [ONE])
     taken = holder.take("q")
-    ballast = small_disk / "ballast"
-    with ballast.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
-        while True:
-            file.write(b"x" * 4096)
+    ballast = disks.fill(small_disk)
     pushed = 0
     token = holder.tokens.next()
     with pytest.raises(BrokerUnavailable, match=r"the disk (is full|failed)"):
