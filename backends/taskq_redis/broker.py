@@ -364,9 +364,11 @@ class RedisBroker(DelayedJobs, PlainKeys):
         return bool(taken)
 
     def heartbeat(self, worker: str, process_token: str, *, speaks: bool = True) -> bool:
+        registration, clients = self._registered.get(worker, (None, []))
+        if registration:
+            self._links.identified()  # first: in a child that begins with none, each connection is identified at once
         self._set_clock()
         self._wakeup.rest()
-        registration, clients = self._registered.get(worker, (None, []))
         now_clients = self._links.identified() if registration else []
         news = b""
         mine = registration is not None and registration.process_token == process_token

@@ -95,24 +95,27 @@ def runner(
         with contextlib.suppress(OSError):
             os.setpgid(0, 0)  # its own group: what it starts is killed with it, and a Ctrl-C does not reach it
         entitle(None)
-        with contextlib.suppress(TaskqError):
-            parent.broker.paused()  # connects; whatever is wrong is found out when it runs
-        if not _baton(orders):
-            return 0
-        try:
-            word = _run(parent, leg, manners, orders, say)
-        except Unseated:
-            word = Word.UNSEATED
-        except GaveUp:
-            word = None  # what is left there is the parent's to look at
-        except BrokerUnavailable as error:
-            word = None
-            say(Word.AWAY.line(json.dumps([str(error), *getattr(error, "__notes__", ())])))
-        except TaskqError as error:
-            parent.tell(events.Warned(str(error)))
-            word = None
-        if word is not None:
-            say(word.line())
+        with Ear() as ear:
+            # All that can be made ready now is: what is left for after the baton, jobs wait for.
+            worker, execution = _ready(parent, leg, manners, ear, orders, say)
+            worker.seat.stand_by()
+            if not _baton(orders):
+                return 0
+            ear.heard()  # signals meant nothing so far
+            try:
+                word = _run(worker, execution)
+            except Unseated:
+                word = Word.UNSEATED
+            except GaveUp:
+                word = None  # what is left there is the parent's to look at
+            except BrokerUnavailable as error:
+                word = None
+                say(Word.AWAY.line(json.dumps([str(error), *getattr(error, "__notes__", ())])))
+            except TaskqError as error:
+                parent.tell(events.Warned(str(error)))
+                word = None
+            if word is not None:
+                say(word.line())
         parent.tools.hooks.tell_quietly("flush")
         if run_at_exit:
             atexit._run_exitfuncs()  # noqa: SLF001 - os._exit runs none, and there is no public way to
@@ -126,42 +129,47 @@ def _baton(orders: int) -> bool:
     return os.read(orders, 1) == BATON
 
 
-def _run(parent: Worker, leg: Leg, manners: Manners, orders: int, say: Say) -> Word:
+def _ready(parent: Worker, leg: Leg, manners: Manners, ear: Ear, orders: int, say: Say) -> tuple[Worker, _Runs]:
+    """The worker that runs here, in its parent's place, and where it performs."""
+
     def tell(event: events.Event) -> None:
         if not isinstance(event, _SEEN_BY_PARENT):
             parent.tell(event)
 
     mib = resident()
-    with Ear() as ear:
-        control = Control(ear, manners, tell, supervisor=orders)
-        outage = Outage(tell, most=parent.seat.outage.most)
-        seat = parent.seat.lend(control, outage, tell)
-        hand = parent.hand.lent(seat)
-        execution = _Runs(parent.tools, seat, hand, control, ear, say)
-        worker = replace(
-            parent,
-            seat=seat,
-            execution=execution,
-            control=control,
-            lookout=Nobody(),  # its parent looks out
-            hand=hand,
-            settling=Settling(seat, hand, tell),
-            tell=tell,
-            lasts=lambda: (
-                execution.begun == 0  # one that is too big from the start performs all the same
-                or (execution.begun < leg.jobs and (leg.mib is None or mib() <= leg.mib))
-            ),
-        )
-        if not seat.introduce():
-            raise Unseated
-        execution.start()
-        try:
-            take_turns(worker)
-        finally:
-            execution.stop()
-        if control.stopping:
-            return Word.STOPPED
-        return Word.LEG_OVER if not worker.lasts() else Word.EMPTY
+    control = Control(ear, manners, tell, supervisor=orders)
+    outage = Outage(tell, most=parent.seat.outage.most)
+    seat = parent.seat.lend(control, outage, tell)
+    hand = parent.hand.lent(seat)
+    execution = _Runs(parent.tools, seat, hand, control, ear, say)
+    worker = replace(
+        parent,
+        seat=seat,
+        execution=execution,
+        control=control,
+        lookout=Nobody(),  # its parent looks out
+        hand=hand,
+        settling=Settling(seat, hand, tell),
+        tell=tell,
+        lasts=lambda: (
+            execution.begun == 0  # one that is too big from the start performs all the same
+            or (execution.begun < leg.jobs and (leg.mib is None or mib() <= leg.mib))
+        ),
+    )
+    return worker, execution
+
+
+def _run(worker: Worker, execution: _Runs) -> Word:
+    if not worker.seat.introduce():
+        raise Unseated
+    execution.start()
+    try:
+        take_turns(worker)
+    finally:
+        execution.stop()
+    if worker.control.stopping:
+        return Word.STOPPED
+    return Word.LEG_OVER if not worker.lasts() else Word.EMPTY
 
 
 class _Runs(Inline):

@@ -6,6 +6,7 @@ knows nothing of jobs; it holds reservations.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import threading
 import time
@@ -16,7 +17,7 @@ from typing import Final, TypeVar
 from taskq import events
 from taskq.broker import Broker, Capability
 from taskq.cancelling import Words
-from taskq.errors import BrokerRefused, BrokerUnavailable, NotRegistered
+from taskq.errors import BrokerRefused, BrokerUnavailable, NotRegistered, TaskqError
 from taskq.identity import ids
 from taskq.records import Again, ProcessIdentity, Registration, Reservation, Reserved, Token, Tokens
 from taskq.worker.control import Instructions
@@ -278,6 +279,11 @@ class Seat:
                     self.outage.lost(error, (self, "give back"), in_hand=True)
             else:
                 self._pay_what_is_owed()
+
+    def stand_by(self) -> None:
+        """In a child that will run: connect now. One try: whatever is wrong is found out when it runs."""
+        with contextlib.suppress(TaskqError):
+            self._broker.heartbeat(self.id, self._tokens.process, speaks=False)
 
     def introduce(self) -> bool:
         """In a child that has this place on loan: have the broker know its connections. False where it lost the place.

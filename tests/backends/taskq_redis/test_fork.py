@@ -12,7 +12,8 @@ import pytest
 import redis
 
 from taskq.testing.contract.broker.holder import ONE, TWO, Holder
-from taskq_redis import RedisBroker
+from taskq_redis import RedisBroker, record
+from taskq_redis.link import own_connection_ids
 
 pytestmark = [pytest.mark.redis, pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")]
 
@@ -56,6 +57,29 @@ def test_parent_and_child_go_on_with_connections_of_their_own(broker: RedisBroke
     client.rpush("resque:queue:q", ONE)
     assert broker.wait(["q"], 20)
     assert holder.finish(taken)
+
+
+def test_a_child_that_stands_by_speaks_over_the_connection_that_it_has(
+    broker: RedisBroker, client: redis.Redis
+) -> None:
+    holder = Holder(broker, "host:1:q")
+    assert holder.register()
+    kept = broker._keys.registration(holder.id)
+    registered = client.get(kept)
+
+    def act() -> None:
+        assert broker.heartbeat(holder.id, holder.tokens.process, speaks=False)
+        assert client.get(kept) == registered  # who speaks is still another
+        mine = own_connection_ids()
+        assert len(mine) == 1
+        assert broker.heartbeat(holder.id, holder.tokens.process)
+        assert own_connection_ids() == mine
+        said = client.get(kept)
+        assert isinstance(said, bytes)
+        assert set(record.read_clients(said)) == mine
+        broker.close()
+
+    assert in_child(act) == 0
 
 
 def open_sockets() -> set[str]:
