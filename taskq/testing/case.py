@@ -36,6 +36,7 @@ class QueueMixin(unittest.TestCase):
                 self.queue = self.enterContext(
                     swapped(mode=self.taskq_mode, backend=self.taskq_backend, leftover=self.taskq_leftover)
                 )
+                self.queue.test = self.id()  # a warning of unittest's says no test's name
         except NoStore as why:
             self.skipTest(str(why))
         super().setUp()

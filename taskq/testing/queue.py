@@ -43,6 +43,7 @@ class Queue(Assertions):
         mode: what becomes of a job that is enqueued.
         clock: the broker's clock, which can be moved.
         leftover: what is done about jobs that still wait at the end; a test may change it.
+        test: what to call the test where that is told.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Queue(Assertions):
         self.mode: Final = mode
         self.clock: Final = clock
         self.leftover = leftover
+        self.test = "The test"
         self._switched = switched
         self._busy = ""
 

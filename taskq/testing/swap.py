@@ -102,7 +102,9 @@ def _look_for_leftovers(queue: Queue) -> None:
     left = [] if queue.leftover == "ignore" else queue.enqueued()
     if not left:
         return
-    message = f"The test is over, and {len(left)} job{'s wait' if len(left) > 1 else ' waits'} still:\n{listed(left)}"
+    message = (
+        f"{queue.test} is over, and {len(left)} job{'s wait' if len(left) > 1 else ' waits'} still:\n{listed(left)}"
+    )
     if queue.leftover == "error":
         raise JobsLeft(message)
     warnings.warn(message, LeftoverJobs, stacklevel=4)

@@ -93,7 +93,7 @@ class TestACase:
 
         result = ran(Case)
         [(_, text)] = result.errors + result.failures
-        assert "The test is over, and 1 job waits still:" in text
+        assert "Case.test_one is over, and 1 job waits still:" in text
 
     def test_is_skipped_where_its_backend_cannot_be_had(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
