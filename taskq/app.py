@@ -775,14 +775,20 @@ class TaskQ(Verbs):
     def remove_queue(self, queue: str) -> int:
         """Remove a queue and every job that waits in it. How many there were.
 
-        Where a hook listens to what is taken away, they go one by one, and it is told of each.
+        Where a hook listens to what is taken away, they go page by page, and it is told of each. Those that others add
+        meanwhile go too, until there are none; but of who adds as fast some stay.
         """
-        removed, left = 0, self.broker.size(queue) if self.told_of_removals else 0
-        while left > 0 and (page := self.broker.peek(queue, 0, min(left, _PAGE))):
-            left -= len(page)
-            # Each at the front, where it lies: to look for it behind others takes longer the more there are.
-            removed += sum(self.taken_away(queue, body, self.broker.remove(queue, body, most=1)) for body in page)
-        return removed + self.broker.remove_queue(queue)
+        if not self.told_of_removals:
+            return self.broker.remove_queue(queue)
+        removed, most = 0, 2 * self.broker.size(queue) + _PAGE
+        while removed < most:
+            page = self.broker.drain(queue, _PAGE)
+            for body in page:
+                self.hooks.tell_quietly("cancelled", queue, body)
+            removed += len(page)
+            if len(page) < _PAGE:
+                break
+        return removed
 
     def pause(self, queue: str | None = None) -> None:
         """Let workers take nothing more from this queue; with None from any. Jobs in hand go on."""

@@ -164,6 +164,14 @@ class Broker(Protocol):
     def remove_queue(self, queue: str) -> int:
         """Remove a queue, its waiting jobs and its pause. How many jobs went with it."""
 
+    @abstractmethod
+    def drain(self, queue: str, count: int) -> Sequence[bytes]:
+        """Remove up to `count` waiting jobs, those that would be reserved first, in one step. Their bodies, in order.
+
+        With its last job the queue goes too, and its pause, as by `remove_queue`; so where fewer than `count` are
+        returned.
+        """
+
     # ---- reserving
 
     @abstractmethod
@@ -478,6 +486,10 @@ class Broker(Protocol):
 
     def clear_scheduled(self) -> int:
         """Remove all delayed jobs. How many there were, as far as that is known."""
+        raise self._has_no(Capability.DELAY)
+
+    def drain_scheduled(self, count: int) -> Sequence[ScheduledJob]:
+        """Remove up to `count` delayed jobs, the earliest first, in one step. Which those were; none: none is left."""
         raise self._has_no(Capability.DELAY)
 
     # ---- recurring jobs: capability DELAY as well

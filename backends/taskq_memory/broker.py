@@ -184,6 +184,14 @@ class MemoryBroker(Broker):
             self._paused.discard(queue)
             return len(self._queues.pop(queue, ()))
 
+    def drain(self, queue: str, count: int) -> Sequence[bytes]:
+        with self._held():
+            waiting = self._queues.get(queue, deque())
+            bodies = [waiting.popleft() for _ in range(min(max(count, 0), len(waiting)))]
+            if not waiting:
+                self.remove_queue(queue)
+            return bodies
+
     # ---- reserving
 
     def reserve(
@@ -584,6 +592,12 @@ class MemoryBroker(Broker):
             self._times.clear()
             self._delayed.clear()
             return count
+
+    def drain_scheduled(self, count: int) -> Sequence[ScheduledJob]:
+        with self._held():
+            found = self.scheduled(0.0, 0, count)
+            self._take_many(found)
+            return found
 
     def _take_away(self, job: ScheduledJob) -> bool:
         waiting = self._delayed.get(job.at, [])

@@ -51,6 +51,7 @@ _UNREGISTER = scripts.load("unregister", "string list string any any any any set
 _RECOVER = scripts.load("recover", "string list string any any any any set set hash any any list set set zset any")
 _CLAIM = scripts.load("claim_recovery", "string any")
 _REMOVE_QUEUE = scripts.load("remove_queue", "any set set")
+_DRAIN = scripts.load("drain", "any set set")
 _ADD_SAMPLE = scripts.load("add_sample", "list")
 _ADD_FAILURE = scripts.load("add_failure", "list set")
 _REQUEUE_FAILURE = scripts.load("requeue_failure", "list set list")
@@ -169,6 +170,11 @@ class RedisBroker(DelayedJobs, PlainKeys):
     def remove_queue(self, queue: str) -> int:
         keys = [self._keys.queue(queue), self._keys.queues, self._keys.paused]
         return int(self._run(_REMOVE_QUEUE, keys, to_bytes(queue)))
+
+    def drain(self, queue: str, count: int) -> Sequence[bytes]:
+        keys = [self._keys.queue(queue), self._keys.queues, self._keys.paused]
+        bodies: Sequence[bytes] = self._run(_DRAIN, keys, to_bytes(queue), str(max(count, 0)))
+        return bodies
 
     # ---- reserving
 

@@ -33,7 +33,7 @@ _BURY = scripts.load("bury", "list zset list any any any")
 _WITHDRAW = scripts.load("withdraw", "list zset any any")
 _PROMOTE_MANY = scripts.load("promote_many", "list zset any set any")
 _WITHDRAW_MANY = scripts.load("withdraw_many", "list zset any any")
-_CLEAR = scripts.load("clear_scheduled", "zset any")
+_DRAIN = scripts.load("drain_scheduled", "zset any")
 _FIRE = scripts.load("fire", "string hash hash set list")
 _PUT_SCHEDULE = scripts.load("put_schedule", "hash set")
 
@@ -279,13 +279,20 @@ class DelayedJobs(Calls):
         return int(self._run(_UNSCHEDULE, keys, raw, when, self._keys.prefix))
 
     def clear_scheduled(self) -> int:
-        removed, more = 0, 1
-        while more:
-            here, more = self._run(
-                _CLEAR, [self._keys.times, self._keys.scheduler_lock], str(_CLEARED), self._keys.prefix
-            )
-            removed += here
+        removed = 0
+        while here := self.drain_scheduled(_CLEARED):
+            removed += len(here)
         return removed
+
+    def drain_scheduled(self, count: int) -> Sequence[ScheduledJob]:
+        found: list[ScheduledJob] = []
+        more = count > 0
+        while more and not found:  # for what there is may be times without jobs
+            keys = [self._keys.times, self._keys.scheduler_lock]
+            more, *by_time = self._run(_DRAIN, keys, str(count), self._keys.prefix)
+            for when, items in zip(by_time[::2], by_time[1::2], strict=True):
+                found += [self._job(float(when), raw) for raw in items]
+        return found
 
     # ---- recurring jobs
 

@@ -193,6 +193,15 @@ class SQLiteBroker(Broker):
             db.execute(SQL["unpause"], (queue,))
             return removed
 
+    def drain(self, queue: str, count: int) -> Sequence[bytes]:
+        with self._store.writing() as db:
+            first = db.execute(SQL["first_jobs"], (queue, max(count, 0))).fetchall()
+            db.executemany(SQL["take_job"], ((number,) for number, _ in first))
+            if not db.execute(SQL["size"], (queue,)).fetchone()[0]:
+                db.execute(SQL["remove_queue"], (queue,))
+                db.execute(SQL["unpause"], (queue,))
+            return [body for _, body in first]
+
     # ---- reserving
 
     def reserve(
@@ -670,6 +679,10 @@ class SQLiteBroker(Broker):
 
     def clear_scheduled(self) -> int:
         return self._change("clear_delayed")
+
+    def drain_scheduled(self, count: int) -> Sequence[ScheduledJob]:
+        with self._store.writing() as db:
+            return delayed.drain(db, count)
 
     # ---- recurring jobs
 

@@ -10,7 +10,7 @@ from taskq.records import ScheduledJob
 from taskq_sqlite.queues import Database, put_back
 from taskq_sqlite.statements import SQL
 
-__all__ = ["delay", "find", "give_up", "master", "page", "promote_due", "take", "take_many"]
+__all__ = ["delay", "drain", "find", "give_up", "master", "page", "promote_due", "take", "take_many"]
 
 _LOCK: Final = "the scheduler"
 
@@ -60,6 +60,13 @@ def take_many(db: Database, jobs: Sequence[ScheduledJob]) -> list[bool]:
                     break
         db.executemany(SQL["drop_delayed"], ((number,) for number in found))
     return taken
+
+
+def drain(db: Database, count: int) -> list[ScheduledJob]:
+    """Take up to `count` of them away, the earliest first; which those were."""
+    first = db.execute(SQL["first_delayed"], (max(count, 0),)).fetchall()
+    db.executemany(SQL["drop_delayed"], ((number,) for number, _, _, _ in first))
+    return [ScheduledJob(at, queue, body) for _, at, queue, body in first]
 
 
 def find(db: Database, queue: str, body: bytes, at: float | None) -> Sequence[tuple[int, float]]:

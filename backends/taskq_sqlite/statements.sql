@@ -56,6 +56,9 @@ SELECT body FROM taskq_jobs WHERE queue = ? AND pos >= ? ORDER BY pos LIMIT ?;
 SELECT id, pos FROM taskq_jobs WHERE queue = (SELECT id FROM taskq_queues WHERE name = ?) AND body = ?
 ORDER BY pos LIMIT ?;
 
+-- name: first_jobs
+SELECT id, body FROM taskq_jobs WHERE queue = (SELECT id FROM taskq_queues WHERE name = ?) ORDER BY pos LIMIT ?;
+
 -- name: leave_gap
 UPDATE taskq_queues SET gap = max(coalesce(gap, ?1), ?1) WHERE name = ?2;
 
@@ -355,6 +358,9 @@ DELETE FROM taskq_delayed WHERE id = ? AND queue = ? AND body = ?;
 DELETE FROM taskq_delayed WHERE id = (
   SELECT id FROM taskq_delayed WHERE at = ? AND queue = ? AND body = ? ORDER BY id LIMIT 1
 );
+
+-- name: first_delayed
+SELECT id, at, queue, body FROM taskq_delayed ORDER BY at, id LIMIT ?;
 
 -- name: clear_delayed
 DELETE FROM taskq_delayed;

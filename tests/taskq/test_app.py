@@ -563,6 +563,27 @@ def test_queues_are_sized_paused_and_removed(app: taskq.TaskQ) -> None:
     assert app.queues() == ["emails"]
 
 
+@pytest.mark.parametrize("delayed", [False, True], ids=["remove_queue", "delayed.clear"])
+def test_hooks_are_told_of_each_job_that_is_removed_beside_who_adds(delayed: bool) -> None:
+    told: list[bytes] = []
+
+    class Adds(Hook):
+        def cancelled(self, queue: str, body: bytes) -> None:
+            told.append(body)
+            add(len(told))
+
+    with taskq.TaskQ(broker="memory://", registry=REGISTRY, hooks=[Adds()]) as app:
+
+        def add(day: int) -> None:
+            app.options(delay=3600 - day if delayed else None).enqueue(Report, day)
+
+        add(0)
+        add(0)
+        removed = app.delayed.clear() if delayed else app.remove_queue("low")
+        assert removed == len(told) >= 2
+        assert (app.delayed.count() if delayed else app.size("low")) == 2  # who adds as fast keeps what he added last
+
+
 # ---- what the configuration names
 
 

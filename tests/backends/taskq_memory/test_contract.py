@@ -35,6 +35,7 @@ class Plain(MemoryBroker):
     bury = Broker.bury
     withdraw = Broker.withdraw
     clear_scheduled = Broker.clear_scheduled
+    drain_scheduled = Broker.drain_scheduled
     fire = Broker.fire
     last_fired = Broker.last_fired
     schedules = Broker.schedules

@@ -198,7 +198,11 @@ class WrongRemoval(MemoryBroker):
         return sum(MemoryBroker.remove(self, queue, other) for other in {*self.peek(queue, 0, 9)})
 
 
-@breaks(Queues, "remove_queue_takes_its_jobs_and_its_pause remove_queue_leaves_the_others")
+@breaks(
+    Queues,
+    """remove_queue_takes_its_jobs_and_its_pause remove_queue_leaves_the_others
+    drain_takes_the_first_and_with_the_last_the_queue drain_loses_nothing_beside_who_pushes""",
+)
 class WrongWipe(MemoryBroker):
     """It removes what is called alike, and leaves the pause."""
 
@@ -207,6 +211,11 @@ class WrongWipe(MemoryBroker):
         removed = sum(len(self._queues.pop(name)) for name in list(self._queues) if name.startswith(queue.strip("*")))
         self._paused = paused
         return removed
+
+    def drain(self, queue: str, count: int) -> Sequence[bytes]:
+        first = self.peek(queue, 0, count)
+        self._queues.pop(queue, None)
+        return first
 
 
 # ---- order and front
@@ -804,7 +813,7 @@ class WrongThrone(MemoryBroker):
     """promote_due_within_one_time_goes_on_where_it_ended promote_due_wakes_whoever_waits
     promote_into_another_queue promote_moves_one_now promote_takes_one_of_equal_ones
     bury_takes_it_to_the_failed_list withdraw_takes_one_away clear_scheduled_removes_all
-    withdraw_many_answers_for_each promote_many_moves_each_in_order""",
+    drain_scheduled_takes_the_earliest withdraw_many_answers_for_each promote_many_moves_each_in_order""",
 )
 class WrongPorter(MemoryBroker):
     """It moves all of a time or none, tells nobody, and lets go of nothing that it was told by hand."""
@@ -833,6 +842,9 @@ class WrongPorter(MemoryBroker):
     def clear_scheduled(self) -> int:
         self._times.clear()
         return len(self._delayed)
+
+    def drain_scheduled(self, count: int) -> Sequence[ScheduledJob]:
+        return self.scheduled(0.0, 0, min(count, self.clear_scheduled()))
 
     def _wake(self, queue: str) -> None:
         pass

@@ -454,6 +454,23 @@ class Delaying(OnABroker):
         assert list(broker.peek("q", 0, 9)) == [ONE]
         assert broker.clear_scheduled() == 0
 
+    def test_drain_scheduled_takes_the_earliest(self, broker: Broker) -> None:
+        """In the order in which they are due; each as it was listed."""
+        broker.push("q", [ONE])
+        broker.schedule(THEN + 1, "r", [ONE, TWO])
+        broker.schedule(THEN, "q", [ONE, TWO, ONE])
+        listed = [(job.at, job.queue, job.body) for job in broker.scheduled(0, 0, 9)]
+        drained: list[tuple[float, str, bytes]] = []
+        while page := broker.drain_scheduled(2):
+            assert len(page) <= 2
+            drained += [(job.at, job.queue, job.body) for job in page]
+            assert drained + waiting_jobs(broker) == listed
+        assert drained == listed
+        assert broker.next_due() is None
+        assert broker.scheduled_time_count() == 0
+        assert list(broker.scheduled_at("q", ONE)) == []
+        assert list(broker.peek("q", 0, 9)) == [ONE]
+
     # ---- settling into the delayed jobs
 
     def test_release_at_waits_for_its_time(self, broker: Broker, holder: Holder) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+
 from taskq.broker import Broker
 from taskq.records import Paused
+from taskq.testing.contract.alongside import side_by_side
 from taskq.testing.contract.broker.holder import FOUR, ONE, THREE, TWO, Holder
 from taskq.testing.contract.broker.stage import OnABroker
 
@@ -87,6 +90,49 @@ class Queues(OnABroker):
         assert list(broker.queues()) == []
         assert broker.paused() == Paused()
         assert broker.remove_queue("q") == 0
+
+    def test_drain_takes_the_first_and_with_the_last_the_queue(self, broker: Broker, holder: Holder) -> None:
+        """In order and no others; the queue and its pause stay as long as a job waits there."""
+        broker.push("q", [ONE, TWO, ONE, THREE])
+        broker.push("q2", [FOUR])
+        broker.pause("q")
+        assert list(broker.drain("q", 0)) == []
+        assert list(broker.drain("q", 3)) == [ONE, TWO, ONE]
+        assert list(broker.peek("q", 0, 9)) == [THREE]
+        assert broker.size("q") == 1
+        assert broker.paused().queues == {"q"}
+        broker.push("q", [FOUR])
+        assert list(broker.drain("q", 2)) == [THREE, FOUR]
+        assert list(broker.queues()) == ["q2"]
+        assert broker.paused() == Paused()
+        assert list(broker.drain("q", 2)) == []
+        broker.push("q", [ONE])
+        assert holder.reserve("q").jobs
+        assert list(broker.drain("q", 1)) == []
+        assert list(broker.queues()) == ["q2"]
+
+    def test_drain_loses_nothing_beside_who_pushes(self, broker: Broker, other: Broker) -> None:
+        """Each job is drained once, or waits."""
+        bodies = [b'{"class":"Job","args":[%d]}' % n for n in range(200)]
+        drained: list[bytes] = []
+        begun, pushed = threading.Event(), threading.Event()
+
+        def push() -> None:
+            for at in range(0, 200, 10):
+                other.push("q", bodies[at : at + 10])
+                begun.wait(self.patience)
+            pushed.set()
+
+        def drain() -> None:
+            while not pushed.is_set():
+                page = broker.drain("q", 7)
+                drained.extend(page)
+                if page:
+                    begun.set()
+
+        side_by_side(push, drain)
+        assert [*drained, *broker.peek("q", 0, 999)] == bodies
+        assert list(broker.queues()) == (["q"] if len(drained) < 200 else [])
 
     def test_remove_queue_leaves_the_others(self, broker: Broker) -> None:
         """Only that one, also where another's name begins like it."""
