@@ -35,7 +35,6 @@ This module knows nothing of the rest of taskq.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -76,6 +75,8 @@ __all__ = [
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that a person who typed `name` most likely meant, or None where none is near."""
+    import difflib  # only where somebody mistyped
+
     folded = {candidate.casefold(): candidate for candidate in known}
     found = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
     return folded[found[0]] if found else None

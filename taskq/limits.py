@@ -15,7 +15,6 @@ What does not come back from C hears no exception anywhere. This module knows ne
 
 from __future__ import annotations
 
-import ctypes
 import signal
 import threading
 import time
@@ -259,6 +258,8 @@ class ByThread:
             self._held.discard(job)
 
     def _live(self) -> None:
+        import ctypes  # only where a job has a limit
+
         while not self._ended:
             self._changed.clear()
             now = time.monotonic()

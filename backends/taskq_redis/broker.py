@@ -12,8 +12,6 @@ import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import redis
-
 from taskq import dates
 from taskq.broker import Capability, FailureRequeue, Requeued
 from taskq.errors import BrokerInTrouble, NotRegistered
@@ -31,12 +29,14 @@ from taskq.records import (
 )
 from taskq_redis import inspecting, item, record, scripts
 from taskq_redis.delayed import DelayedJobs
+from taskq_redis.errors import Answered
 from taskq_redis.failures import Found, Pace, find
 from taskq_redis.keys import Keys, from_bytes, to_bytes
-from taskq_redis.link import SKIP, Links, own_connection_ids, pack, pack_script
+from taskq_redis.link import SKIP, Links, own_connection_ids, pack_script
 from taskq_redis.plain_keys import PlainKeys
 from taskq_redis.urls import NAMESPACE, Address, parse
 from taskq_redis.wakeup import Wakeup
+from taskq_redis.wire import pack
 
 __all__ = ["RedisBroker", "open_broker"]
 
@@ -138,9 +138,9 @@ class RedisBroker(DelayedJobs, PlainKeys):
         # In this order and in one write (WIRE.md section 1): where it was not sent whole, no job is there.
         packed = pack(b"SADD", self._keys.queues, name) + pack(command, key, *values)
         known, pushed = self._links.ask_all(packed, 2)
-        if isinstance(pushed, redis.ResponseError):
+        if isinstance(pushed, Answered):
             raise self._links.explained(pushed, [(key, "list")])
-        if isinstance(known, redis.ResponseError):
+        if isinstance(known, Answered):
             said = str(self._links.explained(known, [(self._keys.queues, "set")])).replace(" Nothing was changed.", "")
             reason = f"{said} The jobs were pushed all the same, to a queue that no list shows."
             raise BrokerInTrouble(self.address, reason, sent="unknown")
@@ -164,7 +164,7 @@ class RedisBroker(DelayedJobs, PlainKeys):
             return 0
         try:
             return int(self._links.ask(pack(b"LREM", key, b"%d" % (most or 0), body)))
-        except redis.ResponseError as error:
+        except Answered as error:
             raise self._links.explained(error, [(key, "list")]) from None
 
     def remove_queue(self, queue: str) -> int:
@@ -438,7 +438,7 @@ class RedisBroker(DelayedJobs, PlainKeys):
         *about, member, holder, heartbeat = self._links.ask_all(packed, 5, repeatable=True)
         where = [(self._keys.workers, "set"), (self._keys.holders, "set"), (self._keys.heartbeats, "hash")]
         for answer in (member, holder, heartbeat):
-            if isinstance(answer, redis.ResponseError):
+            if isinstance(answer, Answered):
                 raise self._links.explained(answer, where)
         info = _info(worker, bool(member), bool(holder), heartbeat, about)
         return info if member or holder or heartbeat is not None or info.job or info.ahead else None
@@ -494,13 +494,13 @@ class RedisBroker(DelayedJobs, PlainKeys):
             try:
                 question = pack(b"CLIENT", b"LIST", b"ID", *[b"%d" % one for one in left])
                 listed = self._links.ask(question, repeatable=True)
-            except redis.ResponseError:
+            except Answered:
                 time.sleep(_GRACE)
                 return
             left = {one for one, its_age in _clients(listed) if one in left and its_age >= age}
             if left and time.monotonic() > deadline:
                 for one in left:
-                    with contextlib.suppress(redis.ResponseError):
+                    with contextlib.suppress(Answered):
                         self._links.ask(pack(b"CLIENT", b"KILL", b"ID", b"%d" % one))
                 return
             if left:

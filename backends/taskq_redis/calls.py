@@ -7,12 +7,12 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-import redis
-
 from taskq.broker import Broker
 from taskq_redis import scripts
+from taskq_redis.errors import Answered
 from taskq_redis.keys import Keys, from_bytes, to_bytes
-from taskq_redis.link import Links, pack, pack_script
+from taskq_redis.link import Links, pack_script
+from taskq_redis.wire import pack
 
 __all__ = ["LONG", "Calls"]
 
@@ -50,7 +50,7 @@ class Calls(Broker):
     def _ask(self, command: bytes, key: tuple[bytes, str] | None, args: Sequence[bytes], *, repeatable: bool) -> Any:
         try:
             return self._links.ask(pack(command, *([key[0]] if key else []), *args), repeatable=repeatable)
-        except redis.ResponseError as error:
+        except Answered as error:
             raise self._links.explained(error, [key] if key else []) from None
 
     def _read_all(self, commands: Sequence[tuple[bytes, bytes, str]]) -> list[Any]:
@@ -60,7 +60,7 @@ class Calls(Broker):
         packed = b"".join([pack(command, key) for command, key, _ in commands])
         answers = self._links.ask_all(packed, len(commands), repeatable=True)
         for answer in answers:
-            if isinstance(answer, redis.ResponseError):
+            if isinstance(answer, Answered):
                 raise self._links.explained(answer, [(key, kind) for _, key, kind in commands])
         return answers
 

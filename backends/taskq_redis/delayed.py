@@ -17,8 +17,8 @@ from taskq.records import Promoted, ScheduledJob
 from taskq_redis import item, scripts
 from taskq_redis.calls import Calls
 from taskq_redis.keys import from_bytes, to_bytes
-from taskq_redis.link import pack
 from taskq_redis.wakeup import Wakeup
+from taskq_redis.wire import pack
 
 __all__ = ["DelayedJobs"]
 

@@ -1,4 +1,4 @@
-"""What redis-py raises and Redis answers, as taskq's own errors: the one place that knows both.
+"""What goes wrong on a connection, and what Redis answers, as taskq's own errors: the one place that knows both.
 
 No message repeats what a library says where that might hold a password.
 """
@@ -7,16 +7,54 @@ from __future__ import annotations
 
 import re
 import socket
-import ssl
 from typing import Literal
-
-import redis
 
 from taskq.errors import BrokerError, BrokerInTrouble, BrokerRefused, BrokerUnavailable
 
-__all__ = ["Place", "error_code", "refused_by_server", "translated"]
+__all__ = [
+    "Answered",
+    "Cut",
+    "Late",
+    "NoMaster",
+    "NoTLS",
+    "Place",
+    "RedisError",
+    "Untrusted",
+    "error_code",
+    "refused_by_server",
+    "translated",
+]
 
 Sent = Literal["no", "unknown"]
+
+
+class RedisError(Exception):
+    """What goes wrong with a Redis, before it is said in taskq's own errors; beside it the system raises its own."""
+
+
+class Answered(RedisError):
+    """Redis answered with an error: its text, the code in front. The command was not carried out."""
+
+
+class Cut(RedisError):
+    """The connection was lost, or what came over it is no answer."""
+
+
+class Late(RedisError):
+    """No answer came in time."""
+
+
+class NoMaster(RedisError):
+    """No Sentinel knows a master of that name."""
+
+
+class NoTLS(RedisError):
+    """The other end speaks no TLS, or another one."""
+
+
+class Untrusted(RedisError):
+    """The other end's certificate is not trusted: why."""
+
 
 _AWAY = {
     "LOADING": "Redis is loading",
@@ -51,22 +89,12 @@ _TEXTS = {
     "ACL failure in script": "NOPERM",  # Valkey's words
     "DB index": "SELECT",
     "SELECT is not allowed in cluster mode": "CROSSSLOT",
+    "invalid password": "WRONGPASS",  # Redis 5's words; then of a user, and of a password where none is needed
+    "for 'auth' command": "WRONGPASS",
+    "AUTH, but no password is set": "WRONGPASS",
+    "without any password configured": "WRONGPASS",
 }
 _FORBIDDEN = re.compile(r"run the '([\w|-]+)' command")
-_CLASSES: tuple[tuple[type[Exception], str], ...] = (
-    (redis.exceptions.BusyLoadingError, "LOADING"),
-    (redis.exceptions.NoScriptError, "NOSCRIPT"),
-    (redis.exceptions.ReadOnlyError, "READONLY"),
-    (redis.exceptions.OutOfMemoryError, "OOM"),
-    (redis.exceptions.NoPermissionError, "NOPERM"),
-    (redis.exceptions.MasterDownError, "MASTERDOWN"),
-    (redis.exceptions.ClusterDownError, "CLUSTERDOWN"),
-    (redis.exceptions.MovedError, "MOVED"),
-    (redis.exceptions.AskError, "ASK"),
-    (redis.exceptions.TryAgainError, "TRYAGAIN"),
-    (redis.exceptions.ClusterCrossSlotError, "CROSSSLOT"),
-    (redis.exceptions.AuthenticationWrongNumberOfArgsError, "WRONGPASS"),
-)
 
 
 class Place:
@@ -87,11 +115,6 @@ class Place:
 def error_code(error: Exception) -> str:
     """The word that an answer of Redis begins with, as far as we know it; empty otherwise."""
     text = str(error)
-    if isinstance(error, redis.AuthenticationError):
-        return "NOAUTH" if "required" in text else "WRONGPASS"
-    for kind, code in _CLASSES:
-        if isinstance(error, kind):
-            return code
     for part, code in _TEXTS.items():
         if part in text:
             return code
@@ -101,11 +124,11 @@ def error_code(error: Exception) -> str:
 
 def refused_by_server(error: Exception) -> bool:
     """Whether this is an answer of Redis, so that it is known that nothing was done."""
-    return isinstance(error, redis.ResponseError) or bool(error_code(error))
+    return isinstance(error, Answered) or bool(error_code(error))
 
 
 def translated(error: Exception, place: Place, sent: Sent) -> BrokerError:
-    """The error of taskq's for one of redis-py's or of the system's.
+    """The error of taskq's for one of a connection's or of the system's.
 
     Args:
         error: what was raised while connecting, sending or reading, or what Redis answered.
@@ -121,13 +144,13 @@ def translated(error: Exception, place: Place, sent: Sent) -> BrokerError:
     if code in _NO:
         reason, advice = _NO[code] if code != "NOPERM" else _missing_right(str(error))
         return BrokerRefused(place.address, reason, advice=advice)
-    if isinstance(error, redis.ResponseError):
+    if isinstance(error, Answered):
         return BrokerInTrouble(place.address, f"{place.address} answered: {error}.")
     cause = _system_error(error)
-    if isinstance(cause, ssl.SSLCertVerificationError):
+    if isinstance(error, Untrusted):
         return BrokerRefused(
             place.address,
-            f"its certificate is not trusted ({cause.verify_message})",
+            f"its certificate is not trusted ({error})",
             advice="Name the authority's file: rediss://...?ssl_ca_certs=ca.pem.",
         )
     if isinstance(cause, PermissionError):
@@ -152,7 +175,7 @@ def _missing_right(text: str) -> tuple[str, str]:
 
 
 def _system_error(error: BaseException) -> OSError | None:
-    """The system's error beneath redis-py's."""
+    """The system's error beneath it."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, OSError):
@@ -162,7 +185,7 @@ def _system_error(error: BaseException) -> OSError | None:
 
 
 def _reason(error: Exception, cause: OSError | None) -> str:
-    if isinstance(error, redis.TimeoutError) or isinstance(cause, TimeoutError):
+    if isinstance(error, Late) or isinstance(cause, TimeoutError):
         return "no answer in time"
     if isinstance(cause, ConnectionRefusedError):
         return "connection refused"
@@ -170,8 +193,10 @@ def _reason(error: Exception, cause: OSError | None) -> str:
         return "unknown host"
     if isinstance(cause, FileNotFoundError):
         return "no such socket"
-    if isinstance(cause, ssl.SSLError):
+    if isinstance(error, NoTLS):
         return "no TLS there"
+    if isinstance(error, NoMaster):
+        return "no master found"
     if isinstance(cause, ConnectionError) or cause is None:
-        return "no master found" if "Master" in type(error).__name__ else "connection lost"
+        return "connection lost"
     return (cause.strerror or "connection lost").lower()

@@ -11,9 +11,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
-import redis
-
 from taskq.inspection import Finding, KeyInfo, KeyPage, KeyValue, Section
+from taskq_redis.errors import Answered
 from taskq_redis.keys import from_bytes, to_bytes
 
 __all__ = ["Ask", "diagnose", "key", "keys", "server"]
@@ -150,7 +149,7 @@ def keys(ask: Ask, prefix: bytes, cursor: str, count: int) -> KeyPage:
     ends = time.monotonic() + _SECONDS
     for _ in range(_SCANS):
         (answer,) = ask((b"SCAN", b"%d" % at, b"MATCH", pattern, b"COUNT", b"%d" % max(count, 10)))
-        if isinstance(answer, redis.ResponseError):
+        if isinstance(answer, Answered):
             raise answer
         at = int(answer[0])
         found.update(dict.fromkeys(answer[1]))

@@ -1,8 +1,6 @@
 """Connections to Redis: one a call, kept for the next one, and nothing repeated but what is safe to repeat.
 
-They are redis-py's own `Connection`s, so that its ways of connecting (TLS, ACL, Sentinel) hold, without its retries: it
-repeats every command up to 10 times after a cut, which pushes jobs twice and performs reserved ones never. This module
-knows packed bytes and answers, not what they mean.
+This module knows packed bytes and answers, not what they mean.
 """
 
 from __future__ import annotations
@@ -16,45 +14,29 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import redis
-
 from taskq.errors import BrokerError, BrokerInTrouble
-from taskq_redis.errors import Place, Sent, error_code, refused_by_server, translated
+from taskq_redis.errors import (
+    Answered,
+    Cut,
+    Late,
+    Place,
+    RedisError,
+    Sent,
+    error_code,
+    refused_by_server,
+    translated,
+)
 from taskq_redis.scripts import Script
-from taskq_redis.wire import Connection, Wire, socket_of, wire
+from taskq_redis.wire import Connection, Wire, pack
 
-__all__ = ["SKIP", "Connect", "Links", "own_connection_ids", "pack", "pack_script"]
+__all__ = ["SKIP", "Connect", "Links", "own_connection_ids", "pack_script"]
 
 _IDLE = 1.0  # seconds a kept connection may be old before it is looked at: one look costs 3 us, a call 90
-_SIZES = 4096  # lengths of words remembered at most
 _KEPT = 32  # idle connections at most; one a thread is what there is
 
 
 Connect = Callable[..., Connection]
 """Makes a connection that is not yet open. Keywords go over what the address says: timeouts, protocol."""
-
-
-class _Heads(dict[int, bytes]):
-    """What stands before a word of so many bytes: made once for each length, which many words have in common."""
-
-    def __missing__(self, size: int) -> bytes:
-        head = b"\r\n$%d\r\n" % size
-        if len(self) < _SIZES:
-            self[size] = head
-        return head
-
-
-_heads = _Heads()
-
-
-def pack(*words: bytes) -> bytes:
-    """A command as it is sent."""
-    # Of 1,000 words this takes 0.08 us each, formatting them one by one 0.2.
-    parts = [b""] * (2 * len(words))
-    parts[::2] = map(_heads.__getitem__, map(len, words))
-    parts[1::2] = words
-    return b"*%d%b\r\n" % (len(words), b"".join(parts))
-
 
 _CLIENT_ID = pack(b"CLIENT", b"ID")
 SKIP = pack(b"CLIENT", b"REPLY", b"SKIP")
@@ -77,7 +59,7 @@ class _Link:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self.wire = wire(connection)
+        self.wire = connection.wire()
         self.id: int | None = None  # what Redis calls it; asked for only where a worker needs it
         self.new = True
         self.used = time.monotonic()
@@ -86,7 +68,7 @@ class _Link:
         """Whether the other end is gone, or it holds an answer that nobody waits for."""
         try:
             return self.wire.stale()
-        except (redis.RedisError, OSError):
+        except (RedisError, OSError):
             return True
 
 
@@ -117,7 +99,7 @@ class Links:
         Raises:
             BrokerUnavailable: no answer came; `sent` says whether the command may have been carried out.
             BrokerRefused: Redis will not have us.
-            redis.ResponseError: Redis answered with an error; the command was not carried out.
+            Answered: Redis answered with an error; the command was not carried out.
         """
         while True:
             link = self._take()
@@ -126,10 +108,10 @@ class Links:
                 link.wire.send(packed)
                 sent = "unknown"
                 answer = link.wire.read(soon=soon)
-            except redis.ResponseError:
+            except Answered:
                 self._give(link)
                 raise
-            except (redis.RedisError, OSError) as error:
+            except (RedisError, OSError) as error:
                 self._dead(link, error, sent, repeatable=repeatable)
                 continue
             except BaseException:
@@ -139,7 +121,7 @@ class Links:
             return answer
 
     def ask_all(self, packed: bytes, answers: int, *, repeatable: bool = False) -> list[Any]:
-        """Send several commands in one write; their answers, a `redis.ResponseError` being one of them.
+        """Send several commands in one write; their answers, a `Answered` being one of them.
 
         Raises as `ask` does. Where `sent` is "no" the last of the commands was not carried out.
         """
@@ -150,7 +132,7 @@ class Links:
                 link.wire.send(packed)
                 sent = "unknown"
                 got = [self._answer(link.wire) for _ in range(answers)]
-            except (redis.RedisError, OSError) as error:
+            except (RedisError, OSError) as error:
                 self._dead(link, error, sent, repeatable=repeatable)
                 continue
             except BaseException:
@@ -163,7 +145,7 @@ class Links:
     def _answer(wire: Wire) -> Any:
         try:
             return wire.read()
-        except redis.ResponseError as error:
+        except Answered as error:
             return error
 
     def run(self, script: Script, packed: bytes, *, keys: Sequence[bytes] = (), soon: bool = False) -> Any:
@@ -180,14 +162,14 @@ class Links:
         """
         try:
             return self.ask(packed, soon=soon)
-        except redis.ResponseError as error:
+        except Answered as error:
             self._known.clear()  # perhaps somebody flushed them all
             if error_code(error) != "NOSCRIPT":
                 raise self.explained(error, [(key, script.type_of(place)) for place, key in enumerate(keys)]) from None
         try:
             # Its text and the call in one command: between a SCRIPT LOAD and an EVALSHA somebody may flush again.
             return self.ask(_with_text(script, packed))
-        except redis.ResponseError as error:
+        except Answered as error:
             raise self.explained(error, [(key, script.type_of(place)) for place, key in enumerate(keys)]) from None
 
     def tell(self, script: Script, packed: bytes) -> None:
@@ -212,7 +194,7 @@ class Links:
             link.wire.send(packed)
         except BaseException as error:
             link.connection.disconnect()
-            if not isinstance(error, redis.RedisError | OSError):
+            if not isinstance(error, RedisError | OSError):
                 raise
         else:
             self._give(link)
@@ -226,7 +208,7 @@ class Links:
                 answers = [self._answer(link.wire)]
                 while answers[-1] != b"skipped":
                     answers.append(self._answer(link.wire))
-            except (redis.RedisError, OSError) as error:
+            except (RedisError, OSError) as error:
                 link.connection.disconnect()
                 raise translated(error, self._place, "unknown") from None
             except BaseException:
@@ -236,7 +218,7 @@ class Links:
             self._skips = len(answers) == 1
         return self._skips
 
-    def explained(self, error: redis.ResponseError, keys: Sequence[tuple[bytes, str]]) -> BrokerError:
+    def explained(self, error: Answered, keys: Sequence[tuple[bytes, str]]) -> BrokerError:
         """The error of taskq's for one that Redis answered; of the wrong type of a key it says which key that is."""
         if error_code(error) != "WRONGTYPE":
             return translated(error, self._place, "no")
@@ -256,9 +238,10 @@ class Links:
     def once(connection: Connection, place: Place, packed: bytes) -> Any:
         """Send one command over a connection of the caller's own. Raises taskq's errors."""
         try:
-            connection.send_packed_command((packed,), check_health=False)
-            return connection.read_response()
-        except (redis.RedisError, OSError) as error:
+            wire = connection.wire()
+            wire.send(packed)
+            return wire.read()
+        except (RedisError, OSError) as error:
             raise translated(error, place, "unknown") from None
 
     # ---- keeping
@@ -278,11 +261,11 @@ class Links:
     def _open(self) -> _Link:
         link = _Link(self.open())
         if self._identified:
-            with contextlib.suppress(redis.ResponseError, ValueError):
+            with contextlib.suppress(Answered, ValueError):
                 try:
                     link.wire.send(_CLIENT_ID)
                     link.id = int(link.wire.read())
-                except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
+                except (Cut, Late, OSError) as error:
                     link.connection.disconnect()
                     raise translated(error, self._place, "no") from None
         with _guard:
@@ -295,7 +278,7 @@ class Links:
         connection = self._connect(**options)
         try:
             connection.connect()
-        except (redis.RedisError, OSError) as error:
+        except (RedisError, OSError) as error:
             raise translated(error, self._place, "no") from None
         return connection
 
@@ -315,7 +298,7 @@ class Links:
         link.connection.disconnect()
         if refused_by_server(error):
             sent = "no"
-        elif not link.new and (sent == "no" or (repeatable and not isinstance(error, redis.TimeoutError))):
+        elif not link.new and (sent == "no" or (repeatable and not isinstance(error, Late))):
             self.drop()
             return
         self.drop()
@@ -369,14 +352,14 @@ def _ids(links: set[weakref.ref[_Link]]) -> set[int]:
 def _forked() -> None:
     """Close the child's copies of all connections, also of one that a thread of the parent is using: nothing more.
 
-    They would outlive the parent's. But redis-py's `disconnect`, which runs too where one is collected, touches so much
-    memory that it is a tenth of what a fork costs; so those that were idle are kept, closed.
+    They would outlive the parent's. But to disconnect them in due form, as is done too where one is collected, touches
+    memory, which is what a fork costs; so those that were idle are kept, closed.
     """
     global _guard
     _guard = threading.Lock()  # a thread that is not here may have held it
     for link in [ref() for ref in tuple(_opened)]:
         with contextlib.suppress(OSError, AttributeError):  # not open any more, or not there
-            socket_of(link.connection).close()  # type: ignore[union-attr]  # `shutdown` would end the parent's too
+            link.connection.sock.close()  # type: ignore[union-attr]  # `shutdown` would end the parent's too
     for links in [ref() for ref in tuple(_everywhere)]:
         if links is not None:
             links.forked()

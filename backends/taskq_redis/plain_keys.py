@@ -9,14 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import redis
-
 from taskq.records import Taken
 from taskq_redis import scripts
 from taskq_redis.calls import Calls
-from taskq_redis.errors import error_code
-from taskq_redis.link import pack
+from taskq_redis.errors import Answered, error_code
 from taskq_redis.watch import Watch
+from taskq_redis.wire import pack
 
 __all__ = ["PlainKeys"]
 
@@ -63,7 +61,7 @@ class PlainKeys(Calls):
     def foreign_key(self, key: str) -> bytes | None:
         try:
             value: bytes | None = self._links.ask(pack(b"GET", self._keys.foreign(key)), repeatable=True)
-        except redis.ResponseError as error:
+        except Answered as error:
             if error_code(error) == "WRONGTYPE":  # whoever it belongs to, it is no string
                 return None
             raise self._links.explained(error, []) from None
@@ -75,7 +73,7 @@ class PlainKeys(Calls):
         packed = pack(b"DEL", name) if value is None else pack(b"SET", name, value, b"PX", milliseconds)
         try:
             self._links.ask(packed, repeatable=True)
-        except redis.ResponseError as error:
+        except Answered as error:
             raise self._links.explained(error, []) from None
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import socket
-import ssl
 from typing import Any
 
-from taskq_redis.link import Links, pack
-from taskq_redis.wire import Connection, socket_of
+from taskq_redis.link import Links
+from taskq_redis.wire import Connection, pack
 
-__all__ = ["Lost", "Refused", "Tracker"]
+__all__ = ["Lost", "Refused", "Tracker", "has_read_ahead"]
 
 _ANSWER = 5.0  # seconds
 
@@ -35,7 +34,7 @@ class Tracker:
         """Open the connection, if it is not. Raises `Refused`, or what connecting raises."""
         if self.connection is None:
             self.connection = links.open(protocol=3)
-            self.socket = socket_of(self.connection)
+            self.socket = self.connection.sock
             if not isinstance(self.socket, socket.socket):  # a client that only plays Redis
                 raise Refused
             self._reader = _reader()
@@ -49,11 +48,13 @@ class Tracker:
 
     def heard(self) -> list[bytes | None]:
         """The keys that were written since the last time, None for all of them. Raises `Lost`."""
+        assert self.connection is not None
         assert self.socket is not None
+        not_yet = self.connection.not_yet
         while True:
             try:
                 data = self.socket.recv(65536)
-            except (BlockingIOError, ssl.SSLWantReadError):
+            except not_yet:
                 break
             except OSError as error:
                 raise Lost from error
@@ -99,6 +100,12 @@ class Tracker:
             else:
                 answers.append(message)
         return answers
+
+
+def has_read_ahead(sock: socket.socket) -> bool:
+    """Whether there are bytes that TLS has read already, for which a socket is not readable any more."""
+    pending = getattr(sock, "pending", None)  # of an SSLSocket; where there is none, `ssl` need not be loaded for this
+    return pending is not None and pending() > 0
 
 
 _NOTHING = object()

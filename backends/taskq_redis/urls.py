@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, TypeAlias, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
-
-import redis
-from redis.backoff import NoBackoff
-from redis.connection import AbstractConnection, SSLConnection, UnixDomainSocketConnection
-from redis.connection import Connection as TCPConnection
-from redis.retry import Retry
-from redis.sentinel import SentinelConnectionPool
 
 from taskq.errors import ConfigurationError, Problem, nearest
 from taskq.urls import redacted
+from taskq_redis import direct
 from taskq_redis.errors import Place
 from taskq_redis.link import Connect
 from taskq_redis.wire import Connection
@@ -31,6 +24,9 @@ NAMESPACE = "resque"
 
 READ = 5.0  # seconds that an answer may take; a network that is gone must not hold a worker for longer
 CONNECT = 5.0
+_LIMITS = {"socket_timeout": READ, "socket_connect_timeout": CONNECT}
+
+Kind: TypeAlias = Literal["tcp", "tls", "unix"]
 
 _log = logging.getLogger("taskq.redis")
 
@@ -86,7 +82,6 @@ _TLS_OPTIONS: dict[str, Callable[[str], object]] = {
     "ssl_check_hostname": _truth,
     "ssl_keyfile": str,
 }
-_FAKE_NAMES = ("maint_", "oss_", "orig_")  # of a pool's own keywords those that would make it talk to its connections
 
 
 def parse(source: object) -> Address:
@@ -121,7 +116,7 @@ def _of_short_form(text: str) -> Address:
     host = _host(text, found["host"].strip("[]"))
     port = _number(text, found["port"], "port", least=1, most=65535) if found["port"] is not None else 6379
     db = _number(text, found["db"], "database", least=0) if found["db"] is not None else 0
-    return _of_host(TCPConnection, host, port, db, {}, namespace if slash else None)
+    return _of_host("tcp", host, port, db, {}, namespace if slash else None)
 
 
 def _of_url(url: str) -> Address:
@@ -144,7 +139,7 @@ def _of_url(url: str) -> Address:
     db = int(number[0]) if number else 0
     namespace, failed_max = given.pop("namespace", None), given.pop("failed_max", None)
     host = _host(url, unquote(host or "localhost"))
-    address = _of_host(SSLConnection if tls else TCPConnection, host, port or 6379, db, {
+    address = _of_host("tls" if tls else "tcp", host, port or 6379, db, {
         **_credentials(parts.username, parts.password), **given,
     }, cast("str | None", namespace))  # fmt: skip
     return Address(address.connect, address.place, address.namespace, cast("int | None", failed_max))
@@ -161,44 +156,35 @@ def _of_socket(url: str) -> Address:
     db = cast("int", given.pop("db", 0))
     options = {"path": path, "db": db, **_credentials(parts.username, parts.password), **given}
     place = Place(f"Redis at {path}{f' (database {db})' if db else ''}", f"redis-cli -s {path} ping")
-    connect = _maker(UnixDomainSocketConnection, options)
+    connect = _maker("unix", options)
     return Address(connect, place, cast("str | None", namespace), cast("int | None", failed_max))
 
 
-def _of_host(
-    kind: type[AbstractConnection], host: str, port: int, db: int, options: dict[str, object], namespace: str | None
-) -> Address:
-    connect = _maker(kind, {"host": host, "port": port, "db": db, "socket_keepalive": True, **options})
-    return Address(connect, _place(host, port, db, tls=issubclass(kind, SSLConnection)), namespace)
+def _of_host(kind: Kind, host: str, port: int, db: int, options: dict[str, object], namespace: str | None) -> Address:
+    connect = _maker(kind, {"host": host, "port": port, "db": db, **options})
+    return Address(connect, _place(host, port, db, tls=kind == "tls"), namespace)
 
 
 def _of_client(client: object) -> Address:
     """A `redis.Redis`, one of a Sentinel's `master_for` among them: its address and credentials, not its retries."""
-    pool = getattr(client, "connection_pool", None)
-    kind: Any = getattr(pool, "connection_class", None)
-    if not isinstance(client, redis.Redis) or not _is_connection(kind):
+    from taskq_redis import theirs
+
+    known = theirs.of_client(client, _LIMITS)
+    if known is None:
         name = f"{type(client).__module__}.{type(client).__qualname__}"
         more = " Give what its master_for(...) returns." if name == "redis.sentinel.Sentinel" else ""
         raise _wrong(name, f"is no client of one Redis that taskq can use.{more} It takes a URL or a redis.Redis.")
-    assert pool is not None
-    options = {name: value for name, value in pool.connection_kwargs.items() if not name.startswith(_FAKE_NAMES)}
-    if isinstance(pool, SentinelConnectionPool):
-        name = pool.service_name
-        place = Place(f"Redis (Sentinel's {name})", f"redis-cli -p 26379 sentinel master {name}")
-    elif path := options.get("path"):
+    if known.master is not None:
+        place = Place(f"Redis (Sentinel's {known.master})", f"redis-cli -p 26379 sentinel master {known.master}")
+    elif path := known.options.get("path"):
         place = Place(f"Redis at {path}", f"redis-cli -s {path} ping")
     else:
-        host, port = str(options.get("host", "localhost")), int(options.get("port", 6379))
-        place = _place(host, port, int(options.get("db") or 0), tls=issubclass(kind, SSLConnection))
-    # The pool is kept alive with it: a Sentinel's connections ask their pool for the master.
-    return Address(functools.partial(_make, kind, options, keep=pool), place)
+        host, port = str(known.options.get("host", "localhost")), int(known.options.get("port", 6379))
+        place = _place(host, port, int(known.options.get("db") or 0), tls=known.tls)
+    return Address(known.connect, place)
 
 
 # ---- making connections
-
-
-def _is_connection(kind: object) -> bool:
-    return isinstance(kind, type) and any(base.__name__ == "AbstractConnection" for base in kind.__mro__)
 
 
 def _place(host: str, port: int, db: int, *, tls: bool) -> Place:
@@ -216,34 +202,18 @@ def _credentials(user: str | None, password: str | None) -> dict[str, object]:
     }
 
 
-def _maker(kind: Callable[..., Any], options: dict[str, object]) -> Connect:
-    defaults: dict[str, object] = {"socket_timeout": READ, "socket_connect_timeout": CONNECT}
-    return functools.partial(_make, kind, {**defaults, **options})
+def _maker(kind: Kind, options: Mapping[str, object]) -> Connect:
+    """Our own connections where they are to be had, else redis-py's, which is imported with the first of them."""
+    options = {**_LIMITS, **options}
+    if kind != "tls" and direct.possible():
+        return functools.partial(direct.Direct, direct.Server(**cast("dict[str, Any]", options)))
+    return functools.partial(_theirs, kind, options)
 
 
-def _make(kind: Callable[..., Any], options: dict[str, Any], *, keep: object = None, **over: object) -> Connection:
-    del keep
-    own: dict[str, object] = {
-        "protocol": 2,  # no HELLO: one round trip less for each child that is forked
-        "decode_responses": False,
-        "encoding": "utf-8",
-        "health_check_interval": 0,
-        "retry": Retry(NoBackoff(), 0),
-        "retry_on_timeout": False,
-        "retry_on_error": [],
-        **_silence(),
-    }
-    for name in ("socket_timeout", "socket_connect_timeout"):
-        if options.get(name) is None:  # redis-py's way of saying for ever
-            own[name] = READ
-    return cast("Connection", kind(**{**options, **own, **over}))
+def _theirs(kind: Kind, options: Mapping[str, object], **over: object) -> Connection:
+    from taskq_redis import theirs
 
-
-@functools.cache
-def _silence() -> dict[str, object]:
-    """The keyword that keeps redis-py from two CLIENT SETINFO, two round trips, for each connection."""
-    known = inspect.signature(AbstractConnection.__init__).parameters
-    return {"driver_info": None} if "driver_info" in known else {"lib_name": None, "lib_version": None}
+    return theirs.make(kind, options, **over)
 
 
 # ---- reading text

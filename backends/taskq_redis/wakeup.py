@@ -21,18 +21,16 @@ import os
 import random
 import select
 import socket
-import ssl
 import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 
-import redis
-
 from taskq.errors import BrokerError, BrokerRefused
+from taskq_redis.errors import RedisError
 from taskq_redis.keys import Keys
 from taskq_redis.link import Links
-from taskq_redis.tracking import Lost, Refused, Tracker
+from taskq_redis.tracking import Lost, Refused, Tracker, has_read_ahead
 
 __all__ = ["Wakeup"]
 
@@ -256,7 +254,7 @@ class Wakeup:
                 return True
             except (Refused, BrokerRefused):
                 bell.not_before = time.monotonic() + _REFUSED_FOR
-            except (Lost, BrokerError, redis.RedisError, OSError):
+            except (Lost, BrokerError, RedisError, OSError):
                 bell.not_before = time.monotonic() + _TRY_AGAIN
             bell.drop()
             return False
@@ -331,7 +329,7 @@ class Wakeup:
 
 def _readable(bell: socket.socket | None, interrupts: Sequence[int], seconds: float) -> bool:
     """Wait for the doorbell or an interrupt. True where it was an interrupt."""
-    if isinstance(bell, ssl.SSLSocket) and bell.pending():
+    if bell is not None and has_read_ahead(bell):
         return False
     poll = select.poll()
     for fd in interrupts:

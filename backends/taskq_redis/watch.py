@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import select
 import socket
-import ssl
 import threading
 import time
 import weakref
 from collections import deque
 
-import redis
-
 from taskq.errors import BrokerRefused
-from taskq_redis.link import Links, pack
-from taskq_redis.tracking import Lost, Refused, Tracker
+from taskq_redis.errors import Answered
+from taskq_redis.link import Links
+from taskq_redis.tracking import Lost, Refused, Tracker, has_read_ahead
+from taskq_redis.wire import pack
 
 __all__ = ["Watch"]
 
@@ -73,7 +72,7 @@ class Watch:
             value, expires = tracker.ask(question, 2)
             for answer in (value, expires):
                 if isinstance(answer, Exception):
-                    raise self._links.explained(redis.ResponseError(str(answer)), [(key, "string")])
+                    raise self._links.explained(Answered(str(answer)), [(key, "string")])
             left = deadline - time.monotonic()
             if value != seen or left <= 0 or self._closed:
                 return value if value is None else bytes(value)
@@ -91,7 +90,7 @@ class Watch:
         while True:
             try:
                 value: bytes | None = self._links.ask(pack(b"GET", key), repeatable=True)
-            except redis.ResponseError as error:
+            except Answered as error:
                 raise self._links.explained(error, [(key, "string")]) from None
             left = deadline - time.monotonic()
             if value != seen or left <= 0 or self._closed:
@@ -143,7 +142,7 @@ class Watch:
 
 
 def _readable(sock: socket.socket, seconds: float) -> None:
-    if isinstance(sock, ssl.SSLSocket) and sock.pending():
+    if has_read_ahead(sock):
         return
     poll = select.poll()
     poll.register(sock, select.POLLIN)

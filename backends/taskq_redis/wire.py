@@ -1,25 +1,23 @@
-"""Bytes out, answers in, over an open connection of redis-py's: past its layers where that can be.
+"""Bytes out, answers in, over an open connection.
 
-redis-py makes the connection, with all its ways (TLS, ACL, Sentinel). What every job pays for is one write and one
-read, and of these its layers are a third: of a plain socket that hiredis reads they are left out, and so is the `poll`
-that Python makes before each write and read of a socket with a time limit. The kernel keeps that limit instead.
+What every job pays for is one write and one read. Of a plain socket that hiredis reads nothing else is left: not even
+the `poll` that Python makes before each write and read of a socket with a time limit. The kernel keeps it instead.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 import struct
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-import redis
+from taskq_redis.errors import Answered, Cut, Late
 
-__all__ = ["Connection", "Plain", "Wire", "socket_of", "wire"]
+__all__ = ["Connection", "Plain", "Wire", "pack"]
 
+_SIZES = 4096  # lengths of words remembered at most
 _BUFFER = 65536  # bytes read at once
 _NOT_YET = object()
 _LOOKS = 40  # at a socket for an answer that is near, of some 2 us each
@@ -27,18 +25,51 @@ _LONG = 0.0002  # seconds for all of them, unless somebody else has the core
 _RESTS = 512  # answers that are slept for at most, where looking was in vain, or took that long, time after time
 
 
+class _Heads(dict[int, bytes]):
+    """What stands before a word of so many bytes: made once for each length, which many words have in common."""
+
+    def __missing__(self, size: int) -> bytes:
+        head = b"\r\n$%d\r\n" % size
+        if len(self) < _SIZES:
+            self[size] = head
+        return head
+
+
+_heads = _Heads()
+
+
+def pack(*words: bytes) -> bytes:
+    """A command as it is sent."""
+    # Of 1,000 words this takes 0.08 us each, formatting them one by one 0.2.
+    parts = [b""] * (2 * len(words))
+    parts[::2] = map(_heads.__getitem__, map(len, words))
+    parts[1::2] = words
+    return b"*%d%b\r\n" % (len(words), b"".join(parts))
+
+
 class Connection(Protocol):
-    """What we use of redis-py's `Connection`, which has no types of its own."""
+    """A connection, whoever makes it: `direct` our own, `theirs` redis-py's."""
+
+    @property
+    def sock(self) -> socket.socket:
+        """The socket beneath it while it is open, to wait on it beside other things."""
+        ...
+
+    @property
+    def not_yet(self) -> tuple[type[OSError], ...]:
+        """What that raises where it does not block and has nothing yet."""
+        ...
 
     def connect(self) -> None: ...
     def disconnect(self) -> None: ...
-    def can_read(self, timeout: float = 0) -> bool: ...
-    def send_packed_command(self, command: Sequence[bytes], check_health: bool = True) -> None: ...
-    def read_response(self) -> Any: ...
+
+    def wire(self) -> Wire:
+        """The shortest way over it, once it is open; only one, for who reads may have read ahead."""
+        ...
 
 
 class Wire(Protocol):
-    """An open connection. What it raises is redis-py's, or the system's; then nobody knows what is under way on it."""
+    """The way over one. What it raises is a `RedisError` or the system's; then nobody knows what is under way on it."""
 
     def send(self, packed: bytes) -> None:
         """Write it all."""
@@ -57,45 +88,19 @@ class Wire(Protocol):
         ...
 
 
-def socket_of(connection: Connection) -> socket.socket:
-    """The socket beneath an open connection, to wait on it beside other things; redis-py has no public name for it."""
-    sock: socket.socket = connection._sock  # type: ignore[attr-defined]  # noqa: SLF001
-    return sock
-
-
-def wire(connection: Connection) -> Wire:
-    """The shortest way over this connection, which was just opened: nothing of an answer was read ahead."""
-    if type(connection) in (redis.Connection, redis.UnixDomainSocketConnection) and sys.platform == "linux":
-        sock = socket_of(connection)
-        with contextlib.suppress(ImportError):
-            return Plain(connection, sock)
-    return _Through(connection)
-
-
 # Not everywhere there.
 _let_others: Final[Callable[[], None]] = getattr(os, "sched_yield", lambda: None)
-
-
-class _Through:
-    """By redis-py's own way."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def send(self, packed: bytes) -> None:
-        self._connection.send_packed_command((packed,), check_health=False)
-
-    def read(self, *, soon: bool = False) -> Any:
-        return self._connection.read_response()
-
-    def stale(self) -> bool:
-        return self._connection.can_read(0)
 
 
 class Plain:
     """By the socket itself."""
 
-    def __init__(self, connection: Connection, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket) -> None:
+        """Of a connection that was just opened: nothing of an answer was read ahead.
+
+        Raises:
+            ImportError: there is no hiredis.
+        """
         import hiredis
 
         seconds = sock.gettimeout()
@@ -104,20 +109,18 @@ class Plain:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
             sock.settimeout(None)
-        self._connection = connection
+        self._sock = sock
         self._send = sock.sendall
         self._receive = sock.recv_into
         self._buffer = bytearray(_BUFFER)
-        # Redis' errors become redis-py's own, as `errors` knows them.
-        as_error = connection._parser.parse_error  # type: ignore[attr-defined]  # noqa: SLF001
         self._rests, self._next_rests = 0, 1
-        self._reader = hiredis.Reader(protocolError=redis.InvalidResponse, replyError=as_error, notEnoughData=_NOT_YET)
+        self._reader = hiredis.Reader(protocolError=Cut, replyError=_answered, notEnoughData=_NOT_YET)
 
     def send(self, packed: bytes) -> None:
         try:
             self._send(packed)
         except BlockingIOError:
-            raise redis.TimeoutError("Timeout writing to socket") from None
+            raise Late("writing") from None
 
     def read(self, *, soon: bool = False) -> Any:
         answer = self._reader.gets()
@@ -125,9 +128,9 @@ class Plain:
             try:
                 size = self._look() if soon else self._receive(self._buffer)
             except BlockingIOError:
-                raise redis.TimeoutError("Timeout reading from socket") from None
+                raise Late("reading") from None
             if not size:
-                raise redis.ConnectionError("Connection closed by server.")
+                raise Cut("closed by Redis")
             self._reader.feed(self._buffer, 0, size)  # type: ignore[arg-type]  # it takes any buffer
             answer = self._reader.gets()
         if isinstance(answer, Exception):
@@ -160,4 +163,16 @@ class Plain:
         return self._receive(self._buffer) if size < 0 else size
 
     def stale(self) -> bool:
-        return self._reader.has_data() or self._connection.can_read(0)
+        if self._reader.has_data():
+            return True
+        try:
+            there = self._sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        if not there:
+            raise Cut("closed by Redis")
+        return True
+
+
+def _answered(text: str) -> Answered:
+    return Answered(text.removeprefix("ERR "))

@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
-import pkgutil
 import sys
 import traceback
 from collections.abc import Iterable, Sequence
@@ -143,6 +142,8 @@ def _meant(missing: str) -> str:
 
 
 def _modules_in(package: str) -> Iterable[str]:
+    import pkgutil  # only where a module is missing
+
     if not package:
         places: Iterable[str] = [os.getcwd()]
     else:

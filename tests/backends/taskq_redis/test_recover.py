@@ -19,8 +19,8 @@ from taskq.errors import BrokerUnavailable
 from taskq.records import Reservation, Stats
 from taskq.testing.contract.broker.holder import ONE, Holder, job
 from taskq_redis import RedisBroker, open_broker
-from taskq_redis.link import pack
 from taskq_redis.testing import RedisServer
+from taskq_redis.wire import pack
 from tests.support.proxy import Proxy
 
 pytestmark = pytest.mark.redis

@@ -1,25 +1,34 @@
-"""The short way over a plain socket: the same answers and errors as by redis-py, and its limit of time holds."""
+"""The short way over a plain socket: its answers, its errors, its limit of time; and who a connection of ours is."""
 
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import redis
 
-from taskq_redis.link import pack
+from taskq_redis import theirs
+from taskq_redis.direct import Direct, Server
+from taskq_redis.errors import Answered, Cut, Late
 from taskq_redis.testing import RedisServer
-from taskq_redis.wire import Plain, Wire, wire
+from taskq_redis.theirs import Theirs
+from taskq_redis.wire import Connection, Plain, Wire, pack
 
 pytestmark = pytest.mark.redis
 
 
-@pytest.fixture(params=[redis.Connection, redis.UnixDomainSocketConnection], ids=["tcp", "unix"])
-def connection(request: pytest.FixtureRequest, own: RedisServer) -> Iterator[redis.Connection]:
-    where = {"port": own.port} if request.param is redis.Connection else {"path": str(own.socket)}
-    connection = request.param(**where, socket_timeout=0.1, protocol=2)
+@pytest.fixture(params=["tcp", "unix", "tcp of redis-py", "unix of redis-py"])
+def connection(request: pytest.FixtureRequest, own: RedisServer) -> Iterator[Connection]:
+    where: Any = {"port": own.port} if "tcp" in request.param else {"path": str(own.socket)}
+    connection: Connection
+    if "redis-py" in request.param:
+        connection = theirs.make("tcp" if "tcp" in request.param else "unix", {**where, "socket_timeout": 0.1})
+    else:
+        connection = Direct(Server(**where, socket_timeout=0.1))
     connection.connect()
     yield connection
     connection.disconnect()
@@ -32,8 +41,8 @@ def own() -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-def line(connection: redis.Connection) -> Wire:
-    line = wire(connection)
+def line(connection: Connection) -> Wire:
+    line = connection.wire()
     assert isinstance(line, Plain)
     return line
 
@@ -51,9 +60,9 @@ def test_answers_come_in_order_whole_and_long_ones_too(line: Wire, soon: bool) -
     assert not line.stale()
 
 
-def test_an_error_is_raised_as_redis_py_has_it_and_the_next_answer_is_its_own(line: Wire) -> None:
+def test_an_error_is_raised_and_the_next_answer_is_its_own(line: Wire) -> None:
     line.send(pack(b"EVALSHA", b"0" * 40, b"0") + pack(b"PING"))
-    with pytest.raises(redis.exceptions.NoScriptError):
+    with pytest.raises(Answered, match=r"^NOSCRIPT "):
         line.read()
     assert line.read() == b"PONG"
 
@@ -61,7 +70,7 @@ def test_an_error_is_raised_as_redis_py_has_it_and_the_next_answer_is_its_own(li
 def test_an_answer_that_does_not_come_is_waited_for_until_the_limit(line: Wire, own: RedisServer, soon: bool) -> None:
     with own.frozen():
         line.send(pack(b"PING"))
-        with pytest.raises(redis.TimeoutError):
+        with pytest.raises(Late):
             line.read(soon=soon)
 
 
@@ -77,7 +86,7 @@ def test_after_an_answer_that_did_not_come_soon_the_next_one_is_slept_for(line: 
     line._receive = counted  # type: ignore[attr-defined]
     with own.frozen():
         line.send(pack(b"PING"))
-        with pytest.raises(redis.TimeoutError):
+        with pytest.raises(Late):
             line.read(soon=True)
     assert looks == [*[socket.MSG_DONTWAIT] * 40, 0]
     looks.clear()
@@ -86,16 +95,16 @@ def test_after_an_answer_that_did_not_come_soon_the_next_one_is_slept_for(line: 
 
 
 def test_what_redis_does_not_take_is_offered_until_the_limit(line: Wire, own: RedisServer) -> None:
-    with own.frozen(), pytest.raises(redis.TimeoutError):
+    with own.frozen(), pytest.raises(Late):
         line.send(pack(b"ECHO", b"x" * 50_000_000))
 
 
 def test_the_other_end_gone_is_told(line: Wire, own: RedisServer) -> None:
     with own.client() as client:
         client.client_kill_filter(skipme=True)
-    with pytest.raises(redis.ConnectionError):
+    with pytest.raises(Cut):
         line.stale()
-    with pytest.raises(redis.ConnectionError):
+    with pytest.raises(Cut):
         line.read(soon=True)
 
 
@@ -109,11 +118,49 @@ def test_a_connection_that_is_more_than_a_socket_goes_redis_pys_way(own: RedisSe
     class Wrapped(redis.Connection):
         pass
 
-    connection: Any = Wrapped(port=own.port, protocol=2)  # type: ignore[no-untyped-call]
+    connection = Theirs(Wrapped(port=own.port, protocol=2))  # type: ignore[no-untyped-call]
     connection.connect()
-    line = wire(connection)
+    line = connection.wire()
     assert not isinstance(line, Plain)
     line.send(pack(b"PING"))
     assert line.read(soon=True) == b"PONG"
     assert not line.stale()
+    line.send(pack(b"EVALSHA", b"0" * 40, b"0"))
+    with pytest.raises(Answered, match=r"^NOSCRIPT "):
+        line.read()
     connection.disconnect()
+
+
+def test_a_connection_says_who_it_is(own: RedisServer) -> None:
+    with own.client() as client:
+        client.execute_command("ACL SETUSER one on >secret ~* +@all")
+    server = Server(port=own.port, db=3, username="one", password="secret", client_name="me")
+    for protocol in (2, 3):
+        connection = Direct(server, protocol=protocol)
+        connection.connect()
+        line = connection.wire()
+        line.send(pack(b"CLIENT", b"LIST"))
+        (mine,) = [each for each in line.read().splitlines() if b"name=me" in each]
+        assert b" db=3 " in mine
+        assert b" user=one " in mine
+        connection.disconnect()
+
+
+def test_what_is_refused_first_is_told(own: RedisServer) -> None:
+    connection = Direct(Server(port=own.port, db=99, username="nobody", password="wrong"))
+    with pytest.raises(Answered, match=r"^WRONGPASS "):
+        connection.connect()
+    with pytest.raises(OSError, match="not connected"):
+        connection.sock  # noqa: B018
+
+
+def test_a_broker_imports_redis_py_only_where_it_needs_it(own: RedisServer) -> None:
+    code = f"""
+import sys, taskq
+with taskq.TaskQ(broker="{own.url}") as app:
+    app.broker.push("q", [b"{{}}"])
+    app.broker.wait(["q"], 0.01)
+print("redis" in sys.modules, "asyncio" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False False\n"
