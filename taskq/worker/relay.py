@@ -227,7 +227,7 @@ class Relay:
         readable(fds, max(due - now, 0.0))
         control.listen()
         if control.takes_kill() and self._running is not None:
-            self._kill(self._running, "kill")
+            self._kill_for_its_job(self._running)
         self._listen()
         self._bury()
         worker.seat.beat_if_due()
@@ -295,6 +295,23 @@ class Relay:
                 else:
                     one.offspring.send(signal.SIGCONT)
         return self._look_at
+
+    def _kill_for_its_job(self, one: _Runner) -> None:
+        """USR1: kill who runs, if it has a job; it stands still while we look. Who does not say so is killed too."""
+        if one.ended:
+            return
+        one.offspring.send(signal.SIGSTOP)
+        one.offspring.await_stop(_STOPS)
+        try:
+            seen = self._worker.broker.worker(self._worker.seat.id)
+        except BrokerUnavailable as error:
+            self._worker.seat.outage.lost(error, "look")
+            seen = None
+        if seen is not None and seen.job is None:
+            one.offspring.send(signal.SIGCONT)  # it is about nothing
+            return
+        one.meant = "" if seen is None or seen.job is None else seen.job.fence
+        self._kill(one, "kill")
 
     def _in_hand(self) -> Reservation | None:
         try:
