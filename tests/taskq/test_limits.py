@@ -375,7 +375,7 @@ class TestByThread:
     def test_what_a_thread_could_not_leave_is_let_go(self, by_thread: ByThread) -> None:
         """Broken into at the first step out, its time would go on, and be over in whatever the thread does next."""
         left: Any = by_thread(NEVER)
-        left.__enter__()
+        contextvars.copy_context().run(left.__enter__)  # in one of its own, as a worker has it
         by_thread.let_go()
         left.ends = 0.0
         heard: list[str] = []
