@@ -14,7 +14,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import ClassVar, Final, NoReturn
 
-from taskq import limits, performing
+from taskq import events, limits, performing
 from taskq.cancelling import AGE
 from taskq.errors import JobCancelled, TermException
 from taskq.outcome import Outcome
@@ -31,6 +31,8 @@ from taskq.worker.signals import Ear
 __all__ = ["Inline"]
 
 _AGAIN: Final = 0.02  # seconds to the next try to interrupt a job, where taskq's own code stood in its place
+
+_NO_KILL: Final = "USR1 ends no job in the worker's own process. taskq cancel has one end; TERM ends the worker."
 
 _forks = 0  # that led here; `os.getpid` asks the system, which is too dear for each job
 
@@ -56,8 +58,16 @@ class Inline:
     hears_words: ClassVar[bool] = True
     """Whether it looks itself whether its job was cancelled; a parent that watches kills it."""
 
-    def __init__(self, tools: Tools, seat: Seat, hand: Hand, control: Control, ear: Ear) -> None:
-        """Not started yet."""
+    def __init__(
+        self,
+        tools: Tools,
+        seat: Seat,
+        hand: Hand,
+        control: Control,
+        ear: Ear,
+        tell: events.Tell = lambda _: None,
+    ) -> None:
+        """Not started yet. `tell` is told what cannot be done here."""
         self.tools = tools
         self._seat = seat
         self._held: Reservation | None = None
@@ -66,6 +76,7 @@ class Inline:
         self._hand = hand
         self._limiter = limits.by_alarm(control.manners.timeout_grace)
         self._control = control
+        self._tell = tell
         self._ear = ear
         self.give_up: Callable[[Task, float], NoReturn] | None = None
         self._heart = Heart(seat, beside=self._look_after_job)
@@ -166,6 +177,8 @@ class Inline:
         if not self._busy:
             return None
         self._control.listen()
+        if self._control.takes_kill():
+            self._tell(events.Warned(_NO_KILL))
         deadline = self._control.term_at or self._control.deadline
         if deadline is None:
             return None

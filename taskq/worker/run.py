@@ -445,7 +445,7 @@ def _execution(
     if config.execution == "inline" or why:
         tell(events.Chose("in the worker's own process", why))
         _warn_of_limits(app, tell)
-        return Inline(app.tools, seat, hand, control, ear)
+        return Inline(app.tools, seat, hand, control, ear, tell)
 
     def look_out() -> None:
         """While a job is long, the parent has time."""
