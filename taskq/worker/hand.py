@@ -58,6 +58,11 @@ class Hand:
         return Hand(seat, most=self._most, jobs=jobs, clock=self._clock)
 
     @property
+    def most(self) -> int:
+        """How many jobs it may hold at once; 1 is strict."""
+        return self._most
+
+    @property
     def limit(self) -> int:
         """How many jobs to take now."""
         if self._most == 1 or self._seconds is None:

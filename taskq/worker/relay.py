@@ -15,7 +15,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from taskq import events, performing
@@ -390,7 +390,12 @@ class Relay:
             self._dismiss_standby()  # it knows the one before
         lived = time.monotonic() - (dead.since or 0.0)
         self._deaths = 0 if held or lived > _LIVED or dead.ended else self._deaths + 1
-        begun = bool(held) and held[0].started and (not dead.meant or held[0].fence == dead.meant)
+        begun = bool(held) and held[0].started
+        if begun and dead.meant not in ("", held[0].fence):
+            # Who is strict reserved that when it was ended for another, and stood still: it has not begun. Else it may
+            # have: what was seen in hand lacked what the broker had not read yet. It died with its process, no more.
+            begun = worker.hand.most > 1
+            crash = replace(crash, ended="", by="")
         rest = held[1:] if begun else held
         if len(rest) < len(held):
             task = prepare(held[0], worker.tools)
