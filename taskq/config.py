@@ -587,7 +587,7 @@ def _check_one_model(reading: _Reading, places: Mapping[str, str], values: Mappi
     if len(named) > 1:
         both = " and ".join(named.values())
         reading.problems.append(
-            Problem("execution", both, f"{both} name two execution models. A worker has one: leave one of them out.")
+            Problem("execution", both, "these name two execution models. A worker has one: leave one of them out.")
         )
 
 
@@ -786,7 +786,10 @@ def _check_weights(reading: _Reading) -> None:
 
 
 def _check_children(reading: _Reading) -> None:
-    """Say which settings of children mean nothing where there are none, or each performs one job."""
+    """Say which settings of children mean nothing where there are none, or each performs one job.
+
+    Who says both in one place wants what cannot be had, which is refused; else the model's place wins, as ever.
+    """
     values = reading.values
     defaults = Config()
     needless = [
@@ -804,9 +807,21 @@ def _check_children(reading: _Reading) -> None:
     spawned = "each interpreter performs one job and is replaced then"
     why = spawned if values["execution"] == "spawn" else "there is no child to replace"
     for name in needless:
-        model = reading.sources.get("execution", DEFAULT)
-        reading.notices.append(f"{reading.sources[name]}: means nothing, for {why} ({model}).")
+        source, model = reading.sources[name], reading.sources.get("execution", DEFAULT)
+        if _said_together(source, model):
+            message = f"cannot be had with {model}: {why}. Leave one of them out."
+            reading.problems.append(Problem(name, source, message))
+        else:
+            reading.notices.append(f"{source}: means nothing, for {why} ({model}).")
         values[name] = getattr(defaults, name)
+
+
+def _said_together(one: str, other: str) -> bool:
+    """Whether two sources are one command, or one table of one file: whoever wrote one had the other in view."""
+    if one.startswith("--"):
+        return other.startswith("--")
+    table = one.rpartition(" ")[0]
+    return bool(table) and table == other.rpartition(" ")[0]
 
 
 def _completed(reading: _Reading) -> dict[str, Any]:

@@ -257,6 +257,16 @@ class ByThread:
         with self._lock:
             self._held.discard(job)
 
+    def let_go(self) -> None:
+        """Hold nothing more that this thread entered and could not leave: it was broken into at that very step.
+
+        What it entered first would be raised in whatever it does next, once the grace is over. An exception that is on
+        its way already still comes: `JobTimeout`, here or soon after.
+        """
+        me = threading.get_ident()
+        with self._lock:
+            self._held = {job for job in self._held if job.thread != me}
+
     def _live(self) -> None:
         import ctypes  # only where a job has a limit
 

@@ -196,6 +196,9 @@ def _perform(
     supervisor: int | None = None,
 ) -> int:
     """Load the application, and run its workers from start to end."""
+    from taskq.worker.control import LAST_WORDS
+    from taskq.worker.last_threads import see_out
+    from taskq.worker.report import Report
     from taskq.worker.run import run, run_pool
 
     session = the_session()
@@ -216,15 +219,21 @@ def _perform(
     put_in_force(app, close=True)
     observers = () if session.broker_is_said else (_tell_of_files,)
     beside = () if timetable is None else (timetable.beside(app, config),)
-    if file is None:
-        return run(app, config, supervisor=supervisor, observers=observers, beside=beside)
-    path, common = Path(file), config
+    ends = supervisor is None
+    try:
+        if file is None:
+            return run(app, config, supervisor=supervisor, observers=observers, beside=beside, ends=ends)
+        path, common = Path(file), config
 
-    def read() -> Sequence[pool.Group]:
-        return pool.read(path, common, load_group)
+        def read() -> Sequence[pool.Group]:
+            return pool.read(path, common, load_group)
 
-    pool_of = _noticing(common, path)
-    return run_pool(app, pool_of, read, supervisor=supervisor, observers=observers, beside=beside)
+        pool_of = _noticing(common, path)
+        return run_pool(app, pool_of, read, supervisor=supervisor, observers=observers, beside=beside, ends=ends)
+    except Exception as error:
+        if ends:  # it is said when the command has ended; a thread of the application's must not keep that from it
+            see_out(LAST_WORDS, endings.code_of(error), Report(config.verbose))
+        raise
 
 
 def _reloading(

@@ -31,6 +31,7 @@ class Hand:
         seat: Seat,
         *,
         most: int = 1,
+        jobs: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Nothing is held yet.
@@ -38,10 +39,12 @@ class Hand:
         Args:
             seat: the worker whose jobs they are.
             most: how many jobs it may hold at once, the one that is performed included.
+            jobs: how many will begin here at all; None for any number.
             clock: monotonic seconds.
         """
         self._seat = seat
         self._most = most
+        self._jobs = jobs
         self._clock = clock
         self.watch: Callable[[], None] = lambda: None
         self._ahead: deque[Reservation] = deque()
@@ -50,16 +53,22 @@ class Hand:
         self._watched = False
         self._seen, self._seen_at = -1, 0.0
 
-    def lent(self, seat: Seat) -> Hand:
-        """An empty one for a forked child that has the worker's place on loan."""
-        return Hand(seat, most=self._most, clock=self._clock)
+    def lent(self, seat: Seat, jobs: int) -> Hand:
+        """An empty one for a forked child that has the worker's place on loan, for so many jobs."""
+        return Hand(seat, most=self._most, jobs=jobs, clock=self._clock)
+
+    @property
+    def most(self) -> int:
+        """How many jobs it may hold at once; 1 is strict."""
+        return self._most
 
     @property
     def limit(self) -> int:
         """How many jobs to take now."""
         if self._most == 1 or self._seconds is None:
             return 1
-        return max(1, min(self._most, int(_BATCH / max(self._seconds, 1e-6))))
+        most = self._most if self._jobs is None else min(self._most, self._jobs - self._begun)
+        return max(1, min(most, int(_BATCH / max(self._seconds, 1e-6))))
 
     def take(self, jobs: Sequence[Reservation]) -> Reservation:
         """Hold what a reserve answered; the first of it begins."""

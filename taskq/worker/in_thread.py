@@ -15,7 +15,8 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from taskq import crashes, performing
-from taskq.limits import Limiter
+from taskq.errors import JobTimeout
+from taskq.limits import ByThread
 from taskq.outcome import NotBegun, Outcome
 from taskq.performing import Task, Tools
 from taskq.records import Reservation
@@ -46,7 +47,7 @@ class InThread:
         tools: Tools,
         seat: Seat,
         heart: Heart,
-        limiter: Limiter | None = None,
+        limiter: ByThread | None = None,
         *,
         loop: EventLoop | None = None,
         started: Callable[[], None] = lambda: None,
@@ -110,17 +111,20 @@ class InThread:
         outcome: Outcome | None = None
         on_loop = self._loop is not None and task.definition is not None and task.definition.is_async
         limiter = _by_the_loop if on_loop else self._limiter
+        limited = self._limiter if task.definition is not None and task.definition.timeout is not None else None
         self._begin(task)
         while True:
             try:
                 if outcome is None:
                     outcome = contextvars.copy_context().run(performing.perform, task, self._tools, limiter)
+                if limited is not None:
+                    limited.let_go()
                 self._end()
                 _breathe()
                 break
             except BaseException as late:
                 # Broken into after the job had ended: while its failure was looked at, or on the way out of it.
-                if isinstance(late, Taken) or not self.interrupted:
+                if isinstance(late, Taken) or not (self.interrupted or isinstance(late, JobTimeout)):
                     raise
                 if outcome is None:
                     outcome = performing.failed(task, late, self._tools, time.monotonic() - self._began)

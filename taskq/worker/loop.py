@@ -14,8 +14,8 @@ from taskq import events
 from taskq.broker import Broker
 from taskq.errors import BrokerInTrouble, BrokerUnavailable
 from taskq.outcome import NotBegun
-from taskq.performing import Task, Tools, prepare
-from taskq.records import Reservation
+from taskq.performing import Task, Tools, crashed, prepare
+from taskq.records import Crash, Reservation
 from taskq.worker.control import Instructions
 from taskq.worker.execution import Execution
 from taskq.worker.hand import Hand
@@ -26,7 +26,7 @@ from taskq.worker.seat import Seat
 from taskq.worker.settle import Settling
 from taskq.worker.takings import Takings
 
-__all__ = ["Worker", "leave", "look_out", "take_turns", "work"]
+__all__ = ["Worker", "leave", "look_out", "settle_unfinished", "take_turns", "work"]
 
 _BREATH: Final = 1.0  # seconds before another job is taken, where one could not be begun
 
@@ -216,6 +216,25 @@ def look_out(worker: Worker, *, at_start: bool = False) -> None:
             worker.seat.outage.mended((worker.seat, "lookout"))
     except BrokerUnavailable as error:
         worker.seat.outage.lost(error, (worker.seat, "lookout"))
+
+
+def settle_unfinished(worker: Worker, task: Task, seconds: float) -> None:
+    """Settle a job that does not end though its worker has to, in the place of who performs it; then unregister.
+
+    Args:
+        worker: the worker that has it in hand.
+        task: the job, taken from who performs it.
+        seconds: for how long it ran.
+    """
+    outcome = crashed(task, Crash(ended="shutdown"), worker.tools, seconds)
+    worker.tell(events.Performed(task, outcome))
+    try:
+        worker.settling.settle(task, outcome, worker.broker.now)
+        worker.settling.finish()
+    except GaveUp as gave_up:
+        worker.tell(events.Warned(last_words(gave_up)))
+    else:
+        worker.seat.leave()
 
 
 def leave(worker: Worker) -> None:

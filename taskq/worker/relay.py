@@ -15,7 +15,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from taskq import events, performing
@@ -227,7 +227,7 @@ class Relay:
         readable(fds, max(due - now, 0.0))
         control.listen()
         if control.takes_kill() and self._running is not None:
-            self._kill(self._running, "kill")
+            self._kill_for_its_job(self._running)
         self._listen()
         self._bury()
         worker.seat.beat_if_due()
@@ -295,6 +295,23 @@ class Relay:
                 else:
                     one.offspring.send(signal.SIGCONT)
         return self._look_at
+
+    def _kill_for_its_job(self, one: _Runner) -> None:
+        """USR1: kill who runs, if it has a job; it stands still while we look. Who does not say so is killed too."""
+        if one.ended:
+            return
+        one.offspring.send(signal.SIGSTOP)
+        one.offspring.await_stop(_STOPS)
+        try:
+            seen = self._worker.broker.worker(self._worker.seat.id)
+        except BrokerUnavailable as error:
+            self._worker.seat.outage.lost(error, "look")
+            seen = None
+        if seen is not None and seen.job is None:
+            one.offspring.send(signal.SIGCONT)  # it is about nothing
+            return
+        one.meant = "" if seen is None or seen.job is None else seen.job.fence
+        self._kill(one, "kill")
 
     def _in_hand(self) -> Reservation | None:
         try:
@@ -373,7 +390,12 @@ class Relay:
             self._dismiss_standby()  # it knows the one before
         lived = time.monotonic() - (dead.since or 0.0)
         self._deaths = 0 if held or lived > _LIVED or dead.ended else self._deaths + 1
-        begun = bool(held) and held[0].started and (not dead.meant or held[0].fence == dead.meant)
+        begun = bool(held) and held[0].started
+        if begun and dead.meant not in ("", held[0].fence):
+            # Who is strict reserved that when it was ended for another, and stood still: it has not begun. Else it may
+            # have: what was seen in hand lacked what the broker had not read yet. It died with its process, no more.
+            begun = worker.hand.most > 1
+            crash = replace(crash, ended="", by="")
         rest = held[1:] if begun else held
         if len(rest) < len(held):
             task = prepare(held[0], worker.tools)

@@ -243,8 +243,10 @@ class Report:
             self._always(
                 f"{whose}{self._job(event.task)} is quarantined in the failed list: {settled.decision.reason}."
             )
-        elif settled.outcome in {"retried", "discarded"}:
-            self._very(f"{whose}{self._job(event.task)} {settled.outcome}")
+        elif self._verbosity >= VERBOSE and settled.outcome == "retried":  # what is said to have failed has not yet
+            self._say(f"{whose}{self._job(event.task)} goes back, to be performed again")
+        elif self._verbosity >= VERBOSE and settled.outcome == "discarded":
+            self._say(f"{whose}{self._job(event.task)} is discarded")
 
     def _stopping(self, event: events.Stopping) -> None:
         if self._verbosity >= VERBOSE and not event.again:

@@ -19,20 +19,28 @@ from taskq import application, events, identity, on_crash, queue_lists
 from taskq.app import TaskQ
 from taskq.broker import Capability
 from taskq.config import Config, Count
-from taskq.errors import BrokerInTrouble, BrokerRefused, BrokerUnavailable, ConfigurationError, Problem
+from taskq.errors import (
+    BrokerInTrouble,
+    BrokerRefused,
+    BrokerUnavailable,
+    ConfigurationError,
+    Problem,
+    TaskqError,
+)
 from taskq.performing import Task
 from taskq.pool import Group
 from taskq.queue_lists import QueueList
 from taskq.worker import child, title
 from taskq.worker.assembly import Process, host_of, outage_of
 from taskq.worker.audience import Audience
-from taskq.worker.control import Control, Manners
+from taskq.worker.control import LAST_WORDS, Control, Manners
 from taskq.worker.execution import Execution
 from taskq.worker.fork import Fork
 from taskq.worker.hand import Hand
 from taskq.worker.inline import Inline
+from taskq.worker.last_threads import end_at_once, see_out
 from taskq.worker.lookout import Lookout
-from taskq.worker.loop import Worker, work
+from taskq.worker.loop import Worker, settle_unfinished, work
 from taskq.worker.offspring import Say, Work
 from taskq.worker.outage import GaveUp
 from taskq.worker.relay import Relay
@@ -61,6 +69,7 @@ def run(
     registered: Callable[[], None] = lambda: None,
     observers: tuple[events.Tell, ...] = (),
     beside: Sequence[Crew] = (),
+    ends: bool = False,
 ) -> int:
     """Run one worker in this process, or with `count` several under a supervisor, from start to end. Main thread only.
 
@@ -72,6 +81,8 @@ def run(
         registered: called once the broker knows the worker.
         observers: who else is told what happens, after the log.
         beside: what else is to run beside the worker, each in a process of its own; with it there is a supervisor.
+        ends: whether this process ends when this returns. Threads that were started in it have what is left of the
+            time to stop then, and at least a second; where nobody said how long that is, `shutdown_timeout`.
 
     Returns:
         The exit status: 0, or 128 and the number of the signal that hurried it.
@@ -83,7 +94,8 @@ def run(
         BrokerRefused: the broker will not have us.
     """
     if config.count.most > 1 or beside:
-        return _supervised(app, config, [Group("", config)], out, observers, supervisor=supervisor, beside=beside)
+        groups = [Group("", config)]
+        return _supervised(app, config, groups, out, observers, supervisor=supervisor, beside=beside, ends=ends)
     app.load()
     _take_over(app, config)
     queues = _queues(config)
@@ -128,7 +140,10 @@ def run(
             app.hooks.tell_quietly("flush")
         audience(events.Exiting())
     if left:
-        _end_with_threads(control.status)
+        end_at_once(control.status)  # jobs run in it that nobody can end. They are settled: what they do counts not.
+    if ends:
+        until = time.monotonic() + config.shutdown_timeout if control.deadline is None else control.deadline
+        see_out(max(until - time.monotonic(), LAST_WORDS), control.status, audience)
     return control.status
 
 
@@ -149,6 +164,8 @@ def _work_alone(process: Process, audience: Audience, ear: Ear, entitle: Callabl
     hand = process.hand(seat)
     execution = _execution(process, seat, hand, ear, lookout, tell, entitle)
     worker = process.worker(seat, hand, execution, tell, lookout=lookout)
+    if isinstance(execution, Inline):
+        execution.give_up = _giving_up(worker, process, audience)
     memory = _frozen() if isinstance(execution, Fork) else contextlib.nullcontext()
     with memory, contextlib.suppress(GaveUp):  # told to end before it was registered
         if isinstance(execution, Fork) and process.config.jobs_per_fork > 1:
@@ -195,12 +212,21 @@ def _work_by_relay(
     relay.work()
 
 
-def _end_with_threads(status: int) -> NoReturn:
-    """End the process though jobs run in it that nobody can end. They are settled: what they still do counts not."""
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):
-            stream.flush()
-    os._exit(status)
+def _giving_up(worker: Worker, process: Process, audience: Audience) -> Callable[[Task, float], NoReturn]:
+    """What settles a job that does not end in this process's main thread, and then ends the process."""
+
+    def give_up(task: Task, seconds: float) -> NoReturn:
+        try:
+            settle_unfinished(worker, task, seconds)
+            process.app.hooks.tell_quietly("worker_exit", worker.seat.id)
+            process.app.hooks.tell_quietly("flush")
+            audience(events.Exiting())
+        except TaskqError as error:  # refused, say: it is left to recovery
+            worker.tell(events.Warned(str(error)))
+        finally:
+            end_at_once(process.control.status)
+
+    return give_up
 
 
 def run_pool(
@@ -212,6 +238,7 @@ def run_pool(
     supervisor: int | None = None,
     observers: tuple[events.Tell, ...] = (),
     beside: Sequence[Crew] = (),
+    ends: bool = False,
 ) -> int:
     """Run the groups of a pool's file under one supervisor, from start to end; HUP reads it again. Main thread only.
 
@@ -223,6 +250,7 @@ def run_pool(
         supervisor: the pipe on which a supervisor of this one speaks; None where there is none.
         observers: who else is told what happens, after the log.
         beside: what else is to run beside the workers, each in a process of its own.
+        ends: whether this process ends when this returns.
 
     Returns:
         The exit status: 0; 128 and the number of the signal that hurried; or that of workers that could not start.
@@ -230,7 +258,10 @@ def run_pool(
     Raises:
         ConfigurationError: something that is configured cannot be.
     """
-    return _supervised(app, config, read(), out, observers, supervisor=supervisor, reread=read, beside=beside)
+    groups = read()
+    return _supervised(
+        app, config, groups, out, observers, supervisor=supervisor, reread=read, beside=beside, ends=ends
+    )
 
 
 def run_reloading(config: Config, work: Work, paths: Sequence[Path], *, with_pool: bool) -> int:
@@ -270,6 +301,7 @@ def _supervised(
     supervisor: int | None,
     reread: Callable[[], Sequence[Group]] | None = None,
     beside: Sequence[Crew] = (),
+    ends: bool = False,
 ) -> int:
     """Several workers, each in a process of its own, and what runs beside them."""
     app.load()  # what cannot be is said once, before there are any
@@ -326,7 +358,7 @@ def _supervised(
         return look
 
     with _frozen():
-        return supervise(
+        status = supervise(
             [*(crew(group) for group in groups), *beside],
             _manners(config),
             report,
@@ -335,6 +367,9 @@ def _supervised(
             entitle=entitle,
             supervisor=supervisor,
         )
+    if ends:
+        see_out(LAST_WORDS, status, report)
+    return status
 
 
 def _pass_over(number: int, frame: FrameType | None) -> None:
@@ -410,7 +445,7 @@ def _execution(
     if config.execution == "inline" or why:
         tell(events.Chose("in the worker's own process", why))
         _warn_of_limits(app, tell)
-        return Inline(app.tools, seat, hand, control, ear)
+        return Inline(app.tools, seat, hand, control, ear, tell)
 
     def look_out() -> None:
         """While a job is long, the parent has time."""

@@ -140,7 +140,7 @@ def _ready(parent: Worker, leg: Leg, manners: Manners, ear: Ear, orders: int, sa
     control = Control(ear, manners, tell, supervisor=orders)
     outage = Outage(tell, most=parent.seat.outage.most)
     seat = parent.seat.lend(control, outage, tell)
-    hand = parent.hand.lent(seat)
+    hand = parent.hand.lent(seat, leg.jobs)
     execution = _Runs(parent.tools, seat, hand, control, ear, say)
     worker = replace(
         parent,

@@ -103,6 +103,8 @@ class Seat:
         self.words = Words(broker)
         self._lent = False
         self._told_pruned = False
+        self._registered = 0  # how often; a heart in another thread may hear late about the time before
+        self._knowing = threading.Lock()  # held where either of these changes
         self._told_refused = False
         self._heard = float("-inf")  # when it last asked something that was answered: it was not taken for dead then
         self._owed: tuple[Sequence[Reservation], Token] | None = None  # given back, but nobody answered
@@ -140,7 +142,9 @@ class Seat:
                 self.id = worker
                 break
         self.next_beat = time.monotonic() + self._beat
-        self._told_pruned = False
+        with self._knowing:
+            self._registered += 1
+            self._told_pruned = False
         self._tell(events.Registered(self.id, again=again))
 
     def leave(self) -> bool:
@@ -158,6 +162,7 @@ class Seat:
         lent = copy.copy(self)
         lent._control, lent.outage, lent._tell = control, outage, tell  # noqa: SLF001 - it is one of us
         lent._lent, lent._owed, lent.turn = True, None, threading.RLock()  # noqa: SLF001
+        lent._knowing = threading.Lock()  # noqa: SLF001
         lent.speaks = True
         return lent
 
@@ -169,7 +174,7 @@ class Seat:
         Returns:
             False where the broker is away.
         """
-        asked = time.monotonic()
+        asked, registered = time.monotonic(), self._registered
         try:
             known = self._broker.heartbeat(self.id, self._tokens.process, speaks=self.speaks)
         except BrokerUnavailable as error:
@@ -189,7 +194,7 @@ class Seat:
         if known:
             self._heard = asked
         else:
-            self._tell_pruned()
+            self._tell_pruned(registered)
         return True
 
     def beat_if_due(self) -> bool:
@@ -336,10 +341,13 @@ class Seat:
         self._owed = None
         self.outage.mended((self, "give back"))
 
-    def _tell_pruned(self) -> None:
-        if not self._told_pruned:
+    def _tell_pruned(self, registered: int | None = None) -> None:
+        """Say so once. Of what was asked before it registered anew it says nothing: that is over."""
+        with self._knowing:
+            if self._told_pruned or registered not in (None, self._registered):
+                return
             self._told_pruned = True
-            self._tell(events.Pruned(self.id))
+        self._tell(events.Pruned(self.id))
 
     def _ask(self, call: Callable[[], T], *, in_hand: bool = False) -> T:
         failed = None

@@ -14,11 +14,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from taskq import events, performing
+from taskq import events
 from taskq.cancelling import AGE, Words
 from taskq.errors import BrokerUnavailable, JobCancelled, TermException
 from taskq.limits import ByThread
-from taskq.records import Crash
 from taskq.worker import orphans
 from taskq.worker.assembly import Process
 from taskq.worker.audience import Audience
@@ -26,8 +25,8 @@ from taskq.worker.control import LAST_WORDS, Control
 from taskq.worker.heartbeat import Heart
 from taskq.worker.in_thread import InThread, Taken
 from taskq.worker.lookout import Lookout, Nobody
-from taskq.worker.loop import Worker, work
-from taskq.worker.outage import GaveUp, last_words
+from taskq.worker.loop import Worker, settle_unfinished, work
+from taskq.worker.outage import GaveUp
 from taskq.worker.seat import Seat
 from taskq.worker.station import Room, Station
 
@@ -177,7 +176,7 @@ class Threads:
         self._errors: list[BaseException] = []
         self._looked = threading.Event()
         self._told = 0
-        self._to_kill: list[Member] = []
+        self._to_kill: list[tuple[Member, str]] = []  # with the fence of the job that it had in hand then
         self._words = words
         self._to_cancel: dict[str, tuple[Member, type[JobCancelled]]] = {}
         self._listens_at = 0.0
@@ -299,8 +298,11 @@ class Threads:
         """Break into the jobs whose time is over, and give up those that do not end. When to look again."""
         control, now = self._control, time.monotonic()
         if control.takes_kill():
-            self._to_kill = list(self._members)
-        self._to_kill = [member for member in self._to_kill if not member.execution.interrupt(Asked)]
+            held = [(member, member.execution.in_hand) for member in self._members]
+            self._to_kill = [(member, job[0].fence) for member, job in held if job is not None]
+        self._to_kill = [
+            (member, fence) for member, fence in self._to_kill if not member.execution.interrupt(Asked, fence=fence)
+        ]
         again = now + _AGAIN if self._to_kill else now + _LONGEST
         if control.deadline is None:
             return again
@@ -327,18 +329,8 @@ class Threads:
         taken = member.execution.take()
         if taken is None:
             return
-        task, seconds = taken
-        worker = member.worker
-        outcome = performing.crashed(task, Crash(ended="shutdown"), worker.tools, seconds)
-        worker.tell(events.Performed(task, outcome))
         member.execution.stop()
-        try:
-            worker.settling.settle(task, outcome, worker.broker.now)
-            worker.settling.finish()
-        except GaveUp as gave_up:
-            worker.tell(events.Warned(last_words(gave_up)))
-        else:
-            worker.seat.leave()
+        settle_unfinished(member.worker, *taken)
         member.over = True
 
     # ---- the heart's thread

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import doctest
+import itertools
 import os
 import pty
 import re
@@ -174,12 +175,17 @@ class Staying:
         self._reader.start()
 
     def goes_on(self, shown: str) -> None:
-        """Wait for these lines; others may come between them."""
-        for line in shown.splitlines():
-            if line == "^C":
-                os.kill(self.process.pid, signal.SIGINT)
-            elif line.strip():
-                self._wait_for(line)
+        """Wait for these lines; others may come between them. Workers start side by side: they say so in any order."""
+        lines = [line for line in shown.splitlines() if line.strip()]
+        for starting, some in itertools.groupby(lines, lambda line: line.startswith("*** Starting worker ")):
+            if starting:
+                self._wait_for(list(some))
+                continue
+            for line in some:
+                if line == "^C":
+                    os.kill(self.process.pid, signal.SIGINT)
+                else:
+                    self._wait_for([line])
         if shown.splitlines()[-1:] == ["^C"] or "\n^C\n" in shown:
             status = self.process.wait(LONG)
             assert status == 0, f"{self.command} ended with {status}: {''.join(self._lines)}"
@@ -202,15 +208,19 @@ class Staying:
                 self._lines.append(line)
                 self._came.notify_all()
 
-    def _wait_for(self, shown: str) -> None:
-        wanted = _pattern(shown)
+    def _wait_for(self, shown: list[str]) -> None:
+        """Wait for these lines, in any order."""
+        wanted = [_pattern(line) for line in shown]
         ends = time.monotonic() + LONG
         with self._came:
             while True:
                 while self._read < len(self._lines):
                     line = _alike(self._there(self._lines[self._read]))
                     self._read += 1
-                    if wanted.fullmatch(line):
+                    found = next((one for one in wanted if one.fullmatch(line)), None)
+                    if found is not None:
+                        wanted.remove(found)
+                    if not wanted:
                         return
                 if not self._came.wait(ends - time.monotonic()):
                     said = "".join(self._lines)

@@ -28,6 +28,10 @@ def performers(journal: Journal) -> list[int]:
     return [number for what, number in journal.lines() if what == "pid"]
 
 
+def is_paused(pid: int) -> bool:
+    return b"Paused" in Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
 def test_each_performs_so_many_and_the_next_takes_over(worker: Start, app: taskq.TaskQ, journal: Journal) -> None:
     for number in range(12):
         fault_jobs.tells_pid.enqueue(number)
@@ -91,6 +95,23 @@ def test_the_next_one_stands_by_and_its_death_fails_nothing(worker: Start, app: 
     running.send(signal.SIGTERM)
     assert running.ended() == 0
     assert app.failures.count() == 0
+
+
+def test_usr1_is_about_nothing_where_no_job_is_in_hand(worker: Start, app: taskq.TaskQ, journal: Journal) -> None:
+    fault_jobs.tells_pid.enqueue(1)
+    running = worker(*FIVE)
+    running.line("done:")
+    wait_until(lambda: app.info()["processed"] == 1)
+    running.send(signal.SIGUSR1)
+    running.send(signal.SIGUSR2)
+    wait_until(lambda: any(is_paused(pid) for pid in running.children()))  # so its parent has heard USR1 too
+    running.send(signal.SIGCONT)
+    fault_jobs.tells_pid.enqueue(2)
+    running.line("done:", times=2)
+    assert len(set(performers(journal))) == 1
+    assert "USR1" not in running.log
+    running.send(signal.SIGQUIT)
+    assert running.ended() == 0
 
 
 @pytest.mark.fault(14, model="children")

@@ -110,6 +110,37 @@ def test_inline_a_job_that_takes_longer_is_interrupted_and_failed(
     assert app.failures.list(0, 1)[0].exception == "Resque::TermException"
 
 
+@pytest.mark.fault(14, model="inline")
+@pytest.mark.parametrize("on_crash", ["fail", "requeue"])
+def test_inline_a_job_that_does_not_end_even_so_is_settled_and_the_process_ends_with_it(
+    on_crash: str, worker: Start, app: taskq.TaskQ, journal: Journal
+) -> None:
+    fault_jobs.ignores.enqueue(1)
+    fault_jobs.numbered.enqueue(2)
+    running = worker("--inline", "--shutdown-timeout", "0.3", "--on-crash", on_crash)
+    wait_until(lambda: journal.counts("start")[1])
+    running.send(signal.SIGTERM)
+    assert running.ended() == 0
+    kept = balance(app.broker, journal, ["q"])
+    kept.assert_kept([1, 2])
+    assert (kept.failed, kept.queued) == (([1], [2]) if on_crash == "fail" else ([], [1, 2]))
+    assert app.workers() == []
+
+
+@pytest.mark.fault(14, model="threads")
+@pytest.mark.parametrize("model", [["--inline"], ["--threads", "2"]], ids=["inline", "threads"])
+def test_a_thread_that_a_job_left_holds_up_no_process_that_was_told_to_end(
+    model: list[str], worker: Start, app: taskq.TaskQ, journal: Journal
+) -> None:
+    fault_jobs.leaves_thread.enqueue(1)
+    running = worker(*model, "-v", "--shutdown-timeout", "0.2")
+    running.line("done:")
+    running.send(signal.SIGTERM)
+    running.line(r"have not ended \(a job's own\); the process ends without them")
+    assert running.ended() == 0
+    assert app.workers() == []
+
+
 @pytest.mark.fault(14)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda n: n.name)
 def test_a_second_one_hurries_and_is_announced_by_the_first(

@@ -11,6 +11,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import deque
 
@@ -129,6 +130,12 @@ def ignores(number: int) -> None:
             time.sleep(600)
         except BaseException:
             note(journal(), "ignored", number)
+
+
+@taskq.job(queue="q")
+def leaves_thread(number: int) -> None:
+    """Leaves a thread running, for which an interpreter would wait at its end."""
+    threading.Thread(target=time.sleep, args=(600,), name="a job's own", daemon=False).start()
 
 
 @taskq.job(queue="q")

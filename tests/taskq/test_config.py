@@ -396,14 +396,22 @@ class TestManyAtOnce:
     def test_beside_another_model_in_one_place_is_refused_naming_both(self, folder: Path) -> None:
         (problem,) = problems(folder, options={"execution": "spawn", "threads": "8"})
         assert problem.source == "--spawn and --threads"
-        assert problem.message == (
-            "--spawn and --threads name two execution models. A worker has one: leave one of them out."
-        )
+        assert problem.message == ("these name two execution models. A worker has one: leave one of them out.")
         (problem,) = problems(folder, {"TASKQ_THREADS": "2", "TASKQ_ASYNC": "2"})
         assert problem.source == "TASKQ_THREADS and TASKQ_ASYNC"
         (folder / "taskq.toml").write_text("threads = 2\nexecution = 'fork'")
         (problem,) = problems(folder)
         assert problem.source == "taskq.toml threads and taskq.toml execution"
+
+    def test_what_a_model_cannot_do_is_refused_where_both_are_said_in_one_place(self, folder: Path) -> None:
+        (problem,) = problems(folder, options={"execution": "inline", "jobs_per_fork": "10"})
+        assert (problem.setting, problem.source) == ("jobs_per_fork", "--jobs-per-fork")
+        assert problem.message == "cannot be had with --inline: there is no child to replace. Leave one of them out."
+        found = load(folder, {"TASKQ_JOBS_PER_FORK": "10"}, options={"threads": "2"})
+        assert found.notices == ("TASKQ_JOBS_PER_FORK: means nothing, for there is no child to replace (--threads).",)
+        (folder / "taskq.toml").write_text('execution = "spawn"\nrecycle-at-mib = 100')
+        (problem,) = problems(folder)
+        assert problem.message.startswith("cannot be had with taskq.toml execution: each interpreter performs one job")
 
     def test_needs_a_number_of_at_least_1(self, folder: Path) -> None:
         (problem,) = problems(folder, options={"threads": "0"})

@@ -372,6 +372,17 @@ class TestByThread:
             for _ in range(50):
                 time.monotonic()
 
+    def test_what_a_thread_could_not_leave_is_let_go(self, by_thread: ByThread) -> None:
+        """Broken into at the first step out, its time would go on, and be over in whatever the thread does next."""
+        left: Any = by_thread(NEVER)
+        contextvars.copy_context().run(left.__enter__)  # in one of its own, as a worker has it
+        by_thread.let_go()
+        left.ends = 0.0
+        heard: list[str] = []
+        with pytest.raises(JobTimeout), by_thread(SOON):
+            spins(heard)
+        assert heard == ["The job went over its time limit of 0.02 s."]
+
     def test_stop_comes_twice_or_before_anything_was_held(self) -> None:
         made = ByThread(NEVER)
         made.stop()

@@ -14,7 +14,7 @@ from taskq.errors import BrokerUnavailable
 from taskq.records import Reservation, Reserved, Stats, Token
 from taskq.worker.hand import Hand
 from taskq.worker.loop import work
-from tests.support.bench import Bench, Clock, CutBroker, payload
+from tests.support.bench import Bench, Clock, CutBroker, held, payload
 
 performed: list[object] = []
 
@@ -137,6 +137,15 @@ class TestSizing:
             hand.ran(0.0001)
         hand.ran(0.5)
         assert hand.limit == 1
+
+    def test_takes_no_more_than_a_child_performs_before_the_next_takes_over(self) -> None:
+        hand = Hand(Bench().seat, most=32, clock=Clock()).lent(Bench().seat, 5)
+        limits = []
+        for _ in range(6):
+            hand.ran(0.0001)
+            limits.append(hand.limit)
+            hand.take([held(payload("note"))])
+        assert limits == [5, 4, 3, 2, 1, 1]
 
 
 class TestGivingBack:

@@ -6,15 +6,17 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from taskq.errors import TermException
+from taskq.errors import JobTimeout, TermException
 from taskq.failure_handler import Decision, Failure, FailureHandler
+from taskq.limits import ByThread
 from taskq.outcome import Done, Failed, Outcome
 from taskq.worker.heartbeat import Heart
 from taskq.worker.in_thread import InThread, Taken
-from tests.support.bench import Bench, task_of
+from tests.support.bench import Bench, task_of, tools_of
 
 LONG = 30.0
 
@@ -190,3 +192,35 @@ class TestTake:
             thread = model(bench)
             thread.perform(task_of(bench.tools, "job"))
             assert thread.take() is None
+
+
+class TestTimeLimit:
+    def test_one_that_comes_at_the_first_step_out_fails_the_job_and_hits_nothing_else(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It is raised before the job could be let go, and would be again, after the grace, in what the thread does."""
+        by_thread = ByThread(again=LONG)
+        left: list[Any] = []
+
+        def job() -> None:
+            pass
+
+        def out(self: object, *_: object) -> None:
+            left.append(self)
+            raise JobTimeout(LONG)
+
+        monkeypatch.setattr(type(by_thread(LONG)), "__exit__", out)
+        try:
+            with Bench(job) as bench:
+                tools = tools_of(job, timeout=LONG)
+                thread = InThread(tools, bench.seat, Heart(), by_thread)
+                outcome = thread.perform(task_of(tools, "job"))
+                assert isinstance(outcome, Failed)
+                assert outcome.error.type == "taskq.errors.JobTimeout"
+                assert not thread.busy
+            monkeypatch.undo()
+            left[0].ends = 0.0  # its time and its grace are over
+            with pytest.raises(JobTimeout, match=r"limit of 0\.02 s"), by_thread(0.02):
+                until(lambda: False)
+        finally:
+            by_thread.stop()

@@ -19,6 +19,7 @@ from taskq.errors import TermException
 from taskq.failure_handler import Decision, Failure, FailureHandler
 from taskq.outcome import Done, Failed, Outcome
 from taskq.worker.control import Manners
+from taskq.worker.inline import Inline
 from taskq.worker.waiting import readable
 from tests.support.bench import Bench, task_of
 
@@ -161,6 +162,23 @@ class TestInterrupting:
 
         with Bench(job, manners=AT_ONCE) as bench:
             assert interrupted(performs(bench, job))
+
+    def test_who_asks_for_a_kill_is_told_that_there_is_none_here(self) -> None:
+        told = threading.Event()
+        said: list[events.Event] = []
+
+        def tell(event: events.Event) -> None:
+            said.append(event)
+            told.set()
+
+        def job() -> None:
+            signal.raise_signal(signal.SIGUSR1)
+            assert told.wait(30.0)
+
+        with Bench(job, beat=3600.0) as bench:
+            bench.inline = Inline(bench.tools, bench.seat, bench.hand, bench.control, bench.ear, tell)
+            assert isinstance(performs(bench, job), Done)
+        assert [type(event) for event in said] == [events.Warned]
 
     @pytest.mark.parametrize("number", [signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCONT])
     def test_other_signals_leave_the_job_alone(self, number: int) -> None:

@@ -249,8 +249,11 @@ class TestLines:
         def settled(outcome: str) -> events.SettledJob:
             return events.SettledJob(ok, Settled(ok.reservation, outcome))  # type: ignore[arg-type]  # one of its words
 
-        texts = [CLOCK.sub("", line) for line in lines_of(VERY_VERBOSE, *map(settled, ("retried", "discarded")))]
-        assert texts == ["(Job{jobs} | Ok | [1]) retried", "(Job{jobs} | Ok | [1]) discarded"]
+        assert lines_of(VERBOSE, *map(settled, ("retried", "discarded"))) == [
+            "*** (Job{jobs} | Ok | [1]) goes back, to be performed again",
+            "*** (Job{jobs} | Ok | [1]) is discarded",
+        ]
+        assert lines_of(QUIET, *map(settled, ("retried", "discarded"))) == []
         [refused] = lines_of(QUIET, settled("refused"))
         assert refused.startswith("*** (Job{jobs} | Ok | [1]) is not this worker's any more: ")
         assert lines_of(VERBOSE, settled("done"), settled("failed")) == []

@@ -201,6 +201,25 @@ class TestBeat:
             assert bench.told.of(events.Pruned) == [events.Pruned(bench.seat.id)]
             assert bench.broker.workers() == []
 
+    def test_an_answer_that_comes_when_the_worker_has_registered_anew_is_about_the_time_before(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with Bench() as bench:
+            bench.seat.register()
+            [seen] = bench.broker.workers()
+            bench.broker.recover(seen, None)
+            heartbeat = bench.broker.heartbeat
+
+            def late(*asked: Any, **more: Any) -> bool:
+                answer = heartbeat(*asked, **more)
+                bench.seat.reserve(["jobs"])  # the worker's own thread, meanwhile
+                return answer
+
+            monkeypatch.setattr(bench.broker, "heartbeat", late)
+            bench.seat.beat()
+            assert len(bench.told.of(events.Pruned)) == 1
+            assert bench.seat.holds()
+
 
 class TestGivingUp:
     def test_a_worker_that_goes_on_never_does(self) -> None:

@@ -370,6 +370,34 @@ class TestStopping:
         assert interrupted(many) == ["USR1 asked for it"] * 2
         assert many.broker.stats().processed == 3
 
+    def test_usr1_is_about_the_jobs_that_were_in_hand_when_it_came(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """One that could not be broken into at once may have ended by the next try: it does not hit what came after."""
+        tried = threading.Event()
+
+        def not_just_now(*_: object, **__: object) -> bool:
+            tried.set()
+            return False
+
+        def first() -> None:
+            monkeypatch.setattr("taskq.worker.in_thread.raise_in", not_just_now)
+            send(signal.SIGUSR1)
+            assert tried.wait(LONG)
+
+        def second() -> None:
+            tried.clear()
+            monkeypatch.undo()
+            ends = time.monotonic() + 0.1  # five tries long
+            while time.monotonic() < ends:
+                time.sleep(0.001)
+
+        many = SideBySide(first, second, send, burst=False, at_once=1)
+        many.push("first")
+        many.push("second")
+        many.push("send", signal.SIGQUIT)
+        many.works()
+        assert failed_jobs(many.broker) == []
+        assert many.broker.stats().processed == 3
+
     def test_told_before_it_began_it_takes_no_job(self) -> None:
         many = SideBySide(note, burst=False, tell=lambda event: _on(events.Chose, event, lambda: send(signal.SIGTERM)))
         many.push("note")

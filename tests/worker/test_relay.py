@@ -1,0 +1,43 @@
+"""What becomes of what a dead child left, where it was ended for another job than the one that it had by then."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any, cast
+
+import pytest
+
+from taskq.worker.offspring import Offspring
+from taskq.worker.relay import Relay, _Runner
+from tests.support.bench import Bench, failed_jobs, payload
+
+
+class Dead:
+    pid = 4711
+
+
+def job(number: int) -> None:
+    """Is never performed here."""
+
+
+@pytest.mark.parametrize(("prefetch", "failed"), [(1, []), (2, [2])], ids=["strict", "prefetch"])
+def test_one_that_may_have_begun_dies_with_its_child_and_goes_back_only_where_it_surely_has_not(
+    prefetch: int, failed: list[int]
+) -> None:
+    with Bench(job, prefetch=prefetch) as bench:
+        bench.seat.register()
+        for number in (1, 2, 3):
+            bench.push("job", number)
+        reserved = bench.seat.reserve(["jobs"], limit=prefetch).jobs
+        first = reserved[0]
+        if prefetch == 1:  # its last call was on its way when it was stopped
+            bench.seat.reserve(["jobs"], settled=first)
+        else:  # its last note was
+            bench.seat.note(reserved[1])
+        dead = _Runner(cast("Offspring", Dead()), since=0.0, ended="cancel", meant=first.fence, by="ann")
+        unused: Any = None
+        Relay(bench.worker, bench.control, unused)._settle_what_is_left(dead, -signal.SIGKILL)
+        found = failed_jobs(bench.broker)
+        assert [each.payload.args[0] for each in found if each.payload] == failed
+        assert all("ann" not in each.error for each in found)
+        assert bench.broker.peek("jobs", 0, 9) == [payload("job", number) for number in (2, 3) if number not in failed]
