@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import redis
 
+from taskq.testing.contract.broker.holder import Holder
+from taskq_redis import open_broker
 from taskq_redis.link import pack
 from taskq_redis.testing import RedisServer
 from taskq_redis.wire import Plain, Wire, wire
@@ -117,3 +120,27 @@ def test_a_connection_that_is_more_than_a_socket_goes_redis_pys_way(own: RedisSe
     assert line.read(soon=True) == b"PONG"
     assert not line.stale()
     connection.disconnect()
+
+
+def test_only_the_main_thread_looks_for_the_other_threads_want_the_interpreter(own: RedisServer) -> None:
+    broker = open_broker(own.url)
+    holder = Holder(broker, "host:1:q")
+    assert holder.register()
+    looked: list[bool] = []
+    read = Plain.read
+
+    def seen(line: Plain, *, soon: bool = False) -> Any:
+        looked.append(soon)
+        return read(line, soon=soon)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Plain, "read", seen)
+        holder.reserve("q")
+        assert any(looked)
+        looked.clear()
+        thread = threading.Thread(target=holder.reserve, args=("q",))
+        thread.start()
+        thread.join()
+    broker.close()
+    assert looked
+    assert not any(looked)
