@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import time
 import weakref
 from collections.abc import Mapping, Sequence
@@ -199,9 +200,10 @@ class RedisBroker(DelayedJobs, PlainKeys):
         )  # fmt: skip
         if self._wakeup.armed:
             self._wakeup.looking(keys)
-        # Who does one job after the other waits for this answer once a job; who has nothing to do, or holds several
-        # jobs, waits seldom.
-        answer = self._links.run(_RESERVE, packed, keys=keys, soon=limit == 1 and settled is not None)
+        # Who does one job after the other waits for this answer once a job, and an idle one has just been woken for it;
+        # who takes several waits seldom. Of several threads the others want the interpreter meanwhile.
+        soon = limit == 1 and threading.current_thread() is threading.main_thread()
+        answer = self._links.run(_RESERVE, packed, keys=keys, soon=soon)
         if answer[0] == 1:
             return self._reserved(worker, names, text, second, answer)
         if answer[0] == 0:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import redis
 
-from taskq_redis import theirs
+from taskq.testing.contract.broker.holder import Holder
+from taskq_redis import open_broker, theirs
 from taskq_redis.direct import Direct, Server
 from taskq_redis.errors import Answered, Cut, Late
 from taskq_redis.testing import RedisServer
@@ -164,3 +166,27 @@ print("redis" in sys.modules, "asyncio" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False False\n"
+
+
+def test_only_the_main_thread_looks_for_the_other_threads_want_the_interpreter(own: RedisServer) -> None:
+    broker = open_broker(own.url)
+    holder = Holder(broker, "host:1:q")
+    assert holder.register()
+    looked: list[bool] = []
+    read = Plain.read
+
+    def seen(line: Plain, *, soon: bool = False) -> Any:
+        looked.append(soon)
+        return read(line, soon=soon)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Plain, "read", seen)
+        holder.reserve("q")
+        assert any(looked)
+        looked.clear()
+        thread = threading.Thread(target=holder.reserve, args=("q",))
+        thread.start()
+        thread.join()
+    broker.close()
+    assert looked
+    assert not any(looked)
