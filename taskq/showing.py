@@ -38,7 +38,7 @@ LARGE: Final = 200_000
 _UNREADABLE: Final = ("[not decoded]",)
 _LEAST: Final = 4  # characters of a secret that is taken out of a text
 _BETWEEN: Final = "\n\x1e\n"  # texts that are gone through as one
-_PLACEHOLDER: Final = re.compile(r"\[secret \d+(?:: [^\]]*)?\]")
+_PLACEHOLDER: Final = re.compile(r"\[secret(?: \d+)?(?:: [^\]]*)?\]")
 
 
 @dataclass(frozen=True, slots=True)

@@ -228,6 +228,32 @@ def test_a_place_alone_is_no_address_of_an_action(app: TaskQ, worker: Working, b
     assert browser.get(f"/failure?id={short}").status_code == 200
 
 
+@pytest.mark.parametrize("secret", ["[secret]", "[secret: password]", "[secret 7]"])
+def test_what_stands_for_a_secret_elsewhere_is_no_argument(
+    secret: str, app: TaskQ, worker: Working, browser: Browser
+) -> None:
+    app.enqueue("send_email", "a@example.com", token="s3cr3t")
+    worker.fail("emails")
+    refused = browser.post(of_newest(app, "/failure/edit"), {"text": json.dumps(["a", secret]), "queue": "emails"})
+    assert refused.status_code == 422
+    assert "stands for no argument of this job" in refused.text
+    assert app.size("emails") == 0
+
+
+def test_a_long_traceback_and_long_names_keep_the_page_small(app: TaskQ, browser: Browser) -> None:
+    lines = [f"{'/app' if n % 2 else '/usr/lib/ruby/gems/x'}/a{n}.rb:{n}:in `call'" for n in range(900)]
+    entry = {
+        "failed_at": "2026/11/28 10:00:00 UTC", "payload": {"class": "C" * 50_000, "args": []}, "worker": "h:1:q",
+        "exception": "E" * 100_000, "error": "m" * 50_000, "backtrace": lines, "queue": "q" * 5_000,
+    }  # fmt: skip
+    app.broker.add_failure(json.dumps(entry).encode())
+    page = browser.page(of_newest(app, "/failure"))
+    assert len(page) < 60_000 - 27_000  # what the style and the script take of it
+    assert page.count("<") < 1_500
+    assert re.search(r"[78]\d\d further lines: <code>taskq failed show 0-", page)
+    assert page.count("It goes on. All of it: <code>taskq failed show 0-") == 3
+
+
 def test_what_travelled_along_is_masked(app: TaskQ, worker: Working, browser: Browser) -> None:
     app.broker.push("emails", [b'{"class":"Other","args":[],"api_key":"leakme","meta":{"token":"leakme"},"tries":3}'])
     worker.fail("emails")
