@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from taskq import failed_entry
 from taskq.broker import Broker
 from taskq.failed_entry import FailedJob
+from taskq.failed_parts import backwards
 from taskq.records import StoredFailure
 
 __all__ = ["FailedId", "Missing", "find", "id_of", "mark", "parse"]
@@ -93,7 +94,7 @@ def find(broker: Broker, wanted: FailedId) -> FailedJob | Missing:
     stop = wanted.place + _BEHIND
     for _ in range(_BACK):
         start = max(0, min(stop, wanted.place) - _BEFORE)
-        found = _among(wanted, broker.failures(start, stop - start, queue=wanted.queue))
+        found = _among(wanted, backwards(broker, wanted.queue, start, stop))
         if found is not None:
             return found
         stop = start
@@ -105,11 +106,15 @@ def find(broker: Broker, wanted: FailedId) -> FailedJob | Missing:
     )
 
 
-def _among(wanted: FailedId, near: Sequence[StoredFailure]) -> FailedJob | Missing | None:
-    found = _nearest(wanted, (stored for stored in near if wanted.means(stored.entry)))
+def _among(wanted: FailedId, near: Iterable[StoredFailure]) -> FailedJob | Missing | None:
+    found = retried = None
+    for stored in near:
+        if wanted.means(stored.entry):
+            found = _nearer(wanted, found, stored)
+        elif (before := failed_entry.before_retry(stored.entry)) is not stored.entry and wanted.means(before):
+            retried = _nearer(wanted, retried, stored)
     if found is not None:
         return failed_entry.decode(found)
-    retried = _nearest(wanted, (stored for stored in near if wanted.means(failed_entry.before_retry(stored.entry))))
     if retried is not None:
         failed = failed_entry.decode(retried)
         why = f"{wanted.text} was already retried at {failed.retried_at}; it is {id_of(failed)} now."
@@ -117,5 +122,7 @@ def _among(wanted: FailedId, near: Sequence[StoredFailure]) -> FailedJob | Missi
     return None
 
 
-def _nearest(wanted: FailedId, found: Iterable[StoredFailure]) -> StoredFailure | None:
-    return min(found, key=lambda stored: abs(stored.position - wanted.place), default=None)
+def _nearer(wanted: FailedId, one: StoredFailure | None, other: StoredFailure) -> StoredFailure:
+    if one is None:
+        return other
+    return min(one, other, key=lambda stored: abs(stored.position - wanted.place))

@@ -498,7 +498,7 @@ class Failures:
                 return tally
 
     def _error(self, failed: FailedJob) -> str:
-        return self._showing().failed(failed).error
+        return self._showing().briefly(failed).error
 
     def _shown(self, entry: bytes) -> str:
         """What of an entry may be shown, for a search for a text."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import quote, unquote
 
@@ -19,6 +19,7 @@ from taskq.broker import Broker
 from taskq.failed_entry import FailedJob
 from taskq.failed_filter import FailureFilter
 from taskq.failed_ids import mark
+from taskq.failed_parts import AT_ONCE, at_once, backwards
 from taskq.records import StoredFailure
 
 __all__ = [
@@ -56,10 +57,17 @@ class FailedList:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How far a search goes before it gives what it has: so many entries, or so many seconds, whichever is first."""
+    """How far a search goes before it gives what it has, whichever is first.
+
+    Attributes:
+        entries: so many of them.
+        seconds: so long, once it has looked at some; without a filter there is nothing to look for, and no such end.
+        size: so many bytes of entries, and the one that goes beyond.
+    """
 
     entries: int = 10_000
     seconds: float = 0.03
+    size: int = 32_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +199,8 @@ def page(
     lists = _until_top(broker, lists, top, -1 if passed is None else passed)
     towards_newer = cursor.startswith("n")
     spot = _spot(broker, lists, cursor) if cursor else _start(broker, lists, wanted)
+    if not wanted.says_anything:
+        bounds = replace(bounds, seconds=float("inf"))
     walk = _Walk(broker, lists, wanted, bounds, _CHUNK if wanted.says_anything else min(count, _CHUNK))
     found: list[StoredFailure] = []
     for stored in walk.newer(spot) if towards_newer else walk.older(spot):
@@ -282,6 +292,7 @@ class _Walk:
         self._chunk = max(chunk, 1)
         self._ends = time.monotonic() + bounds.seconds
         self._beyond = 0
+        self._read = 0
         self.searched = 0
         self.first: StoredFailure | None = None
         self.last: StoredFailure | None = None
@@ -319,16 +330,20 @@ class _Walk:
                 start += len(entries)
 
     def _size(self) -> int:
-        return max(min(self._chunk, self._bounds.entries - self.searched), 1)
+        return max(min(self._chunk, self._bounds.entries - self.searched, at_once(self.searched, self._read)), 1)
 
     def _pass(self, stored: StoredFailure) -> None:
         self.searched += 1
+        self._read += len(stored.entry)
         self.first = self.first or stored
         self.last = stored
 
     @property
     def _is_over(self) -> bool:
-        return self.searched >= self._bounds.entries or time.monotonic() >= self._ends
+        if self.searched >= self._bounds.entries or self._read >= self._bounds.size:
+            return True
+        some = self.searched >= min(self._chunk, _CHUNK) or self._read >= AT_ONCE
+        return some and time.monotonic() >= self._ends
 
     def _is_beyond(self, stored: StoredFailure, bound: float | None, way: int) -> bool:
         """Whether so many in a row lay beyond a bound that none within it is to be expected any more.
@@ -402,11 +417,11 @@ def _number_of(lists: Sequence[FailedList], cursor: str) -> int | None:
 
 
 def _found_again(broker: Broker, one: FailedList, position: int, wanted: str) -> int | None:
-    for start, count in ((position, 1), (max(position - _NEAR, 0), min(position, _NEAR) + 50)):
-        near = broker.failures(start, count, queue=one.queue)
-        same = [stored.position for stored in near if _marked(stored.entry) == wanted]
-        if same:
-            return min(same, key=lambda place: abs(place - position))
+    # Where it was, before that, where removals moved it; hardly ever behind it.
+    for start, stop in ((position, position + 1), (max(position - _NEAR, 0), position), (position + 1, position + 50)):
+        for stored in backwards(broker, one.queue, start, stop):
+            if _marked(stored.entry) == wanted:
+                return stored.position
     return None
 
 

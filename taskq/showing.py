@@ -11,7 +11,7 @@ import base64
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import quote, quote_plus
@@ -30,11 +30,15 @@ from taskq.signature import HIDDEN, KEYWORDS
 if TYPE_CHECKING:  # a producer performs nothing: it should not pay for the import
     from taskq.performing import Task, Tools
 
-__all__ = ["DecodedJob", "Editable", "Showing", "ShownFailure"]
+__all__ = ["LARGE", "DecodedJob", "Editable", "Showing", "ShownFailure"]
+
+LARGE: Final = 200_000
+"""Bytes of a payload beyond which it is shown by itself alone, and not in a list of many."""
 
 _UNREADABLE: Final = ("[not decoded]",)
 _LEAST: Final = 4  # characters of a secret that is taken out of a text
-_PLACEHOLDER: Final = re.compile(r"\[secret \d+(?:: [^\]]*)?\]")
+_BETWEEN: Final = "\n\x1e\n"  # texts that are gone through as one
+_PLACEHOLDER: Final = re.compile(r"\[secret(?: \d+)?(?:: [^\]]*)?\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,11 +236,21 @@ class Showing:
         secrets = _Secrets()
         args = self._read(failed.body, secrets.hide).shown
 
-        def without(text: str) -> str:
-            return cast("str", self.masks.shown(secrets.taken_out(text)))
+        error, *backtrace = (
+            cast("str", self.masks.shown(text)) for text in secrets.taken_out_of_each((failed.error, *failed.backtrace))
+        )
+        return ShownFailure(args, error, tuple(backtrace), self.pretty(failed.body) if whole else "")
 
-        backtrace = tuple(without(line) for line in failed.backtrace)
-        return ShownFailure(args, without(failed.error), backtrace, self.pretty(failed.body) if whole else "")
+    def briefly(self, failed: FailedJob) -> ShownFailure:
+        """A failed job for a list of many: as `failed` without its payload.
+
+        Where the payload is beyond `LARGE` its size stands for all, for what it hides could be told only by going
+        through the whole of it.
+        """
+        size = len(failed.body or b"")
+        if size <= LARGE:
+            return self.failed(failed, whole=False)
+        return ShownFailure((), f"[not shown here, for its payload has {size:,} bytes]", (), "")
 
     # ---- editing
 
@@ -368,10 +382,17 @@ class _Secrets:
             text = text.replace(form, HIDDEN)
         return text
 
+    def taken_out_of_each(self, texts: Sequence[str]) -> Sequence[str]:
+        """The texts without it: all at once, for there may be thousands of secrets and hundreds of lines."""
+        found = self.taken_out(_BETWEEN.join(texts)).split(_BETWEEN)
+        return found if len(found) == len(texts) else [self.taken_out(text) for text in texts]
+
 
 def _forms(secret: str) -> Iterator[str]:
     """How a text may quote it: as it is, as JSON and Python write it, in an address."""
     yield secret
+    if secret.isascii() and secret.isalnum():
+        return
     yield json.dumps(secret)[1:-1]
     yield json.dumps(secret, ensure_ascii=False)[1:-1]
     yield repr(secret)[1:-1]

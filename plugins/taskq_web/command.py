@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from taskq.cli.output import say
+from taskq.broker import Capability
+from taskq.cli.output import complain, say
 from taskq.cli.session import common, examples, hide_command_line, the_session
 from taskq_web.access import Access, BasicAuth, accounts, everybody, is_loopback, this_machine
 
@@ -62,20 +63,29 @@ def web(
 
     from taskq_web.dashboard import Dashboard
 
-    access = _access(host, everyone=no_auth_i_mean_it, behind_proxy=bool(behind_proxy))
+    # Whoever says where a proxy has it has one, and through that come others.
+    access = _access(host, everyone=no_auth_i_mean_it, behind_proxy=bool(behind_proxy or prefix or origin))
+    prefix = _below(prefix)
     with ExitStack() as ending:
         app = ending.enter_context(_demonstration()) if demo else the_session().connected()
         dashboard = Dashboard(app, access=access, read_only=read_only, proxies=behind_proxy, origins=origin)
         try:
             server = create_server(
-                dashboard, host=host, port=port, threads=threads, url_prefix=prefix.rstrip("/"), ident="taskq",
+                dashboard, host=host, port=port, threads=threads, url_prefix=prefix, ident="taskq",
                 clear_untrusted_proxy_headers=False,
             )  # fmt: skip
         except OSError as wrong:
             raise click.ClickException(_cannot_listen(host, port, wrong)) from None
+        except ValueError:  # waitress's word for a name that leads nowhere
+            raise click.ClickException(_cannot_listen(host, port, OSError("there is no such host"))) from None
         ending.callback(server.close)
         # Asked to end, it ends as by Ctrl-C: what it started (the worker of the demonstration) ends with it.
         signal.signal(signal.SIGTERM, _end)
+        if Capability.SHARED not in app.broker.capabilities:
+            complain(
+                f"{app.broker.address} is this process's own: no worker and no application enqueues into it. "
+                "What several processes of one machine share: --broker sqlite:///taskq.db"
+            )
         say(f"The dashboard is at {_shown(host, port_of(server), prefix)} (Ctrl-C ends it).")
         server.run()
 
@@ -112,10 +122,17 @@ def _access(host: str, *, everyone: bool, behind_proxy: bool) -> Access:
     return this_machine
 
 
+def _below(prefix: str) -> str:
+    """The path of a prefix, with a slash before it and none behind it; empty for none."""
+    if not prefix.isascii():
+        raise click.UsageError(f"--prefix is a path as an address writes it, as in /taskq, and not {prefix}")
+    return f"/{path}" if (path := prefix.strip("/")) else ""
+
+
 def _shown(host: str, port: int, prefix: str) -> str:
     if host in {"0.0.0.0", "::"}:  # noqa: S104 - it is only shown
         host = socket.gethostname()
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}{prefix.rstrip('/')}/"
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}{prefix}/"
 
 
 def port_of(server: object) -> int:

@@ -18,6 +18,7 @@ from django.views.decorators.csrf import csrf_exempt  # type: ignore[import-unty
 
 from taskq_web.access import Role, Visitor
 from taskq_web.dashboard import Dashboard
+from taskq_web.visit import LIVE
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["urls"]
 
 _VISITOR: Final = "taskq_web.visitor"
+_LIVE: Final = f"HTTP_{LIVE.upper().replace('-', '_')}"
 
 
 def superusers(request: HttpRequest) -> Role | None:
@@ -63,6 +65,8 @@ def urls(
         if allowed is None:
             if request.user.is_authenticated:
                 raise PermissionDenied("You may not look at the dashboard.")
+            if _LIVE in request.META:  # a page that brings itself up to date has no use for another one
+                return HttpResponse("Sign in.\n", status=401, content_type="text/plain; charset=utf-8")
             return redirect_to_login(request.get_full_path())
         visitor = Visitor(allowed, request.user.get_username())
         return _answer(dashboard, _environ(request, f"/{path}", visitor))

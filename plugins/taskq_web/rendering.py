@@ -34,6 +34,7 @@ def _environment() -> Environment:
         exact=shown.exact,
         first_line=shown.first_line,
         iso=shown.iso,
+        named=shown.named,
         plain=plain,
         quoted=shlex.quote,
         pretty=shown.pretty,

@@ -20,6 +20,7 @@ __all__ = [
     "exact",
     "first_line",
     "iso",
+    "named",
     "pretty",
     "rate",
     "short_id",
@@ -34,6 +35,11 @@ _HIDDEN: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u
 def visible(text: str) -> str:
     """A stranger's text with nothing in it that is not seen: control characters as pictures or escapes."""
     return _HIDDEN.sub(_picture, text)
+
+
+def named(name: str) -> str:
+    """A name that is to be seen, and clicked on, also where it is blank."""
+    return visible(name) if name.strip() else "(no name)"
 
 
 def _picture(found: re.Match[str]) -> str:

@@ -113,7 +113,7 @@ def list_(cursor: str, limit: int, search: int, as_json: bool, **said: str | Non
     app = the_session().connected()
     wanted = _wanted(said)
     try:
-        page = app.failures.page(wanted, cursor, limit, bounds=Bounds(search, float("inf")))
+        page = app.failures.page(wanted, cursor, limit, bounds=Bounds(search, float("inf"), size=2**60))
     except ValueError as wrong:
         raise Stop(USAGE, str(wrong)) from None
     if as_json:

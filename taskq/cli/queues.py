@@ -84,7 +84,7 @@ def list_(as_json: bool) -> None:
 
 def _row(queue: QueueState) -> tuple[str, ...]:
     return (
-        queue.name,
+        queue.name if queue.name.strip() or not on_terminal() else "(no name)",
         str(queue.size),
         str(len(queue.served_by)),
         "paused" if queue.paused else "no worker" if queue.size and not queue.served_by and on_terminal() else "",

@@ -274,7 +274,7 @@ def _job(app: TaskQ, worker: WorkerState) -> str:
 def _failed_rows(app: TaskQ, look: _Look) -> Iterator[Sequence[str]]:
     for failed in look.failed:
         at = failed_entry.glance(failed.entry).at
-        error = app.showing.failed(failed).error.partition("\n")[0]
+        error = app.showing.briefly(failed).error.partition("\n")[0]
         said = f"{failed.exception}: {error}" if failed.exception else failed.why_not
         yield (
             "?" if at is None else f"{duration(look.sample.at - at)} ago",

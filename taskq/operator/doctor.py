@@ -109,7 +109,7 @@ def about_queues(queues: Sequence[QueueState], paused: Paused) -> Iterator[Findi
         yield Finding(
             "error",
             "queues",
-            f"No worker serves {queue.name}, where {jobs}.",
+            f"No worker serves {queue.name.strip() or repr(queue.name)}, where {jobs}.",
             f"Start one: taskq worker -q {shlex.quote(queue.name)} --app YOUR.JOBS",
         )
     if not unserved and queues:

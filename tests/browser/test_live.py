@@ -111,3 +111,24 @@ def test_keys_lead_everywhere(site: Site, window: Open) -> None:
     page.keyboard.press("q")
     page.keyboard.press("Tab")
     assert page.url.endswith("/failed")
+
+
+@pytest.mark.long
+def test_what_an_action_did_stays_until_the_visitor_goes_on(site: Site, window: Open) -> None:
+    site.app.enqueue("send_email", "a@example.com")
+    opened = window(site)
+    page = opened.open("/queues")
+    page.get_by_role("button", name="Pause emails").click()
+    for number in (2, 3):
+        site.app.enqueue("send_email", f"{number}@example.com")
+        page.locator("td[data-label=Jobs]", has_text=str(number)).wait_for()
+    assert opened.said() == "emails is paused. Jobs in hand go on."
+
+
+@pytest.mark.long
+def test_a_login_page_is_not_taken_for_this_one(site: Site, window: Open) -> None:
+    site.app.enqueue("send_email", "a@example.com")
+    page = window(site).open("/queues")
+    page.route("**/queues", lambda route: route.fulfill(status=200, body="<main><h1>Sign in</h1></main>"))
+    page.locator("#pulse", has_text="signed out: load the page again").wait_for()
+    assert page.locator("h1").inner_text().startswith("Queues")

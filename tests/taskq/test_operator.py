@@ -54,12 +54,29 @@ def numbers(jobs: object) -> list[object]:
 # ---- masks
 
 
-@pytest.mark.parametrize("key", ["password", "apiKey", "X-Api-Key", "user_password", "accesstoken", "Tokens", "IBAN"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "pass",
+        "passcode",
+        "auth",
+        "bearer",
+        "jwt",
+        "user_ssn",
+        "password",
+        "apiKey",
+        "X-Api-Key",
+        "user_password",
+        "accesstoken",
+        "Tokens",
+        "IBAN",
+    ],
+)
 def test_a_name_is_found_however_it_is_spelled(key: str) -> None:
     assert Masks(["iban"]).rule(key)
 
 
-@pytest.mark.parametrize("key", ["secretary", "tokenizer", "author", "cookie", "hotp", ""])
+@pytest.mark.parametrize("key", ["secretary", "tokenizer", "author", "compass", "passenger", "cookie", "hotp", ""])
 def test_other_names_are_shown(key: str) -> None:
     assert not Masks(["!cookie"]).rule(key)
 

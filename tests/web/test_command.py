@@ -8,7 +8,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -60,6 +60,7 @@ def test_it_serves_until_it_is_told_to_end(number: signal.Signals, tmp_path: Pat
         assert status == 200
         assert "No queue yet" in text
         assert asked(f"{address}health") == (200, "ok\n")
+        assert "SendEmail" not in asked(f"{address}enqueue")[1]  # the demonstration's jobs are no one else's
         process.send_signal(number)
         out, err = process.communicate(timeout=40)
         assert process.returncode == 0, (out, err)
@@ -68,7 +69,7 @@ def test_it_serves_until_it_is_told_to_end(number: signal.Signals, tmp_path: Pat
 
 def test_beyond_this_machine_it_asks_who_is_there(tmp_path: Path) -> None:
     env = {"TASKQ_WEB_AUTH": "ops:hush", "TASKQ_BROKER": "sqlite:///jobs.db"}
-    with serving("--host", "0.0.0.0", "--prefix", "/jobs", cwd=tmp_path, env=env) as (_, address):
+    with serving("--host", "0.0.0.0", "--prefix", "jobs/", cwd=tmp_path, env=env) as (_, address):
         port = re.search(r":(\d+)/jobs/$", address)
         assert port
         here = f"http://127.0.0.1:{port[1]}/jobs/"
@@ -94,6 +95,22 @@ def test_it_refuses_to_let_everybody_in(host: str) -> None:
     code, said = run("--behind-proxy", "1", "--broker", "memory://")
     assert code == 2
     assert said.startswith("Refused to listen behind a proxy without authentication")
+
+
+@pytest.mark.parametrize("args", [("--prefix", "/jobs"), ("--origin", "https://jobs.example")])
+def test_who_names_a_proxy_has_one(args: Sequence[str]) -> None:
+    code, said = run(*args, "--broker", "memory://")
+    assert code == 2
+    assert said.startswith("Refused to listen behind a proxy without authentication")
+
+
+def test_what_cannot_be_listened_on_is_said_in_a_sentence() -> None:
+    code, said = run("--host", "no.such.host.invalid", "--no-auth-i-mean-it", "--broker", "memory://")
+    assert code == 2
+    assert said.startswith("Cannot listen on no.such.host.invalid:5678: there is no such host. Another address: ")
+    code, said = run("--prefix", "/\u00e9", "--no-auth-i-mean-it", "--broker", "memory://")
+    assert code == 2
+    assert "--prefix is a path as an address writes it" in said
 
 
 def test_it_takes_one_way_of_letting_people_in() -> None:

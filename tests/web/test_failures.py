@@ -19,7 +19,7 @@ from tests.web.reading import Page
 @pytest.fixture(autouse=True)
 def any_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """How much of a list is seen is to depend on no machine's speed."""
-    monkeypatch.setattr("taskq_web.pages.failed._BOUNDS", Bounds(entries=10_000, seconds=60.0))
+    monkeypatch.setattr("taskq_web.pages.failed._BOUNDS", Bounds(entries=10_000, seconds=60.0, size=8_000_000))
     monkeypatch.setattr("taskq_web.pages.sweep._FIRST", 60.0)
     monkeypatch.setattr("taskq_web.pages.sweep._SLICE", 60.0)
 
@@ -128,6 +128,25 @@ class TestTheList:
             assert "s3cr3t" not in page, path
             assert "[secret" in page, path
 
+    def test_huge_payloads_are_a_few_rows_without_what_would_cost_seconds(
+        self, app: TaskQ, worker: Working, browser: Browser
+    ) -> None:
+        secrets = [{"token": f"tok{number:09}"} for number in range(35_000)]
+        for _ in range(12):
+            app.enqueue_to("emails", "Import", secrets)
+            worker.fail("emails", kind="shop.Boom", message="refused tok000000007")
+        began = time.process_time()
+        page = browser.page("/failed")
+        assert time.process_time() - began < 5.0  # half of one; masks alone took ten
+        assert 1 < len(rows(page)) < 12
+        assert "of arguments" in page
+        assert "shop.Boom" in page
+        assert "tok0" not in page
+        assert 'rel="next"' in page
+        alone = browser.page(of_newest(app, "/failure"))
+        assert "refused [secret]" in alone
+        assert "tok0" not in alone
+
 
 class TestActing:
     def test_one_is_retried_and_stays_marked(self, app: TaskQ, worker: Working, browser: Browser) -> None:
@@ -207,6 +226,32 @@ def test_a_place_alone_is_no_address_of_an_action(app: TaskQ, worker: Working, b
     assert "Requeued 0" in browser.act("/failed/retry", {"id": "0"})
     assert app.size("emails") == 0
     assert browser.get(f"/failure?id={short}").status_code == 200
+
+
+@pytest.mark.parametrize("secret", ["[secret]", "[secret: password]", "[secret 7]"])
+def test_what_stands_for_a_secret_elsewhere_is_no_argument(
+    secret: str, app: TaskQ, worker: Working, browser: Browser
+) -> None:
+    app.enqueue("send_email", "a@example.com", token="s3cr3t")
+    worker.fail("emails")
+    refused = browser.post(of_newest(app, "/failure/edit"), {"text": json.dumps(["a", secret]), "queue": "emails"})
+    assert refused.status_code == 422
+    assert "stands for no argument of this job" in refused.text
+    assert app.size("emails") == 0
+
+
+def test_a_long_traceback_and_long_names_keep_the_page_small(app: TaskQ, browser: Browser) -> None:
+    lines = [f"{'/app' if n % 2 else '/usr/lib/ruby/gems/x'}/a{n}.rb:{n}:in `call'" for n in range(900)]
+    entry = {
+        "failed_at": "2026/11/28 10:00:00 UTC", "payload": {"class": "C" * 50_000, "args": []}, "worker": "h:1:q",
+        "exception": "E" * 100_000, "error": "m" * 50_000, "backtrace": lines, "queue": "q" * 5_000,
+    }  # fmt: skip
+    app.broker.add_failure(json.dumps(entry).encode())
+    page = browser.page(of_newest(app, "/failure"))
+    assert len(page) < 60_000 - 27_000  # what the style and the script take of it
+    assert page.count("<") < 1_500
+    assert re.search(r"[78]\d\d further lines: <code>taskq failed show 0-", page)
+    assert page.count("It goes on. All of it: <code>taskq failed show 0-") == 3
 
 
 def test_what_travelled_along_is_masked(app: TaskQ, worker: Working, browser: Browser) -> None:

@@ -149,6 +149,8 @@ with taskq.using(taskq.TaskQ(broker=MemoryBroker())) as app:
     app.enqueue_to("emails", "Emailer")
     said = {}
     client = Client(enforce_csrf_checks=True, SERVER_NAME="localhost")
+    said["health"] = client.get("/ops/taskq/health").text
+    said["signed out"] = client.get("/ops/taskq/queues", headers={"x-taskq-live": "1"}).status_code
     said["nobody"] = client.get("/ops/taskq/queues?start=0").headers["Location"]
     for name in ("mallory", "grace", "ada"):
         client.force_login(User.objects.get(username=name))
@@ -164,6 +166,11 @@ with taskq.using(taskq.TaskQ(broker=MemoryBroker())) as app:
     refused = client.post("/ops/taskq/queue/unpause?name=emails", "token=0", content_type=form, headers=own)
     said["refused"] = [refused.status_code, sorted(app.broker.paused().queues)]
     said["headers"] = dict(answer.headers)
+    from django.test import override_settings
+    with override_settings(USE_X_FORWARDED_HOST=True, ALLOWED_HOSTS=["jobs.example"]):
+        proxied = {"x-forwarded-host": "jobs.example", "sec-fetch-site": "same-origin", "origin": "http://jobs.example"}
+        behind = client.post("/ops/taskq/queue/pause?name=vip", "token=" + token, content_type=form, headers=proxied)
+        said["behind a proxy"] = [behind.status_code, sorted(app.broker.paused().queues)]
     said["file"] = client.get(re.search('stylesheet" href="([^"]+)"', answer.text)[1]).status_code
     said["no page"] = client.get("/ops/taskq/nowhere").status_code
 print(json.dumps(said))
@@ -182,6 +189,9 @@ def test_django_with_its_login(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
+    assert said["health"] == "ok\n"
+    assert said["signed out"] == 401
+    assert said["behind a proxy"] == [303, ["emails", "vip"]]
     assert said["nobody"] == "/login/?next=/ops/taskq/queues%3Fstart%3D0"
     assert said["mallory"][0] == 403
     assert "signed in as grace" in said["grace"][1]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 from html import unescape
 
+import pytest
 from werkzeug.test import Client
 
 from taskq import BrokerUnavailable, TaskQ
@@ -108,7 +109,23 @@ class Away:
         return call
 
 
-def test_a_broker_that_is_away_is_said(app: TaskQ) -> None:
+def test_a_name_that_is_blank_is_seen_and_leads_on(app: TaskQ, browser: Browser) -> None:
+    app.enqueue_to("", "Job")
+    for path in ("/", "/queues", "/queue?name="):
+        assert "<bdi>(no name)</bdi>" in browser.page(path)
+    assert "required" not in browser.page("/queue?name=")
+    assert browser.act("/queue/remove?name=", {"name": ""}) == "Removed  with 1 job."
+
+
+def test_names_in_figures_for_programs_end_no_line(app: TaskQ, browser: Browser) -> None:
+    app.enqueue_to('a\r\nb"\\', "Job")
+    [line] = [each for each in browser.page("/metrics").split("\n") if each.startswith("taskq_queue_jobs{")]
+    assert line == 'taskq_queue_jobs{queue="a\r\\nb\\"\\\\"} 1'
+    [line] = [each for each in browser.page("/stats.txt").splitlines() if each.startswith("queues.")]
+    assert line == 'queues.a%0D%0Ab"\\=1'
+
+
+def test_a_broker_that_is_away_is_said(app: TaskQ, caplog: pytest.LogCaptureFixture) -> None:
     client = Client(Dashboard(TaskQ(broker=Away()), access=everybody))
     for path in ("/", "/failed", "/queues", "/workers", "/working"):
         answer = client.get(path)
@@ -116,7 +133,9 @@ def test_a_broker_that_is_away_is_said(app: TaskQ) -> None:
         assert "Cannot reach Redis at 127.0.0.1:6379 (connection refused)." in answer.text
         assert Page(answer.text).problems == []
         assert client.get(path, headers={"X-Taskq-Live": "1"}).status_code == 503
-    assert client.get("/health").status_code == 503
+    with caplog.at_level("WARNING", logger="taskq.web"):
+        assert [client.get("/health").status_code for _ in range(3)] == [503] * 3
+    assert [record.message for record in caplog.records] == ["the broker does not answer"]
 
 
 def test_a_page_that_fails_says_nothing_of_why(app: TaskQ, browser: Browser, caplog: object) -> None:

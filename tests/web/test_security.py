@@ -153,6 +153,14 @@ def test_a_form_behind_a_proxy_is_of_our_own_origin(app: TaskQ) -> None:
         assert "--behind-proxy" in refused.text
 
 
+@pytest.mark.parametrize("prefix", ["//evil.example", "/\\evil.example"])
+def test_a_prefix_that_leads_to_another_host_is_refused(prefix: str, app: TaskQ) -> None:
+    client = Client(Dashboard(app, access=everybody, proxies=1))
+    answer = client.get("/queues", headers={"X-Forwarded-Prefix": prefix})
+    assert answer.status_code == 400
+    assert "evil" not in answer.text
+
+
 def test_too_much_is_refused(browser: Browser, app: TaskQ) -> None:
     app.enqueue("send_email", "a@example.com")
     form = "application/x-www-form-urlencoded"

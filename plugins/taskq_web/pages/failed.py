@@ -16,7 +16,7 @@ from taskq.failed_entry import FailedJob, before_retry
 from taskq.failed_filter import FailureFilter, folded
 from taskq.failed_jobs import Tally
 from taskq.failed_search import Bounds
-from taskq.showing import ShownFailure
+from taskq.showing import LARGE, ShownFailure
 from taskq_web.frames import first_of
 from taskq_web.shown import size
 from taskq_web.visit import Refused, Visit
@@ -29,10 +29,9 @@ WORDS: Final = ("class", "exception", "queue", "text", "since", "until", "retrie
 _PAGE: Final = 20
 _GROUPS: Final = 12
 # Two looks a page; together they leave half of the 50 ms that a page may take.
-_BOUNDS: Final = Bounds(entries=10_000, seconds=0.008)
+_BOUNDS: Final = Bounds(entries=10_000, seconds=0.008, size=8_000_000)
 _FRAMES: Final = 4
 _MARK: Final = 16  # hex digits of the mark of what is acted on
-_LARGE: Final = 200_000  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +78,7 @@ def show(visit: Visit) -> Response:
         page=page,
         groups=groups,
         kinds=[
-            (group, folded(visit.app.showing.failed(group.example, whole=False).error))
+            (group, folded(visit.app.showing.briefly(group.example).error))
             for group in (groups.groups[:_GROUPS] if groups is not None else ())
         ],
         wanted=wanted,
@@ -118,7 +117,8 @@ def words_of(visit: Visit) -> Mapping[str, str]:
 
 def row_of(visit: Visit, failed: FailedJob, *, whole: bool = False) -> Row:
     """A failure, ready to be shown; with the whole of its payload where that is wanted."""
-    shown = visit.app.showing.failed(failed, whole=whole)
+    showing = visit.app.showing
+    shown = showing.failed(failed) if whole else showing.briefly(failed)
     if is_large(failed):  # a row shows the beginning, and for that all would be written
         shown = replace(shown, args=(f"{size(len(failed.body or b''))} of arguments",))
     frames = first_of(shown.backtrace, _FRAMES)
@@ -140,7 +140,7 @@ def tells_apart(failed_id: str) -> bool:
 
 def is_large(failed: FailedJob) -> bool:
     """Whether its payload is more than a page can hold: its beginning is shown, and it is edited by a command."""
-    return failed.body is not None and len(failed.body) > _LARGE
+    return failed.body is not None and len(failed.body) > LARGE
 
 
 def told(tally: Tally, verb: str, missing: int = 0) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import groupby
+from typing import Final
 
 from werkzeug.wrappers import Response
 
@@ -21,6 +22,11 @@ from taskq_web.pages.failed import is_large, row_of, tells_apart
 from taskq_web.shown import size
 from taskq_web.visit import Refused, Visit
 
+_TRACE: Final = 9_000  # characters of a traceback
+_LINE: Final = 1_500  # and of one of its lines
+_PARTS: Final = 40
+_NAME: Final = 200
+
 __all__ = ["edit", "edited", "remove", "retry", "show"]
 
 
@@ -30,6 +36,24 @@ class Frames:
 
     library: bool
     lines: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A traceback, as much of it as a page holds.
+
+    Attributes:
+        parts: its frames, the application's and those of libraries in turn.
+        left: how many further lines there are.
+    """
+
+    parts: Sequence[Frames]
+    left: int
+
+    @property
+    def text(self) -> str:
+        """Its lines."""
+        return "\n".join(line for part in self.parts for line in part.lines)
 
 
 def show(visit: Visit) -> Response:
@@ -42,7 +66,8 @@ def show(visit: Visit) -> Response:
         failed=failed,
         shown=row.shown,
         raw=_raw(failed, row.shown.payload),
-        frames=_folded(row.shown.backtrace),
+        trace=_folded(row.shown.backtrace),
+        all_of_it=f"taskq failed show {shlex.quote(visit.app.failures.id_of(failed))}",
         attempts=attempts.count(failed.payload) + 1 if failed.payload is not None else 1,
         commands=_commands(visit, failed),
         extra=_extra(visit, failed),
@@ -144,8 +169,21 @@ def _found(visit: Visit, *, to: str = "") -> FailedJob:
     raise Refused(HTTPStatus.GONE, f"{found.why}{nothing}", advice="What there is now is under Failed.")
 
 
-def _folded(lines: Sequence[str]) -> Sequence[Frames]:
-    return [Frames(library, list(of_it)) for library, of_it in groupby(lines, key=is_library)]
+def _folded(lines: Sequence[str]) -> Trace:
+    parts: list[Frames] = []
+    room = _TRACE
+    for library, of_it in groupby(lines, key=is_library):
+        kept: list[str] = []
+        for line in of_it:
+            room -= len(line[:_LINE]) + 1
+            if room < 0:
+                break
+            kept.append(line if len(line) <= _LINE else f"{line[:_LINE]} …")
+        if kept:
+            parts.append(Frames(library, kept))
+        if room < 0 or len(parts) == _PARTS:
+            break
+    return Trace(parts, len(lines) - sum(len(part.lines) for part in parts))
 
 
 def _commands(visit: Visit, failed: FailedJob) -> Sequence[str]:
@@ -154,7 +192,7 @@ def _commands(visit: Visit, failed: FailedJob) -> Sequence[str]:
     found = [f"taskq failed show {ref}", f"taskq failed requeue {ref}"]
     payload = failed.payload
     if payload is not None and failed.body is not None and failed.job_queue:
-        if len(failed.body) >= 2000:
+        if len(failed.body) >= 2000 or len(failed.job_queue) > _NAME:
             return found
         read = visit.app.read(failed.body)
         whole = read.payload is not None and tuple(read.shown) == tuple(read.payload.args)

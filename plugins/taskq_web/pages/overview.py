@@ -57,7 +57,7 @@ def show(visit: Visit) -> Response:
         working=in_hand(app, (worker.info for worker in there), count=_WORKING),
         working_count=working,
         chart=chart(history),
-        kinds=[(group, folded(app.showing.failed(group.example, whole=False).error)) for group in latest],
+        kinds=[(group, folded(app.showing.briefly(group.example).error)) for group in latest],
     )
 
 

@@ -75,7 +75,7 @@
       return;
     }
     const loose = /^(main|section|div|form|ul|ol|dl|table|tbody|tr|nav)$/.test(old.localName);
-    const blank = (el) => loose && el && (el.nodeType === 3 ? !el.data.trim() : el.className === "news"); // means nothing here
+    const blank = (el) => loose && el && (el.nodeType === 3 ? !el.data.trim() : el.nodeType === 1 && (el.className === "news" || el.getAttribute("role") === "status")); // means nothing here
     const skip = (el) => { while (blank(el)) el = el.nextSibling; return el; };
     let at = skip(old.firstChild);
     for (const el of wanted) {
@@ -124,14 +124,12 @@
   function show(text) {
     const doc = new DOMParser().parseFromString(text, "text/html"), fresh = doc.querySelector("main");
     if (!fresh) return;
-    each(":scope > .said", main, (el) => el.remove());
-    merge2(fresh);
+    children(main, fresh);
     each("[data-key=failed-count]", doc, (el) => each("[data-key=failed-count]", document, (old) => {
       old.hidden = el.hidden; merge(old, el);
     }));
     times(); ticked();
   }
-  const merge2 = (fresh) => children(main, fresh);
 
   // ---- asking: one request at a time, none while hidden, rarer when it is slow or fails
   const EVERY = 3000, MOST = 60000;
@@ -145,6 +143,7 @@
       const headers = { "X-Taskq-Live": "1" };
       if (tag) headers["If-None-Match"] = tag;
       const answer = await fetch(location.href, { headers, cache: "no-store", credentials: "same-origin" });
+      if (!ours(answer)) { out(); return; }
       if (answer.status !== 304 && !answer.ok) throw new Error(answer.status);
       ahead = answer.headers.get("X-Taskq-Now") * 1000 - Date.now();
       if (answer.status !== 304) { tag = answer.headers.get("ETag") || ""; show(await answer.text()); }
@@ -159,11 +158,18 @@
     pulse();
     timer = setTimeout(ask, wait);
   }
-  let lost = false;
+  let lost = false, signedOut = false;
+  // A host sends whoever is not signed in to its login page, which is not to be taken for this one.
+  const ours = (answer) => !answer.redirected && answer.status !== 401 && (answer.headers.has("X-Taskq-Now") || !answer.ok && answer.status !== 304);
+  function out() {
+    signedOut = lost = true;
+    tell("You are signed out. Load the page again.");
+    pulse();
+  }
   function pulse() {
     const el = $("pulse"), age = span((Date.now() - seen) / 1000);
     el.parentNode.classList.toggle("lost", lost);
-    say(el, paused ? "paused" : lost ? "no answer for " + age + ", next try in " + span(wait / 1000) : "updated " + age + " ago");
+    say(el, signedOut ? "signed out: load the page again" : paused ? "paused" : lost ? "no answer for " + age + ", next try in " + span(wait / 1000) : "updated " + age + " ago");
   }
   function setPaused(on) {
     paused = on;
@@ -208,6 +214,7 @@
         answer = await fetch(form.getAttribute("action") + query, post ? { method: "POST", body: said, headers } : { headers });
       } catch { tell("No answer. Press Go on to try again."); break; }
       if (answer.redirected) { location.replace(answer.url); return; } // it is done; to load that anew does nothing again
+      if (!ours(answer)) { out(); break; }
       const doc = new DOMParser().parseFromString(await answer.text(), "text/html"), fresh = doc.querySelector("main");
       if (!fresh) break;
       main.replaceChildren(...[...fresh.childNodes].map((el) => document.importNode(el, true)));
