@@ -121,6 +121,7 @@ class Control:
         tell: events.Tell,
         *,
         supervisor: int | None = None,
+        only_told: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Nothing was said yet.
@@ -131,12 +132,15 @@ class Control:
             tell: who is told what was heard.
             supervisor: a pipe on which a supervisor says what it would otherwise signal, a byte each, the signal's
                 number; its end means that the supervisor is gone. None where there is none.
+            only_told: signals only wake, and mean what the supervisor says: it stops this process and has it go on for
+                reasons of its own.
             clock: monotonic seconds.
         """
         self._ear = ear
         self.manners = manners
         self._tell = tell
         self._supervisor = supervisor
+        self._only_told = only_told
         self._clock = clock
         self._last: dict[int, float] = {}
         self._doubled: set[int] = set()
@@ -173,6 +177,8 @@ class Control:
         with self._lock:
             self._listened = self._clock()
             for number in self._ear.heard():
+                if self._only_told:
+                    continue
                 # Only the top process takes these from outside: a Ctrl-C reaches a whole group, and would count twice.
                 if self._supervisor is not None and MEANINGS_TO_POOL[number] in (Order.QUIT, Order.STOP):
                     continue

@@ -137,7 +137,7 @@ def _ready(parent: Worker, leg: Leg, manners: Manners, ear: Ear, orders: int, sa
             parent.tell(event)
 
     mib = resident()
-    control = Control(ear, manners, tell, supervisor=orders)
+    control = Control(ear, manners, tell, supervisor=orders, only_told=True)
     outage = Outage(tell, most=parent.seat.outage.most)
     seat = parent.seat.lend(control, outage, tell)
     hand = parent.hand.lent(seat, leg.jobs)

@@ -28,6 +28,16 @@ def performers(journal: Journal) -> list[int]:
     return [number for what, number in journal.lines() if what == "pid"]
 
 
+def taken_for_dead(app: taskq.TaskQ, entry: bytes) -> None:
+    """Recover the worker. Who recovers has to have seen it as it is: its next child may say something meanwhile."""
+
+    def recovers() -> bool:
+        (seen,) = app.broker.workers()
+        return bool(app.broker.recover(seen, entry))
+
+    wait_until(recovers)
+
+
 def is_paused(pid: int) -> bool:
     return b"Paused" in Path(f"/proc/{pid}/cmdline").read_bytes()
 
@@ -172,7 +182,7 @@ def test_a_paused_worker_stays_paused_where_another_child_takes_over(
     running.send(signal.SIGUSR2)
     running.line("Paused")
     fault_jobs.tells_pid.enqueue(1)
-    running.send(signal.SIGUSR1)  # the one that waits is killed, though it has no job
+    os.kill(running.at_work(), signal.SIGKILL)
     wait_until(lambda: len(set(running.children()) - before) == 1 and len(running.children()) == 2)
     running.line("Paused", times=2)
     assert performers(journal) == []
@@ -181,6 +191,20 @@ def test_a_paused_worker_stays_paused_where_another_child_takes_over(
     running.send(signal.SIGTERM)
     assert running.ended() == 0
     assert app.failures.count() == 0
+
+
+def test_one_that_is_stopped_and_goes_on_stays_paused(worker: Start, app: taskq.TaskQ, journal: Journal) -> None:
+    running = worker("--jobs-per-fork", "5", "-vv")
+    running.line("Sleeping for")
+    child = running.at_work()
+    running.send(signal.SIGUSR2)
+    running.line("Paused")
+    fault_jobs.tells_pid.enqueue(1)
+    running.send(signal.SIGUSR1)  # stops it, finds no job, and has it go on
+    os.kill(child, signal.SIGCONT)
+    running.send(signal.SIGQUIT)
+    assert running.ended() == 0
+    assert performers(journal) == []
 
 
 def test_one_that_waits_out_a_pause_is_the_one_that_goes_on(worker: Start, app: taskq.TaskQ, journal: Journal) -> None:
@@ -253,8 +277,7 @@ def test_one_that_was_taken_for_dead_registers_anew_and_its_late_settle_is_refus
     fault_jobs.until.enqueue(1, str(gate))
     running = worker(*FIVE, "--beat", "60", "--dead-after", "600")
     wait_until(lambda: journal.counts("start")[1])
-    (seen,) = app.broker.workers()
-    assert app.broker.recover(seen, b'{"payload":{"class":"until","args":[1]}}')
+    taken_for_dead(app, b'{"payload":{"class":"until","args":[1]}}')
     push_numbers(app, 8, first=2)
     gate.touch()
     running.line("is not this worker's any more")
@@ -273,8 +296,7 @@ def test_one_that_dies_after_it_was_taken_for_dead_leaves_one_registration(
     fault_jobs.numbered.enqueue(1, 600)
     running = worker(*FIVE, "--beat", "60", "--dead-after", "600")
     wait_until(lambda: journal.counts("start")[1] and len(running.children()) == 2)
-    (seen,) = app.broker.workers()
-    assert app.broker.recover(seen, b'{"payload":{"class":"numbered","args":[1,600]}}')
+    taken_for_dead(app, b'{"payload":{"class":"numbered","args":[1,600]}}')
     running.send(signal.SIGUSR1)
     running.line("Registered again")
     fault_jobs.numbered.enqueue(2)
