@@ -37,7 +37,9 @@ _SPAN: Final = re.compile(r"(\d+(?:\.\d+)?) ?(y|M|w|d|h|m|s)", re.ASCII)
 _DAY: Final = 86400.0
 _UNITS: Final = {"y": 365 * _DAY, "M": 30 * _DAY, "w": 7 * _DAY, "d": _DAY, "h": 3600.0, "m": 60.0, "s": 1.0}
 _LEAST: Final = 1.0  # seconds between two ticks
-_SHIFT: Final = 3 * 3600  # seconds; no clock is put forward or back further for the summer (cron's own bound)
+_SECOND: Final = timedelta(seconds=1)
+_SHIFT: Final = timedelta(hours=3)  # no clock is put forward or back further for the summer (cron's own bound)
+_LOOK: Final = timedelta(days=1)  # no clock changes twice within that
 
 
 class WrongRule(ValueError):
@@ -162,24 +164,64 @@ class Cron:
                 f'"{self.expression}" is no cron expression ({wrong}). It has five fields (minute to weekday), as '
                 'in "0 6 * * 1-5", or six with the seconds first.'
             ) from None
-        # Of a rule with seconds the library does not mind daylight saving; of one without, it does.
         return " ".join(self.expression.split()[-5:]), sorted(whole.seconds), zone
 
-    def _from(self, when: datetime, *, back: bool) -> CronSim:
-        text, _, zone = self._parts
-        return cast("CronSim", _library().CronSim(text, when.astimezone(zone), reverse=back))
-
     def _ticks(self, t: float, *, back: bool) -> Iterator[float]:
-        _, seconds, _ = self._parts
+        """The ticks from about `t` on, or back from it: some on its other side may come first."""
+        text, seconds, zone = self._parts
         start = datetime.fromtimestamp(math.floor(t) - (seconds[0] if back else seconds[-1]), UTC)
-        ticks = self._from(start + timedelta(seconds=1) if back else start, back=back)
-        if ticks.fixup_tz is not None:
-            # It goes by what the clock on the wall shows, which in the hour that comes twice does not say when it is.
-            away = timedelta(seconds=_SHIFT)
-            ticks = self._from(start + away if back else start - away, back=back)
-        for tick in ticks:
+        start += _SECOND if back else timedelta(0)
+        star = any(field.startswith("*") for field in text.split()[:2])
+        for minute in (self._by_hours if star else self._by_clock)(start, zone, back=back):
             for second in reversed(seconds) if back else seconds:
-                yield tick.timestamp() + second
+                yield minute.timestamp() + second
+
+    def _by_hours(self, start: datetime, zone: ZoneInfo, *, back: bool) -> Iterator[datetime]:
+        """Minutes by the hours that there are: from one change of the clocks to the next the wall's time is a count."""
+        here = begins = start
+        while True:
+            offset = _offset(here, zone)
+            for wall in self._on_the_wall(begins, offset, back=back):
+                there = wall.replace(tzinfo=UTC) - offset
+                turn = _turn(here, there, zone)
+                if turn is not None:
+                    here, begins = turn, turn + (_SECOND if back else -_SECOND)  # itself may be one
+                    break
+                yield there
+                here = there
+            else:
+                return
+
+    def _by_clock(self, start: datetime, zone: ZoneInfo, *, back: bool) -> Iterator[datetime]:
+        """Minutes by what the clock on the wall shows: each once, what it never shows when it is put forward."""
+        # In the hour that comes twice the clock does not say when it is.
+        away = start + (_SHIFT if back else -_SHIFT)
+        for wall in self._on_the_wall(away, _offset(away, zone), back=back):
+            before, after = (wall.replace(tzinfo=zone, fold=fold).utcoffset() or timedelta(0) for fold in (0, 1))
+            there = wall.replace(tzinfo=UTC)
+            yield there - before if before >= after else _turn(there - after, there - before, zone) or there - before
+
+    def _on_the_wall(self, here: datetime, offset: timedelta, *, back: bool) -> CronSim:
+        """The times without a zone, on or back from where a clock that is that far from UTC shows this moment."""
+        return cast("CronSim", _library().CronSim(self._parts[0], (here + offset).replace(tzinfo=None), reverse=back))
+
+
+def _offset(when: datetime, zone: ZoneInfo) -> timedelta:
+    return when.astimezone(zone).utcoffset() or timedelta(0)
+
+
+def _turn(here: datetime, there: datetime, zone: ZoneInfo) -> datetime | None:
+    """The first moment on the way, its end included, at which clocks are otherwise than where it begins."""
+    offset, step = _offset(here, zone), _LOOK if there >= here else -_LOOK
+    while here != there:
+        following = there if abs(there - here) <= _LOOK else here + step
+        if _offset(following, zone) != offset:
+            while abs(following - here) > _SECOND:
+                middle = here + timedelta(seconds=(following - here).total_seconds() // 2)
+                here, following = (middle, following) if _offset(middle, zone) == offset else (here, middle)
+            return following
+        here = following
+    return None
 
 
 def seconds_of(text: object) -> float:

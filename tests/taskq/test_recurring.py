@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from cronsim import CronSim
 
 from taskq import recurring
 from taskq.recurring import Cron, Every, WrongRule, seconds_of
@@ -101,6 +103,45 @@ def test_before_is_the_other_side_of_after(expression: str, start: str) -> None:
         seen.append(following)
         t = following
     assert seen
+
+
+def shown_before(t: float, zone: ZoneInfo) -> datetime:
+    """What the clock on the wall showed a minute before."""
+    return datetime.fromtimestamp(t - 60, zone).replace(tzinfo=None)
+
+
+# Zone, and a day about which its clocks change: in the last by half an hour, in Casablanca for Ramadan.
+CHANGES = [
+    ("Europe/Berlin", "2027-03-28"), ("Europe/Berlin", "2027-10-31"),
+    ("America/St_Johns", "2027-03-14"), ("America/St_Johns", "2027-11-07"),
+    ("Africa/Casablanca", "2027-02-07"), ("Africa/Casablanca", "2027-03-14"),
+    ("Australia/Lord_Howe", "2027-04-04"), ("Australia/Lord_Howe", "2027-10-03"),
+    ("Asia/Kathmandu", "2027-03-28"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "day"), CHANGES)
+@pytest.mark.parametrize(
+    "expression", ["*/20 * * * *", "15 */2 * * *", "*/7 1-3 * * *", "10,40 1,2,3 * * *", "0 2 * * *"]
+)
+def test_after_and_before_agree_with_a_walk_through_every_minute(name: str, day: str, expression: str) -> None:
+    zone, rule = ZoneInfo(name), Cron.parsed(expression, name)
+    noon = int(datetime.fromisoformat(f"{day} 12:00").replace(tzinfo=ZoneInfo("UTC")).timestamp())
+    minutes = range(noon - 36 * 3600, noon + 36 * 3600, 60)
+    shown = {t: datetime.fromtimestamp(t, zone) for t in minutes}
+    fields = CronSim(expression, datetime(2027, 1, 1))  # noqa: DTZ001 - of which only what the fields say is asked
+    due = {t for t in minutes if shown[t].minute in fields.minutes and shown[t].hour in fields.hours}
+    if not any(field.startswith("*") for field in expression.split()[:2]):
+        due = {t for t in due if not shown[t].fold}
+        for t in minutes:
+            jumped = int((shown[t].replace(tzinfo=None) - shown_before(t, zone)).total_seconds()) // 60 - 1
+            missing = [shown[t] - timedelta(minutes=n + 1) for n in range(jumped)]
+            due |= {t for wall in missing if wall.minute in fields.minutes and wall.hour in fields.hours}
+    within = sorted(t for t in due if minutes[0] + 4 * 3600 < t < minutes[-1] - 4 * 3600)
+    assert len(within) > 1
+    for earlier, later in pairwise(within):
+        assert rule.after(earlier) == rule.after(later - 1) == rule.after((earlier + later) // 2) == later
+        assert rule.before(later - 1) == rule.before(earlier) == rule.before((earlier + later) // 2) == earlier
 
 
 def test_every_so_often_is_the_same_for_whoever_asks() -> None:
