@@ -31,6 +31,10 @@ _MANY: Final = 10_000  # failed jobs from which on nobody looks at each
 _DAY: Final = 24  # samples, one an hour
 _OURS: Final = "taskq"  # the distribution
 _NAMED: Final = 5  # names in one sentence
+_LOOK_THERE: Final = (
+    "It is of a program that sends none, as node-resque, or is gone. Look on its host; where its process is gone, "
+    "forget it as its own program does: Resque::Worker.find(ID).unregister_worker"
+)
 
 
 def what_loads(load: Callable[[], None]) -> Iterator[Finding]:
@@ -76,7 +80,7 @@ def clocks(broker: Broker) -> Finding:
     return Finding("error" if abs(ahead) > _FAR_OFF else "warning", "clocks", said, advice)
 
 
-def about_workers(workers: Sequence[WorkerState], pending: int) -> Iterator[Finding]:
+def about_workers(workers: Sequence[WorkerState], pending: int, now: float) -> Iterator[Finding]:
     """Workers without heartbeat, and whether there are any at all."""
     silent = [worker for worker in workers if worker.looks_dead]
     for worker in silent:
@@ -84,6 +88,9 @@ def about_workers(workers: Sequence[WorkerState], pending: int) -> Iterator[Find
         yield Finding(
             "error", "workers", f"{worker.info.id} {sure}: {worker.why_dead}. {worker.becomes}", "taskq workers prune"
         )
+    unheard = [worker for worker in workers if worker.unheard]
+    for worker in unheard:
+        yield Finding("warning", "workers", _unheard(worker, now), _LOOK_THERE)
     alive = [worker for worker in workers if worker.info.registered and not worker.looks_dead]
     if not alive:
         waiting = f" Jobs that wait: {pending:,}." if pending else ""
@@ -93,8 +100,17 @@ def about_workers(workers: Sequence[WorkerState], pending: int) -> Iterator[Find
             f"No worker is running.{waiting}",
             "Start one: taskq worker --app YOUR.JOBS",
         )
-    elif not silent:
+    elif not silent and not unheard:
         yield Finding("ok", "workers", f"All {len(alive)} workers beat." if len(alive) > 1 else "The worker beats.")
+
+
+def _unheard(worker: WorkerState, now: float) -> str:
+    since = "" if worker.info.started is None else f", {_span(now - worker.info.started)} ago"
+    return f"{worker.info.id} has sent no heartbeat since it began{since}: taskq cannot tell whether it lives."
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds / 3600:.0f} h" if seconds >= 2 * 3600 else f"{seconds / 60:.0f} min"
 
 
 def about_queues(queues: Sequence[QueueState], paused: Paused) -> Iterator[Finding]:
