@@ -50,7 +50,7 @@ def list_(as_json: bool) -> None:
             show_json("worker/1", _described(app, worker))
         return
     columns = [
-        Column("worker"),
+        Column("worker", named=True),
         Column("state"),
         Column("job", cut=True, style="name"),
         Column("since", right=True, spare=True),

@@ -17,6 +17,7 @@ from taskq.broker import Broker
 from taskq.errors import BrokerRefused, BrokerUnavailable, ConfigurationError, InvalidPayload, TaskqError, nearest
 from taskq.history import History
 from taskq.inspection import Finding
+from taskq.operator.names import named
 from taskq.operator.queues import QueueState
 from taskq.operator.workers import WorkerState
 from taskq.records import Paused
@@ -86,7 +87,7 @@ def about_workers(workers: Sequence[WorkerState], pending: int, now: float) -> I
     for worker in silent:
         sure = "is dead" if worker.sure else "looks dead"
         yield Finding(
-            "error", "workers", f"{worker.info.id} {sure}: {worker.why_dead}. {worker.becomes}", "taskq workers prune"
+            "error", "workers", f"{named(worker.info.id)} {sure}: {worker.why_dead}. {worker.becomes}", "taskq workers prune"
         )
     unheard = [worker for worker in workers if worker.unheard]
     for worker in unheard:
@@ -106,7 +107,7 @@ def about_workers(workers: Sequence[WorkerState], pending: int, now: float) -> I
 
 def _unheard(worker: WorkerState, now: float) -> str:
     since = "" if worker.info.started is None else f", {_span(now - worker.info.started)} ago"
-    return f"{worker.info.id} has sent no heartbeat since it began{since}: taskq cannot tell whether it lives."
+    return f"{named(worker.info.id)} has sent no heartbeat since it began{since}: taskq cannot tell whether it lives."
 
 
 def _span(seconds: float) -> str:
@@ -118,15 +119,15 @@ def about_queues(queues: Sequence[QueueState], paused: Paused) -> Iterator[Findi
     if paused.all:
         yield Finding("warning", "queues", "All queues are paused.", "To go on: taskq queues unpause --all")
     elif paused.queues:
-        yield Finding("warning", "queues", f"Paused: {_listed(sorted(paused.queues))}.", "taskq queues unpause QUEUE")
+        yield Finding("warning", "queues", f"Paused: {_listed([*map(named, sorted(paused.queues))])}.", "taskq queues unpause QUEUE")
     unserved = [queue for queue in queues if queue.size and not queue.served_by]
     for queue in unserved[:_LOOKED_AT]:
         jobs = "1 job waits" if queue.size == 1 else f"{queue.size:,} jobs wait"
         yield Finding(
             "error",
             "queues",
-            f"No worker serves {queue.name.strip() or repr(queue.name)}, where {jobs}.",
-            f"Start one: taskq worker -q {shlex.quote(queue.name)} --app YOUR.JOBS",
+            f"No worker serves {named(queue.name)}, where {jobs}.",
+            f"Start one: taskq worker -q {shlex.quote(queue.name if queue.name.strip() else '*')} --app YOUR.JOBS",
         )
     if not unserved and queues:
         yield Finding("ok", "queues", "Every queue with jobs is served by a worker.")
@@ -156,7 +157,7 @@ def unknown_jobs(broker: Broker, queues: Sequence[QueueState], registry: Registr
         )
         advice = "A worker with these jobs would fail them. Import its module: --app; or enqueue by the right name."
         times = "once" if count == 1 else f"{count} times"
-        yield Finding("warning", "jobs", f"In {name} stands {times} {what}", advice)
+        yield Finding("warning", "jobs", f"In {named(name)} stands {times} {what}", advice)
     if not found:
         yield Finding("ok", "jobs", "All jobs at the front of the queues are known here.")
 

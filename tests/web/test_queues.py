@@ -185,3 +185,17 @@ def test_a_worker_that_never_sent_a_heartbeat_is_warned_of() -> None:
         found = [one for one in app.operator.doctor() if one.check == "workers"]
         assert {one.level for one in found} == {"warning"}
         assert any("old:1:* has sent no heartbeat since it began, 8 h ago" in one.said for one in found)
+
+
+@pytest.mark.parametrize("name", ["", " "])
+def test_a_queue_without_a_name_is_shown_and_can_be_removed(app: TaskQ, browser: Browser, name: str) -> None:
+    app.enqueue_to(name, "Legacy", 1)
+    where = address("", "/queue", {"name": name})
+    for path in ("/", "/queues"):
+        assert f'<a href="{where}"><bdi>(no name)</bdi></a>' in browser.page(path)
+    page = browser.page(where)
+    assert "<h1><bdi>(no name)</bdi>" in page
+    assert "taskq worker -q &#39;*&#39;" in page
+    assert not any("required" in each for each in Page(page).all("input") if each.get("name") == "name")
+    assert any(one.said == "No worker serves (no name), where 1 job waits." for one in app.operator.doctor())
+    assert browser.act(f"/queue/remove?name={name}", {"name": ""}) == "Removed (no name) with 1 job."
