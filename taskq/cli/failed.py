@@ -177,7 +177,7 @@ def groups(search: int, as_json: bool, **said: str | None) -> int:
         columns = [
             Column("count", right=True),
             Column("group"),
-            Column("job", cut=True, style="name"),
+            Column("job", cut=True, style="name", named=True),
             Column("exception", cut=True, style="bad"),
             Column("message", cut=True),
             *(
@@ -510,7 +510,7 @@ def show_list(app: TaskQ, found: Sequence[FailedJob], *, always: bool = False) -
         Column("id"),
         Column("failed", right=True, spare=True) if on_terminal() else Column("failed at"),
         Column("queue", spare=True),
-        Column("job", cut=True, style="name"),
+        Column("job", cut=True, style="name", named=True),
         Column("error", cut=True, style="bad"),
         Column("", style="dim"),
     ]

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import click
 
+from taskq.operator import named
+
 if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
@@ -59,6 +61,7 @@ class Column:
         cut: whether its values may be cut where the terminal is too narrow for them all.
         style: how its values look.
         spare: whether it is left out where the terminal is too narrow for all; the last such column first.
+        named: whether its values are names, which people are to see also where they are blank.
     """
 
     name: str
@@ -66,6 +69,7 @@ class Column:
     cut: bool = False
     style: Style = ""
     spare: bool = False
+    named: bool = False
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line, with its schema.")
@@ -127,7 +131,10 @@ def _made(
     from rich.cells import cell_len
     from rich.table import Table
 
-    filled = [[_text(value) for value in row] for row in rows]
+    filled = [
+        [_text(named(value) if column.named else value) for column, value in zip(columns, row, strict=True)]
+        for row in rows
+    ]
     wanted = [
         max([cell_len(column.name), *(cells[place].cell_len for cells in filled)])
         for place, column in enumerate(columns)

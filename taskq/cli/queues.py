@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 
 import click
@@ -27,7 +28,7 @@ from taskq.cli.output import (
 from taskq.cli.output import as_json as json_text
 from taskq.cli.session import common, examples, the_session
 from taskq.errors import nearest
-from taskq.operator import QueueState, job_id
+from taskq.operator import QueueState, job_id, named
 from taskq.showing import DecodedJob
 
 __all__ = ["queues"]
@@ -65,7 +66,7 @@ def list_(as_json: bool) -> None:
             )
         return
     columns = [
-        Column("queue", cut=True),
+        Column("queue", cut=True, named=True),
         Column("jobs", right=True),
         Column("workers", right=True),
         Column(""),
@@ -116,12 +117,12 @@ def peek(queue: str, start: int, limit: int, as_json: bool) -> int:
         return DONE
     rows = [(str(position), *_shown(job)) for position, job in enumerate(jobs, start)]
     if rows:
-        show([Column("", right=True), Column("job", style="name"), Column("arguments", cut=True)], rows)
+        show([Column("", right=True), Column("job", style="name", named=True), Column("arguments", cut=True)], rows)
         if start + len(rows) < size:
-            hint(f"{len(rows)} of {size:,}. Further: taskq queues peek {queue} --start {start + len(rows)}")
+            hint(f"{len(rows)} of {size:,}. Further: taskq queues peek {shlex.quote(queue)} --start {start + len(rows)}")
     else:
         hint(
-            f"Of {count_of(size, 'job')} in {queue}, none is beyond position {start}." if size else f"{queue} is empty."
+            f"Of {count_of(size, 'job')} in {named(queue)}, none is beyond position {start}." if size else f"{named(queue)} is empty."
         )
     return DONE
 
@@ -143,11 +144,11 @@ def pause(names: Sequence[str], all_: bool, as_json: bool) -> None:
     for name in names:
         app.pause(name)
         missing = "" if name in there else f" There is no such queue yet.{_meant(name, there)}"
-        _tell_pause(f"{name} is paused.{missing}", name, True, name not in before.queues, as_json=as_json)
+        _tell_pause(f"{named(name)} is paused.{missing}", name, True, name not in before.queues, as_json=as_json)
     if all_:
         app.pause()
         _tell_pause("All queues are paused.", None, True, not before.all, as_json=as_json)
-    hint(f"To go on: taskq queues unpause {' '.join(names) or '--all'}")
+    hint(f"To go on: taskq queues unpause {shlex.join(names) or '--all'}")
 
 
 @queues.command(epilog=examples("taskq queues unpause emails", "taskq queues unpause --all"))
@@ -165,13 +166,13 @@ def unpause(names: Sequence[str], all_: bool, as_json: bool) -> int:
         app.unpause(name)
         if name in paused.queues:
             still = " All queues still are: --all." if paused.all else ""
-            _tell_pause(f"{name} is not paused any more.{still}", name, False, True, as_json=as_json)
+            _tell_pause(f"{named(name)} is not paused any more.{still}", name, False, True, as_json=as_json)
             undone += 1
         else:
             by_all = " by its name; all queues are: taskq queues unpause --all" if paused.all else ""
             near = by_all or f".{_meant(name, paused.queues)}"
             _tell_pause(
-                f"{name} was not paused{near}",
+                f"{named(name)} was not paused{near}",
                 name,
                 False,
                 False,
@@ -179,7 +180,7 @@ def unpause(names: Sequence[str], all_: bool, as_json: bool) -> int:
             )
     if all_:
         app.unpause()
-        rest = f" Still paused: {', '.join(sorted(paused.queues))}." if paused.queues else ""
+        rest = f" Still paused: {', '.join(map(named, sorted(paused.queues)))}." if paused.queues else ""
         said = "No longer are all queues paused." if paused.all else "There was no pause of all queues."
         _tell_pause(f"{said}{rest}", None, False, paused.all, as_json=as_json)
         undone += paused.all
@@ -214,13 +215,13 @@ def remove(names: Sequence[str], ids: Sequence[str], yes: bool, as_json: bool) -
         return _remove_jobs(app, found[0], ids, yes=yes, as_json=as_json) if found else NOTHING_MATCHED
     if found:
         waiting = sum(app.sizes(found).values())
-        confirm(f"Remove {', '.join(found)} with {count_of(waiting, 'waiting job')}", yes=yes)
+        confirm(f"Remove {', '.join(map(named, found))} with {count_of(waiting, 'waiting job')}", yes=yes)
     for name in found:
         gone = app.remove_queue(name)
         if as_json:
             show_json("queue_remove/1", {"queue": name, "whole": True, "jobs": gone})
         else:
-            say(f"Removed {name} with {count_of(gone, 'job')}.")
+            say(f"Removed {named(name)} with {count_of(gone, 'job')}.")
     return _code(len(found), len(names))
 
 
@@ -230,7 +231,7 @@ def _remove_jobs(app: TaskQ, queue: str, ids: Sequence[str], *, yes: bool, as_js
     except ValueError as wrong:
         raise Stop(USAGE, str(wrong)) from None
     if there:
-        confirm(f"Remove {count_of(len(there), 'waiting job')} of {queue}", yes=yes)
+        confirm(f"Remove {count_of(len(there), 'waiting job')} of {named(queue)}", yes=yes)
     done = sum(app.operator.remove_job(queue, one) for one in there)
     for one in ids:
         if one not in there:
@@ -238,7 +239,7 @@ def _remove_jobs(app: TaskQ, queue: str, ids: Sequence[str], *, yes: bool, as_js
     if as_json:
         show_json("queue_remove/1", {"queue": queue, "whole": False, "jobs": done})
     elif done:
-        say(f"Removed {count_of(done, 'job')} of {queue}.")
+        say(f"Removed {count_of(done, 'job')} of {named(queue)}.")
     return _code(done, len(ids))
 
 

@@ -220,7 +220,7 @@ def _at_most(rows: Sequence[Sequence[str]], share: int, columns: Sequence[Column
 
 
 _QUEUES: Final = (
-    Column("queue", cut=True),
+    Column("queue", cut=True, named=True),
     Column("jobs", right=True),
     Column("a minute", right=True),
     Column("oldest", right=True),
@@ -235,7 +235,7 @@ _WORKERS: Final = (
 )
 _FAILURES: Final = (
     Column("failed", right=True),
-    Column("queue", cut=True),
+    Column("queue", cut=True, named=True),
     Column("job", cut=True, style="name"),
     Column("error", cut=True, style="bad"),
 )

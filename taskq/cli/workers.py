@@ -50,7 +50,7 @@ def list_(as_json: bool) -> None:
             show_json("worker/1", _described(app, worker))
         return
     columns = [
-        Column("worker"),
+        Column("worker", named=True),
         Column("state"),
         Column("job", cut=True, style="name"),
         Column("since", right=True, spare=True),
@@ -64,6 +64,8 @@ def list_(as_json: bool) -> None:
         hint(f"{working} of {count_of(len(found), 'worker')} working.")
         if any(worker.looks_dead for worker in found):
             hint("Some look dead. What becomes of their jobs, and to forget them: taskq workers prune")
+        if unheard := [worker for worker in found if worker.unheard]:
+            hint(f"No heartbeat ever: {_names(unheard)}. taskq cannot tell whether they live: taskq doctor")
     else:
         hint("No worker is registered. To start one: taskq worker --app YOUR.JOBS")
 

@@ -2,6 +2,7 @@
 
 from taskq.operator.desk import Operator, Parts, ShownValue
 from taskq.operator.jobs import JobInfo, Parameter
+from taskq.operator.names import named
 from taskq.operator.queues import QueuePage, QueueState, WaitingJob, job_id, served_by
 from taskq.operator.workers import Pruned, WorkerState
 
@@ -17,5 +18,6 @@ __all__ = [
     "WaitingJob",
     "WorkerState",
     "job_id",
+    "named",
     "served_by",
 ]

@@ -252,7 +252,7 @@ class Operator:
         """What an operator should see first: queues that no worker serves, workers without heartbeat, a pause."""
         found = [*doctor.about_queues(self.queues(), self._broker.paused())]
         pending = sum(self._broker.sizes(self._broker.queues()).values())
-        found += doctor.about_workers(self.workers(), pending)
+        found += doctor.about_workers(self.workers(), pending, self._broker.now())
         return [one for one in found if one.level != "ok"]
 
     def doctor(self) -> Iterator[Finding]:
@@ -265,7 +265,8 @@ class Operator:
         yield from self._broker.diagnose()
         yield doctor.clocks(self._broker)
         all_queues = self.queues()
-        yield from doctor.about_workers(self.workers(), sum(queue.size for queue in all_queues))
+        pending = sum(queue.size for queue in all_queues)
+        yield from doctor.about_workers(self.workers(), pending, self._broker.now())
         yield from doctor.about_queues(all_queues, self._broker.paused())
         yield from doctor.unknown_jobs(self._broker, all_queues, self._parts.registry)
         count = self._parts.failures.count()

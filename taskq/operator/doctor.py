@@ -17,6 +17,7 @@ from taskq.broker import Broker
 from taskq.errors import BrokerRefused, BrokerUnavailable, ConfigurationError, InvalidPayload, TaskqError, nearest
 from taskq.history import History
 from taskq.inspection import Finding
+from taskq.operator.names import named
 from taskq.operator.queues import QueueState
 from taskq.operator.workers import WorkerState
 from taskq.records import Paused
@@ -31,6 +32,10 @@ _MANY: Final = 10_000  # failed jobs from which on nobody looks at each
 _DAY: Final = 24  # samples, one an hour
 _OURS: Final = "taskq"  # the distribution
 _NAMED: Final = 5  # names in one sentence
+_LOOK_THERE: Final = (
+    "It is of a program that sends none, as node-resque, or is gone. Look on its host; where its process is gone, "
+    "forget it as its own program does: Resque::Worker.find(ID).unregister_worker"
+)
 
 
 def what_loads(load: Callable[[], None]) -> Iterator[Finding]:
@@ -76,14 +81,17 @@ def clocks(broker: Broker) -> Finding:
     return Finding("error" if abs(ahead) > _FAR_OFF else "warning", "clocks", said, advice)
 
 
-def about_workers(workers: Sequence[WorkerState], pending: int) -> Iterator[Finding]:
+def about_workers(workers: Sequence[WorkerState], pending: int, now: float) -> Iterator[Finding]:
     """Workers without heartbeat, and whether there are any at all."""
     silent = [worker for worker in workers if worker.looks_dead]
     for worker in silent:
         sure = "is dead" if worker.sure else "looks dead"
         yield Finding(
-            "error", "workers", f"{worker.info.id} {sure}: {worker.why_dead}. {worker.becomes}", "taskq workers prune"
+            "error", "workers", f"{named(worker.info.id)} {sure}: {worker.why_dead}. {worker.becomes}", "taskq workers prune"
         )
+    unheard = [worker for worker in workers if worker.unheard]
+    for worker in unheard:
+        yield Finding("warning", "workers", _unheard(worker, now), _LOOK_THERE)
     alive = [worker for worker in workers if worker.info.registered and not worker.looks_dead]
     if not alive:
         waiting = f" Jobs that wait: {pending:,}." if pending else ""
@@ -93,8 +101,17 @@ def about_workers(workers: Sequence[WorkerState], pending: int) -> Iterator[Find
             f"No worker is running.{waiting}",
             "Start one: taskq worker --app YOUR.JOBS",
         )
-    elif not silent:
+    elif not silent and not unheard:
         yield Finding("ok", "workers", f"All {len(alive)} workers beat." if len(alive) > 1 else "The worker beats.")
+
+
+def _unheard(worker: WorkerState, now: float) -> str:
+    since = "" if worker.info.started is None else f", {_span(now - worker.info.started)} ago"
+    return f"{named(worker.info.id)} has sent no heartbeat since it began{since}: taskq cannot tell whether it lives."
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds / 3600:.0f} h" if seconds >= 2 * 3600 else f"{seconds / 60:.0f} min"
 
 
 def about_queues(queues: Sequence[QueueState], paused: Paused) -> Iterator[Finding]:
@@ -102,15 +119,15 @@ def about_queues(queues: Sequence[QueueState], paused: Paused) -> Iterator[Findi
     if paused.all:
         yield Finding("warning", "queues", "All queues are paused.", "To go on: taskq queues unpause --all")
     elif paused.queues:
-        yield Finding("warning", "queues", f"Paused: {_listed(sorted(paused.queues))}.", "taskq queues unpause QUEUE")
+        yield Finding("warning", "queues", f"Paused: {_listed([*map(named, sorted(paused.queues))])}.", "taskq queues unpause QUEUE")
     unserved = [queue for queue in queues if queue.size and not queue.served_by]
     for queue in unserved[:_LOOKED_AT]:
         jobs = "1 job waits" if queue.size == 1 else f"{queue.size:,} jobs wait"
         yield Finding(
             "error",
             "queues",
-            f"No worker serves {queue.name.strip() or repr(queue.name)}, where {jobs}.",
-            f"Start one: taskq worker -q {shlex.quote(queue.name)} --app YOUR.JOBS",
+            f"No worker serves {named(queue.name)}, where {jobs}.",
+            f"Start one: taskq worker -q {shlex.quote(queue.name if queue.name.strip() else '*')} --app YOUR.JOBS",
         )
     if not unserved and queues:
         yield Finding("ok", "queues", "Every queue with jobs is served by a worker.")
@@ -140,7 +157,7 @@ def unknown_jobs(broker: Broker, queues: Sequence[QueueState], registry: Registr
         )
         advice = "A worker with these jobs would fail them. Import its module: --app; or enqueue by the right name."
         times = "once" if count == 1 else f"{count} times"
-        yield Finding("warning", "jobs", f"In {name} stands {times} {what}", advice)
+        yield Finding("warning", "jobs", f"In {named(name)} stands {times} {what}", advice)
     if not found:
         yield Finding("ok", "jobs", "All jobs at the front of the queues are known here.")
 

@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 
 from taskq import crashes
 from taskq.broker import Broker
-from taskq.judging import Judge, Verdict
+from taskq.judging import DEAD_AT_START, Judge, Verdict
 from taskq.records import WorkerInfo
 from taskq.showing import Showing
 
@@ -33,6 +33,8 @@ class WorkerState:
         heartbeat_age: seconds since its last heartbeat; None where it never beat.
         why_dead: why it looks dead; empty where it does not.
         sure_in: seconds after which another look can be sure that it is; 0 where it is sure, or does not look dead.
+        unheard: whether it has never sent a heartbeat that can be read, long after it began, and nobody can tell
+            whether it lives: some programs' workers send none.
         becomes: what becomes of its jobs when it is pruned, in a sentence.
     """
 
@@ -43,6 +45,7 @@ class WorkerState:
     heartbeat_age: float | None
     why_dead: str
     sure_in: float
+    unheard: bool
     becomes: str
 
     @property
@@ -83,6 +86,7 @@ def state_of(info: WorkerInfo, broker: Broker, judge: Judge, showing: Showing) -
         heartbeat_age=None if info.heartbeat is None else max(broker.now() - info.heartbeat, 0.0),
         why_dead=verdict.why,
         sure_in=verdict.sure_in,
+        unheard=_unheard(info, verdict, broker.now()),
         becomes=_becomes(info, showing),
     )
 
@@ -95,6 +99,13 @@ def _state(info: WorkerInfo, verdict: Verdict) -> State:
     if verdict.why:
         return "silent"
     return "working" if info.job is not None else "idle"
+
+
+def _unheard(info: WorkerInfo, verdict: Verdict, now: float) -> bool:
+    if not info.registered or info.heartbeat is not None or verdict.why:
+        return False
+    given = DEAD_AT_START if info.registration is None else info.registration.dead_after
+    return info.started is None or now - info.started > given
 
 
 def _becomes(info: WorkerInfo, showing: Showing) -> str:

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import re
+import time
+from datetime import UTC, datetime
 from html import unescape
 
 import pytest
+import redis
 from werkzeug.test import Client
 
 from taskq import BrokerUnavailable, TaskQ
 from taskq.broker import Capability
+from taskq.testing import stores
 from taskq_web import Dashboard, everybody
 from taskq_web.parameters import address
 from tests.web.conftest import Browser, Working
@@ -162,3 +166,36 @@ def test_a_live_answer_is_the_same_until_something_changes(app: TaskQ, browser: 
     etag = first.headers["ETag"]
     changed = browser.get("/queues", headers={**live, "If-None-Match": etag})
     assert changed.status_code == 200
+
+
+@pytest.mark.redis
+def test_a_worker_that_never_sent_a_heartbeat_is_warned_of() -> None:
+    server, _, space = str(stores.fresh("redis")).partition("?namespace=")
+    with TaskQ(broker=f"{server}?namespace={space}") as app, redis.Redis.from_url(server) as client:
+        for worker, age in (("old:1:*", 8 * 3600), ("new:2:*", 10), ("odd:3:*", 8 * 3600)):
+            client.sadd(f"{space}:workers", worker)
+            began = datetime.fromtimestamp(time.time() - age, UTC).strftime("%Y-%m-%d %H:%M:%S +0000")
+            client.set(f"{space}:worker:{worker}:started", began)
+        client.hset(f"{space}:workers:heartbeat", "odd:3:*", "no time")
+        browser = Browser(Client(Dashboard(app, access=everybody)))
+        page = re.sub(r"<[^>]+>", "", browser.page("/"))
+        assert "odd:3 and 1 more have sent no heartbeat since they began" in page
+        assert browser.page("/workers").count('<span class="state silent">never</span>') == 2
+        assert "taskq cannot tell" in browser.page("/worker?id=old:1:*")
+        found = [one for one in app.operator.doctor() if one.check == "workers"]
+        assert {one.level for one in found} == {"warning"}
+        assert any("old:1:* has sent no heartbeat since it began, 8 h ago" in one.said for one in found)
+
+
+@pytest.mark.parametrize("name", ["", " "])
+def test_a_queue_without_a_name_is_shown_and_can_be_removed(app: TaskQ, browser: Browser, name: str) -> None:
+    app.enqueue_to(name, "Legacy", 1)
+    where = address("", "/queue", {"name": name})
+    for path in ("/", "/queues"):
+        assert f'<a href="{where}"><bdi>(no name)</bdi></a>' in browser.page(path)
+    page = browser.page(where)
+    assert "<h1><bdi>(no name)</bdi>" in page
+    assert "taskq worker -q &#39;*&#39;" in page
+    assert not any("required" in each for each in Page(page).all("input") if each.get("name") == "name")
+    assert any(one.said == "No worker serves (no name), where 1 job waits." for one in app.operator.doctor())
+    assert browser.act(f"/queue/remove?name={name}", {"name": ""}) == "Removed (no name) with 1 job."

@@ -53,6 +53,7 @@ def show(visit: Visit) -> Response:
         more_queues=len(queues) - len(shown),
         unserved=[queue.name for queue in queues if queue.size and not queue.served_by],
         silent=[worker for worker in workers if worker.looks_dead],
+        unheard=[worker for worker in workers if worker.unheard],
         workers=len(alive),
         working=in_hand(app, (worker.info for worker in there), count=_WORKING),
         working_count=working,

@@ -8,6 +8,7 @@ from typing import Final
 
 from werkzeug.wrappers import Response
 
+from taskq.operator import named
 from taskq.records import WorkerInfo
 from taskq_web.visit import Refused, Visit
 
@@ -62,7 +63,7 @@ def pause(visit: Visit) -> Response:
     """Let workers take nothing more from a queue."""
     queue = _queue(visit)
     visit.app.pause(queue)
-    return visit.back(f"{queue} is paused. Jobs in hand go on.", "/queues")
+    return visit.back(f"{named(queue)} is paused. Jobs in hand go on.", "/queues")
 
 
 def unpause(visit: Visit) -> Response:
@@ -70,7 +71,7 @@ def unpause(visit: Visit) -> Response:
     queue = _queue(visit)
     visit.app.unpause(queue)
     still = " All queues still are." if visit.app.broker.paused().all else ""
-    return visit.back(f"{queue} is not paused any more.{still}", "/queues")
+    return visit.back(f"{named(queue)} is not paused any more.{still}", "/queues")
 
 
 def pause_all(visit: Visit) -> Response:
@@ -83,7 +84,7 @@ def unpause_all(visit: Visit) -> Response:
     """Undo that."""
     visit.app.unpause()
     still = sorted(visit.app.broker.paused().queues)
-    rest = f" Still paused by name: {', '.join(still[:12])}." if still else ""
+    rest = f" Still paused by name: {', '.join(map(named, still[:12]))}." if still else ""
     return visit.back(f"No longer are all queues paused.{rest}", "/queues")
 
 
@@ -97,7 +98,7 @@ def remove(visit: Visit) -> Response:
             advice="Go back and type it as it is written.",
         )
     removed = visit.app.remove_queue(queue)
-    return visit.back(f"Removed {queue} with {removed:,} {'job' if removed == 1 else 'jobs'}.", "/queues")
+    return visit.back(f"Removed {named(queue)} with {removed:,} {'job' if removed == 1 else 'jobs'}.", "/queues")
 
 
 def remove_job(visit: Visit) -> Response:
