@@ -118,7 +118,7 @@ def test_a_name_that_is_blank_is_seen_and_leads_on(app: TaskQ, browser: Browser)
     for path in ("/", "/queues", "/queue?name="):
         assert "<bdi>(no name)</bdi>" in browser.page(path)
     assert "required" not in browser.page("/queue?name=")
-    assert browser.act("/queue/remove?name=", {"name": ""}) == "Removed  with 1 job."
+    assert browser.act("/queue/remove?name=", {"name": ""}) == "Removed (no name) with 1 job."
 
 
 def test_names_in_figures_for_programs_end_no_line(app: TaskQ, browser: Browser) -> None:
