@@ -119,10 +119,14 @@ def peek(queue: str, start: int, limit: int, as_json: bool) -> int:
     if rows:
         show([Column("", right=True), Column("job", style="name", named=True), Column("arguments", cut=True)], rows)
         if start + len(rows) < size:
-            hint(f"{len(rows)} of {size:,}. Further: taskq queues peek {shlex.quote(queue)} --start {start + len(rows)}")
+            hint(
+                f"{len(rows)} of {size:,}. Further: taskq queues peek {shlex.quote(queue)} --start {start + len(rows)}"
+            )
     else:
         hint(
-            f"Of {count_of(size, 'job')} in {named(queue)}, none is beyond position {start}." if size else f"{named(queue)} is empty."
+            f"Of {count_of(size, 'job')} in {named(queue)}, none is beyond position {start}."
+            if size
+            else f"{named(queue)} is empty."
         )
     return DONE
 

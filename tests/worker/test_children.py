@@ -235,14 +235,14 @@ class TestEnding:
             os.kill(os.getppid(), signal.SIGTERM)
             time.sleep(600)
 
-        manners = Manners(term_child=True, pre_shutdown_timeout=0.05, term_timeout=0.05)
+        manners = Manners(term_child=True, pre_shutdown_timeout=0.5, term_timeout=0.5)
         with Bench(manners=manners) as bench:
             bench.seat.register()
             children = Watched(bench)
             child = children.make(ignores)
             assert ends(children, child).signal == signal.SIGKILL
             assert bench.told.of(events.ChildEnding) == [
-                events.ChildEnding(child.pid, seconds=0.05),
+                events.ChildEnding(child.pid, seconds=0.5),
                 events.ChildEnding(child.pid, signal.SIGTERM),
                 events.ChildEnding(child.pid, signal.SIGKILL, manners.grace, after_term=True, why="shutdown"),
             ]
