@@ -11,6 +11,7 @@ import dataclasses
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from itertools import repeat
@@ -24,7 +25,15 @@ from taskq.broker import Broker, Capability
 from taskq.chain import Hooks
 from taskq.config import Config
 from taskq.definition import ClassMethods, JobDefinition, Method
-from taskq.errors import ConfigurationError, EnqueueError, NotAJob, PayloadTooLarge, Problem, UnserializableArgument
+from taskq.errors import (
+    ConfigurationError,
+    EnqueueError,
+    NotAJob,
+    PayloadTooLarge,
+    Problem,
+    UnserializableArgument,
+    reworded,
+)
 from taskq.failure_handler import FailureHandler
 from taskq.hook import Accepted, Enqueued, EnqueueRequest, Vetoed
 from taskq.job_options import CallOptions, KnownOptions
@@ -617,14 +626,15 @@ class TaskQ(Verbs):
         self, job: object, args: tuple[object, ...], kwargs: Mapping[str, object], queue: str | None, /
     ) -> int:
         """What `dequeue` does, its arguments taken apart. `queue` None is the job's own."""
-        definition = find(self.registry, job, queue)
+        with _dequeuing():
+            definition = find(self.registry, job, queue)
         methods = definition.methods if definition is not None else ClassMethods()
         names = {str(job)} if definition is None else {definition.name, *definition.aliases}
         place = definition.queue if definition is not None and queue is None else queue or ""
         alike: Alike | None = None
         if args or kwargs:
-            # Bound before anybody is told, so that a wrong call disturbs nothing.
-            alike = self.alike(make_call(self.registry, job, args, kwargs, CallOptions(queue=place)))
+            with _dequeuing():  # bound before anybody is told, so that a wrong call disturbs nothing
+                alike = self.alike(make_call(self.registry, job, args, kwargs, CallOptions(queue=place)))
         if False in [before(*args, **kwargs) for before in methods.before_dequeue]:
             return 0
         if alike is None:
@@ -712,7 +722,10 @@ class TaskQ(Verbs):
         if isinstance(job, Call):
             return cancelling.by_likeness(job.queue, self.alike(job), by)
         if not isinstance(job, Accepted):
-            raise NotAJob(f"A value of type {type(job).__name__}", "cancel takes what enqueue gave, an id, or a call.")
+            with reworded(("Nothing was enqueued.", "Nothing was cancelled.")):
+                raise NotAJob(
+                    f"A value of type {type(job).__name__}", "cancel takes what enqueue gave, an id, or a call."
+                )
         if job.id is not None:
             return cancelling.by_id(job.id, job.queue if queue is None else queue, by)
         return cancelling.by_likeness(job.queue, Alike.to(job.payload), by, first=job.payload)
@@ -797,6 +810,14 @@ class TaskQ(Verbs):
     def unpause(self, queue: str | None = None) -> None:
         """Undo `pause` of the same."""
         self.broker.unpause(queue)
+
+
+def _dequeuing() -> AbstractContextManager[None]:
+    return reworded(
+        ("Nothing was enqueued.", "Nothing was removed."),
+        ("enqueue_to(queue, ", "options(queue=...).dequeue("),
+        (": enqueue(", ": dequeue("),
+    )
 
 
 def _between(

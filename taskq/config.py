@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import posixpath
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -439,8 +440,9 @@ def _apps(value: object, text: bool) -> tuple[str, ...]:
     for entry in found:
         module, colon, name = entry.partition(":")
         if not all(part.isidentifier() for part in module.split(".")) or (colon and not name.isidentifier()):
-            path = entry.removesuffix(".py").strip("/").replace("/", ".")
-            better = f" Did you mean {path}?" if ":" not in entry and path != entry else ""
+            path = posixpath.normpath(entry.removesuffix(".py")).strip("/").replace("/", ".")
+            fits = all(part.isidentifier() for part in path.split("."))
+            better = f" Did you mean {path}?" if fits and path != entry else ""
             raise _Wrong(
                 f"must be a module such as shop.jobs, or module:name of a TaskQ in it, not {_shown(entry)}.{better}"
             )

@@ -15,7 +15,7 @@ from taskq.alike import Alike
 from taskq.broker import Broker
 from taskq.due import seconds_of
 from taskq.envelope import job_of
-from taskq.errors import InvalidPayload
+from taskq.errors import InvalidPayload, NotAJob, reworded
 from taskq.jobs import Call, Job, find
 from taskq.records import Payload, ScheduledJob
 from taskq.registry import Registry
@@ -158,7 +158,7 @@ class Delayed:
 
     def times(self, count: int = 20, *, since: datetime | float = 0.0) -> Sequence[DelayedTime]:
         """Up to `count` times for which jobs wait, in order, from `since` on, and how many jobs wait for each."""
-        return [DelayedTime(*each) for each in self._broker.scheduled_times(seconds_of(since), count)]
+        return [DelayedTime(*each) for each in self._broker.scheduled_times(_seconds_of(since), count)]
 
     def time_count(self) -> int:
         """For how many different times jobs wait. Quick, however many there are."""
@@ -176,7 +176,7 @@ class Delayed:
 
     def at(self, when: datetime | float, count: int = 20, *, skip: int = 0) -> Sequence[DelayedJob]:
         """Up to `count` of those that wait for just this time, after `skip` others of it."""
-        at = seconds_of(when)
+        at = _seconds_of(when)
         return [self._read(each) for each in self._broker.scheduled(at, skip, count) if each.at == at]
 
     def times_of(self, call: Call) -> Sequence[float]:
@@ -186,7 +186,7 @@ class Delayed:
         where there is none or the job has options of hooks, whatever further keys it has, which reads all that waits.
         Another queue than the job's own is said as ever: `send_email.options(queue="vip").call(...)`.
         """
-        alike = self._holder().alike(call)
+        alike = self._alike(call, "times_of")
         times = {at for body in alike.bodies for at in self._broker.scheduled_at(call.queue, body)}
         if not times or alike.likely:
             times.update(each.at for each in self._stored(Cursor()) if each.queue == call.queue and alike(each.body))
@@ -205,7 +205,7 @@ class Delayed:
         if isinstance(what, DelayedJob):
             return self._withdrawn_many([what.stored]).count(True)
         holder = self._holder()
-        alike = holder.alike(what)
+        alike = self._alike(what, "remove")
         removed = sum(
             holder.taken_away(what.queue, body, self._broker.unschedule(what.queue, body)) for body in alike.bodies
         )
@@ -255,7 +255,7 @@ class Delayed:
         """
         if isinstance(what, DelayedJob):
             return int(self._promote(what.stored))
-        alike = self._holder().alike(what)
+        alike = self._alike(what, "enqueue_now")
         moved = 0
         for body in alike.bodies:
             for at in self._broker.scheduled_at(what.queue, body):
@@ -271,7 +271,7 @@ class Delayed:
 
         Those that say no queue, and of which nobody here knows it, stay.
         """
-        at = seconds_of(when)
+        at = _seconds_of(when)
         moved = stay = 0
         seen: Sequence[ScheduledJob] = ()
         while page := [each for each in self._broker.scheduled(at, stay, _PAGE) if each.at == at]:
@@ -327,8 +327,19 @@ class Delayed:
         return self._broker.promote(stored, queue=definition.queue)
 
     def _names(self, job: _AnyJob) -> frozenset[str]:
-        definition = find(self._holder().registry, job, "")
+        with reworded(
+            (" Nothing was enqueued.", ""), (", and after it its arguments: enqueue(send_email, to, subject)", "")
+        ):
+            definition = find(self._holder().registry, job, "")
         return frozenset([str(job)] if definition is None else (definition.name, *definition.aliases))
+
+    def _alike(self, what: object, verb: str) -> Alike:
+        with reworded((" Nothing was enqueued.", "")):
+            if not isinstance(what, Call):
+                listed = "" if verb == "times_of" else "a delayed job as it was listed, or "
+                takes = f"delayed.{verb} takes {listed}a call: send_email.call(to)."
+                raise NotAJob(f"A value of type {type(what).__name__}", takes)
+            return self._holder().alike(what)
 
     def _read(self, stored: ScheduledJob) -> DelayedJob:
         read = self._holder().read(stored.body)
@@ -340,6 +351,11 @@ class Delayed:
             page = self._broker.scheduled(*following, _PAGE)
             yield from page
             following = _behind(following, page, _PAGE)
+
+
+def _seconds_of(when: datetime | float) -> float:
+    with reworded((" Nothing was enqueued.", "")):
+        return seconds_of(when)
 
 
 def _behind(cursor: Cursor, page: Sequence[ScheduledJob], count: int) -> Cursor | None:

@@ -70,8 +70,19 @@ def on_the_clock(when: When, now: float) -> float:
 
 
 def seconds_of(when: datetime | float) -> float:
-    """The unix seconds of a time, said as itself or in them. Raises WrongTime where it has no zone."""
-    return moment(when) if isinstance(when, datetime) else float(when)
+    """The unix seconds of a time, said as itself or in them.
+
+    Raises:
+        WrongTime: it has no zone, or is neither.
+    """
+    if isinstance(when, datetime):
+        return moment(when)
+    if isinstance(when, bool) or not isinstance(when, int | float) or when != when:
+        raise WrongTime(
+            f"{when!r} is of type {type(when).__name__}, and neither a datetime nor unix seconds.",
+            "As in: datetime(2030, 1, 31, 9, 0, tzinfo=UTC).",
+        )
+    return float(when)
 
 
 def shown(at: float) -> str:

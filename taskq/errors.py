@@ -35,7 +35,8 @@ This module knows nothing of the rest of taskq.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -165,6 +166,19 @@ class UnknownOption(JobDefinitionError):
 
 class EnqueueError(TaskqError):
     """Nothing was enqueued, for the reason that the subclass names."""
+
+
+@contextmanager
+def reworded(*words: tuple[str, str]) -> Iterator[None]:
+    """Say an `EnqueueError` in other words, where something else than an enqueue was asked for."""
+    try:
+        yield
+    except EnqueueError as error:
+        said = str(error)
+        for ours, theirs in words:
+            said = said.replace(ours, theirs)
+        error.args = (said.rstrip(),)
+        raise
 
 
 class NotAJob(EnqueueError):

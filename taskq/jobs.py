@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NamedTuple, ParamSpec, Protocol, TypeVar, cast, overload
 
 from taskq.definition import JobDefinition, of_class, of_function, recurring
-from taskq.errors import NotAJob, WrongCall, WrongTime
+from taskq.errors import JobDefinitionError, NotAJob, WrongCall, WrongTime
 from taskq.in_force import Application, applications
 from taskq.job_options import CallOptions, check_queue
 from taskq.on_crash import OnCrash
@@ -489,6 +489,11 @@ def job(
     def define(target: Any) -> Any:
         if isinstance(target, Job):
             target = target.perform
+        if not callable(target):
+            raise JobDefinitionError(
+                f"@taskq.job was given {target!r:.80}, which is no function and no class. "
+                'What it takes is said by name: @taskq.job(queue="emails"), @taskq.job(name="Billing::Charge").'
+            )
         of = of_class if isinstance(target, type) else of_function
         definition = of(
             target,

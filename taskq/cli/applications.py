@@ -89,8 +89,8 @@ def _imported(name: str) -> ModuleType:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise _Wrong(_broken(name, error)) from error
         raise _Wrong(
-            f'No module named "{error.name}".{_meant(error.name)} Looked in: the current folder ({os.getcwd()}) and '
-            "sys.path. Run from the project's folder or name it: --app shop.jobs."
+            f'No module named "{error.name}".{_meant(name, error.name)} Looked in: the current folder ({os.getcwd()}) '
+            "and sys.path. Run from the project's folder or name it: --app shop.jobs."
         ) from error
     except TaskqError as error:
         raise _Wrong(f"{name} does not import. {error}") from error
@@ -134,8 +134,10 @@ def _of_importlib(path: str) -> bool:
     return path.startswith("<frozen importlib") or os.path.dirname(path) == os.path.dirname(importlib.__file__)
 
 
-def _meant(missing: str) -> str:
-    """The module that was probably meant, among those beside the one that is missing."""
+def _meant(asked: str, missing: str) -> str:
+    """The module that was probably meant: a file's name without its ending, or one beside that which is missing."""
+    if asked.endswith(".py"):
+        return f" Did you mean {asked.removesuffix('.py')}?"
     package, _, name = missing.rpartition(".")
     near = nearest(name, _modules_in(package))
     return f" Did you mean {f'{package}.' if package else ''}{near}?" if near else ""

@@ -18,6 +18,7 @@ from taskq.cli.output import Column, complain, count_of, duration, hint, json_op
 from taskq.cli.output import as_json as json_text
 from taskq.cli.progress import Long
 from taskq.cli.session import common, examples, the_session
+from taskq.cli.times import read_time
 from taskq.delayed_jobs import Cursor, DelayedJob
 from taskq.errors import InvalidPayload
 
@@ -51,7 +52,7 @@ def list_(job: str | None, queue: str | None, since: str | None, skip: int, limi
     In a pipe: when, queue, job, arguments as JSON, with tabs between.
     """
     app = the_session().connected()
-    begin = Cursor(0.0 if since is None else _time(since), skip)
+    begin = Cursor(0.0 if since is None else read_time(since), skip)
     following: Cursor | None = None
     if job is None and queue is None:
         page = app.delayed.list(limit, cursor=begin)
@@ -159,7 +160,7 @@ def _meant(
     wanted = None if args is None else _list(args)
     if wanted is not None and job is None:
         raise Stop(USAGE, "--args are a job's: say --class too.")
-    moment = None if at is None else _time(at)
+    moment = None if at is None else read_time(at)
     for each in app.delayed.each(job, queue=queue):
         right = wanted is None or (each.payload is not None and list(each.payload.args) == wanted)
         if right and (moment is None or each.at == moment):
@@ -174,20 +175,6 @@ def _list(args: str) -> list[object]:
     if not isinstance(read, list):
         raise Stop(USAGE, f"--args is a list of all arguments. As in: --args '[{args}]'")
     return read
-
-
-def _time(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        pass
-    try:
-        when = datetime.fromisoformat(text.replace(" UTC", "+00:00"))
-    except ValueError:
-        raise Stop(USAGE, f"{text} is no time. As in: 1900000000, or '2030-01-31 09:00+01:00'") from None
-    if when.tzinfo is None:
-        raise Stop(USAGE, f"{text} has no time zone. As in: '{text}+01:00', or '{text} UTC'")
-    return when.timestamp()
 
 
 def _each(what: str, meant: Sequence[DelayedJob], act: Callable[[DelayedJob], int]) -> tuple[int, str]:

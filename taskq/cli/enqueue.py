@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import click
 
@@ -14,6 +15,8 @@ from taskq.broker import Capability
 from taskq.cli.endings import DONE, SOME_FAILED, USAGE, Stop
 from taskq.cli.output import complain, hint, json_option, plain, say, show_json
 from taskq.cli.session import common, examples, the_session
+from taskq.cli.times import read_span, read_time
+from taskq.due import shown
 from taskq.errors import UnknownJob
 from taskq.hook import Accepted, Deferred, Enqueued, Vetoed
 from taskq.operator import served_by
@@ -36,6 +39,7 @@ class _TakesNumbers(click.Command):
     epilog=examples(
         "taskq enqueue --app shop.jobs Emailer a@example.com '{\"k\": 1}'",
         "taskq enqueue --app shop.jobs --queue vip --front send_email a@example.com",
+        "taskq enqueue --app shop.jobs --in 5m send_email a@example.com",
         "taskq enqueue --queue reports Billing::Report 2026 -- --all",
     ),
 )
@@ -43,26 +47,41 @@ class _TakesNumbers(click.Command):
 @click.argument("arguments", metavar="[ARGUMENT]...", nargs=-1)
 @click.option("--queue", "-q", metavar="QUEUE", help="Where it goes; without it, the job's own queue.")
 @click.option("--front", is_flag=True, help="Ahead of what waits there.")
+@click.option("--in", "in_", metavar="SPAN", help="So much later: 30s, 5m, 1h30m, 2d, or seconds.")
+@click.option("--at", metavar="TIME", help="At this time: unix seconds, or a time with its zone.")
 @common
 @json_option
-def enqueue(job: str, arguments: Sequence[str], queue: str | None, front: bool, as_json: bool) -> int:
+def enqueue(
+    job: str, arguments: Sequence[str], queue: str | None, front: bool, in_: str | None, at: str | None, as_json: bool
+) -> int:
     """Enqueue JOB with these arguments.
 
     Each argument is read as JSON where it is JSON (5, true, null, {"k": 1}), and is a text otherwise; a text that would
     be JSON goes in quotes of its own: '"5"'. What begins with a dash goes behind a --.
 
     JOB is the name of a job of the application (--app); with --queue it may be one of another program.
+
+    With --in or --at it waits among the delayed jobs until then; a scheduler moves it into its queue.
     """
+    if in_ is not None and at is not None:
+        raise click.UsageError("--in and --at were both said. Leave one of them out.")
+    delay = None if in_ is None else read_span(in_)
+    try:
+        when = None if at is None else datetime.fromtimestamp(read_time(at), UTC)
+    except (OverflowError, ValueError, OSError):
+        raise Stop(USAGE, f"{at} is after the year 9999, or before the first. Say another time.") from None
     if queue == "":
         raise click.UsageError("--queue: a queue needs a name. Leave --queue out for the job's own one.")
     app = the_session().connected()
     if queue is None and app.registry.find(job) is None:
         raise Stop(USAGE, *_unknown(job, app))
-    done = app.options(queue=queue, front=front).enqueue(job, *(read_argument(argument) for argument in arguments))
+    call = app.options(queue=queue, front=front, delay=delay, at=when)
+    done = call.enqueue(job, *(read_argument(argument) for argument in arguments))
     if as_json:
         show_json("enqueued/1", _described(done))
     elif isinstance(done, Accepted):
-        say(f"Enqueued {plain(done.job)} to {plain(done.queue)}.")
+        later = "" if done.at is None else f" for {shown(done.at)}"
+        say(f"Enqueued {plain(done.job)} to {plain(done.queue)}{later}.")
     elif isinstance(done, Deferred):
         say(f"{plain(done.job)} was taken over by {done.by}: {done.reason}.")
     if isinstance(done, Vetoed):
@@ -121,7 +140,8 @@ def _unknown(job: str, app: TaskQ) -> Sequence[str]:
 
 def _described(done: Enqueued) -> dict[str, object]:
     if isinstance(done, Accepted):
-        return {"job": done.job, "queue": done.queue, "outcome": "accepted", "bytes": len(done.payload)}
+        at = {} if done.at is None else {"at": done.at}
+        return {"job": done.job, "queue": done.queue, "outcome": "accepted", "bytes": len(done.payload), **at}
     outcome = "vetoed" if isinstance(done, Vetoed) else "deferred"
     return {"job": done.job, "outcome": outcome, "by": done.by, "reason": done.reason}
 

@@ -184,3 +184,37 @@ def test_from_a_real_shell(project: Path, typed: Typed, redis_url: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "Enqueued Emailer to emails.\n", "")
     peeked = typed("queues", "peek", "emails", "-b", redis_url)
     assert peeked.stdout == '0\tEmailer\t["a@example.com", {"k": 1}]\n'
+
+
+@pytest.mark.parametrize(
+    ("said", "ahead"), [(["--in", "5m"], 300), (["--in", "1h30m"], 5400), (["--at", "2100-01-31 09:00+01:00"], None)]
+)
+def test_a_job_may_be_for_later(memory_shop: Shop, said: list[str], ahead: int | None) -> None:
+    before = memory_shop.app.broker.now()
+    done = memory_shop.run("enqueue", "--queue", "q", *said, "Job", "5", "--json")
+    assert done.exit_code == 0
+    at = json.loads(done.stdout)["at"]
+    assert waiting(memory_shop, "q") == []
+    assert [each.at for each in memory_shop.app.delayed.each()] == [at]
+    if ahead is None:
+        assert at == 4105065600
+    else:
+        assert before + ahead <= at <= memory_shop.app.broker.now() + ahead
+    assert " for 2" in memory_shop.run("enqueue", "--queue", "q", *said, "Job").stdout
+
+
+@pytest.mark.parametrize(
+    ("said", "says"),
+    [
+        (["--at", "2100-01-31 09:00"], "2100-01-31 09:00 has no time zone. As in: '2100-01-31 09:00+01:00'"),
+        (["--at", "tomorrow"], "tomorrow is no time. As in: 1900000000"),
+        (["--at", "1e300"], "1e300 is after the year 9999"),
+        (["--in", "soon"], "'soon' is no span of time: those are like 30s, 5m"),
+        (["--in", "5m", "--at", "1900000000"], "--in and --at were both said"),
+    ],
+)
+def test_what_is_no_time_is_refused(memory_shop: Shop, said: list[str], says: str) -> None:
+    done = memory_shop.run("enqueue", "--queue", "q", *said, "Job")
+    assert (done.exit_code, says in " ".join(done.stderr.split())) == (2, True)
+    assert waiting(memory_shop, "q") == []
+    assert memory_shop.app.delayed.count() == 0

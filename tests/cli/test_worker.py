@@ -154,6 +154,7 @@ def test_a_job_enqueues_to_the_broker_that_its_worker_was_given(
         (["--app", "shop.jobs", "--queue", "!emails"], "--queue: Please give each worker at least one queue."),
         (["--app", "shop.jobs", "--count", "0"], "--count: must be a whole number of at least 1"),
         (["--app", "shop/jobs.py"], "Did you mean shop.jobs?"),
+        (["--app", "jobs.py"], "Did you mean jobs?"),
     ],
 )
 def test_a_worker_that_cannot_start_ends_with_2(

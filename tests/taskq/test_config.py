@@ -266,6 +266,8 @@ class TestMistakes:
                 "must be strict, weighted, round-robin or random, not 'wieghted'. Did you mean weighted",
             ),
             ("app", "shop/jobs.py", "Did you mean shop.jobs?"),
+            ("app", "./jobs.py", "Did you mean jobs?"),
+            ("app", "../jobs.py", "a module such as shop.jobs, or module:name of a TaskQ in it, not '../jobs.py'."),
             ("app", ["shop:a.b"], "module:name"),
             ("app", [3], "3 is none"),
             ("queues", "!a", "at least one queue"),

@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -401,3 +401,22 @@ def test_all_of_a_time_are_enqueued_now(full: taskq.TaskQ, monkeypatch: pytest.M
     assert full.delayed.enqueue_all_at(datetime.fromtimestamp(NOW + 11, UTC)) == 2
     assert waiting(full, "low") == ['{"class":"Report","args":[2]}', '{"class":"Report","args":[3]}']
     assert full.delayed.count() == 3
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        (lambda delayed: delayed.at("2030"), "'2030' is of type str, and neither a datetime nor unix seconds."),
+        (lambda delayed: delayed.times(since=True), "True is of type bool, and neither"),
+        (lambda delayed: delayed.enqueue_all_at(datetime(2030, 1, 1)), "has no time zone"),  # noqa: DTZ001
+        (lambda delayed: delayed.remove("x"), "remove takes a delayed job as it was listed, or a call"),
+        (lambda delayed: delayed.times_of("x"), "times_of takes a call"),
+        (lambda delayed: delayed.remove_all(5), "Give the job itself."),
+        (lambda delayed: taskq.dequeue("Foo"), r"""options\(queue=...\).dequeue\("Foo"\). Nothing was removed."""),
+        (lambda delayed: taskq.dequeue(cast("Any", 5)), "Nothing was removed."),
+    ],
+)
+def test_what_it_cannot_be_asked_is_said_in_its_own_words(asked: Any, says: str) -> None:
+    with taskq.using("memory://"), pytest.raises(taskq.EnqueueError, match=says) as refused:
+        asked(taskq.delayed)
+    assert "Nothing was enqueued" not in str(refused.value)

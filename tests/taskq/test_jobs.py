@@ -195,6 +195,8 @@ async def async_generator(to: str) -> AsyncIterator[str]:
         (class_with(after_enqueue_x=staticmethod(coroutine)), {}, "after_enqueue_x is an async def"),
         (class_with(perform=staticmethod(generator)), {}, "is a generator: calling it would perform nothing"),
         (generator, {}, "is a generator"),
+        (5, {}, "was given 5, which is no function and no class. What it takes is said by name"),
+        ("emails", {}, r'@taskq.job\(queue="emails"\)'),
         (async_generator, {}, "is a generator"),
         (lambda: None, {}, "needs a name that is not empty"),
         (partial(generator), {}, "needs a name that is not empty"),
