@@ -87,7 +87,10 @@ def about_workers(workers: Sequence[WorkerState], pending: int, now: float) -> I
     for worker in silent:
         sure = "is dead" if worker.sure else "looks dead"
         yield Finding(
-            "error", "workers", f"{named(worker.info.id)} {sure}: {worker.why_dead}. {worker.becomes}", "taskq workers prune"
+            "error",
+            "workers",
+            f"{named(worker.info.id)} {sure}: {worker.why_dead}. {worker.becomes}",
+            "taskq workers prune",
         )
     unheard = [worker for worker in workers if worker.unheard]
     for worker in unheard:
@@ -119,7 +122,12 @@ def about_queues(queues: Sequence[QueueState], paused: Paused) -> Iterator[Findi
     if paused.all:
         yield Finding("warning", "queues", "All queues are paused.", "To go on: taskq queues unpause --all")
     elif paused.queues:
-        yield Finding("warning", "queues", f"Paused: {_listed([*map(named, sorted(paused.queues))])}.", "taskq queues unpause QUEUE")
+        yield Finding(
+            "warning",
+            "queues",
+            f"Paused: {_listed([*map(named, sorted(paused.queues))])}.",
+            "taskq queues unpause QUEUE",
+        )
     unserved = [queue for queue in queues if queue.size and not queue.served_by]
     for queue in unserved[:_LOOKED_AT]:
         jobs = "1 job waits" if queue.size == 1 else f"{queue.size:,} jobs wait"
