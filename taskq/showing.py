@@ -192,11 +192,11 @@ class Showing:
     def searched(self, failed: FailedJob) -> str:
         """What a search for a text looks at: arguments and error as they may be shown, and nothing that is hidden."""
         if failed.body is None:
-            return cast("str", self.masks.shown(failed.error))
+            return self.masks.text(failed.error)
         secrets = _Secrets()
         job = self._read(failed.body, secrets.hide)
         args = _json(list(job.shown))[:100_000] if job.payload is not None else job.problem
-        return f"{args}\0{self.masks.shown(secrets.taken_out(failed.error))}"
+        return f"{args}\0{self.masks.text(secrets.taken_out(failed.error))}"
 
     def args(self, args: tuple[object, ...], definition: JobDefinition | None) -> tuple[object, ...]:
         """Arguments that were read already, as they may be shown.
@@ -231,13 +231,13 @@ class Showing:
             whole: whether its payload is wanted as well, which may be long work; else that is empty.
         """
         if failed.body is None:
-            error = cast("str", self.masks.shown(failed.error))
+            error = self.masks.text(failed.error)
             return ShownFailure((), error, failed.backtrace, "")
         secrets = _Secrets()
         args = self._read(failed.body, secrets.hide).shown
 
         error, *backtrace = (
-            cast("str", self.masks.shown(text)) for text in secrets.taken_out_of_each((failed.error, *failed.backtrace))
+            self.masks.text(text) for text in secrets.taken_out_of_each((failed.error, *failed.backtrace))
         )
         return ShownFailure(args, error, tuple(backtrace), self.pretty(failed.body) if whole else "")
 

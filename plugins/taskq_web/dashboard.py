@@ -35,6 +35,7 @@ _log: Final = logging.getLogger("taskq.web")
 
 _MOST_BYTES: Final = 4 * 1024 * 1024
 _FORM: Final = "application/x-www-form-urlencoded"
+_FOR_PROGRAMS: Final = frozenset({"/stats.txt", "/stats.json", "/metrics"})
 _YEAR: Final = 365 * 24 * 3600
 
 
@@ -169,6 +170,7 @@ class Dashboard:
         except NotSupported as missing:
             return _refusal(visit, HTTPStatus.NOT_IMPLEMENTED, str(missing))
         except BrokerUnavailable as away:
+            visit.away = True
             return _refusal(visit, HTTPStatus.SERVICE_UNAVAILABLE, str(away), "This page tries again by itself.")
         except (BrokerRefused, BrokerError, ConfigurationError) as wrong:
             return _refusal(visit, HTTPStatus.SERVICE_UNAVAILABLE, str(wrong))
@@ -247,6 +249,8 @@ def _bare(status: HTTPStatus, sentence: str, **headers: str) -> Response:
 
 
 def _refusal(visit: Visit, status: HTTPStatus, sentence: str, advice: str = "") -> Response:
+    if visit.request.path in _FOR_PROGRAMS:
+        return _bare(status, sentence)
     answer = visit.render("refused.html", status=status, title=status, sentence=sentence, advice=advice)
     answer.status_code = status  # a live page hears it too
     return answer

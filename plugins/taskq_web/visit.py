@@ -91,6 +91,7 @@ class Visit:
         form: what was sent; empty for a GET.
         sights: what requests have just seen.
         read_only: whether everybody only reads.
+        away: whether the broker has just not answered, and need not be asked for the frame of the page that says so.
     """
 
     app: TaskQ
@@ -102,6 +103,7 @@ class Visit:
     form: Parameters
     sights: Sights = field(default_factory=Sights)
     read_only: bool = False
+    away: bool = False
     _clock: float | None = field(default=None, init=False)
 
     @property
@@ -117,6 +119,8 @@ class Visit:
     @property
     def clock(self) -> float:
         """The broker's time, the same throughout the request; this machine's where the broker is away."""
+        if self._clock is None and self.away:
+            self._clock = time.time()
         if self._clock is None:
             try:
                 self._clock = self.app.broker.now()
@@ -171,6 +175,8 @@ class Visit:
             "failed_count": 0, "place": "", "version": _version(), "tabs": _tabs(self),
             "nameless": self.request.path in _SHOWS_ARGUMENTS and not any(True for _ in self.app.registry),
         }  # fmt: skip
+        if self.away:
+            return around
         with suppress(TaskqError):
             around |= {"failed_count": self.app.failures.count(), "place": self._place()}
         return around

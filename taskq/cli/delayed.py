@@ -108,7 +108,10 @@ def run(job: str | None, args: str | None, queue: str | None, at: str | None, al
             refused += 1
             return 0
 
-    done, stopped = _each("Enqueueing", [*_meant(app, job, args, queue, at, all_, "run")], enqueue)
+    meant = _looked_for(app, _meant(app, job, args, queue, at, all_, "run"))
+    if meant is None:
+        return INTERRUPTED
+    done, stopped = _each("Enqueueing", meant, enqueue)
     return _ended(done, refused, "Enqueued", app, stopped=stopped, as_json=as_json)
 
 
@@ -123,7 +126,9 @@ def run(job: str | None, args: str | None, queue: str | None, at: str | None, al
 def remove(job: str | None, args: str | None, queue: str | None, at: str | None, yes: bool, as_json: bool) -> int:
     """Remove delayed jobs for good. It asks first."""
     app = the_session().connected()
-    meant = [*_meant(app, job, args, queue, at, False, "remove")]
+    meant = _looked_for(app, _meant(app, job, args, queue, at, False, "remove"))
+    if meant is None:
+        return INTERRUPTED
     if meant:
         confirm(f"Remove {count_of(len(meant), 'delayed job')}", yes=yes)
     done, stopped = _each("Removing", meant, app.delayed.remove)
@@ -151,7 +156,8 @@ def clear(yes: bool, as_json: bool) -> int:
 
 def _meant(
     app: TaskQ, job: str | None, args: str | None, queue: str | None, at: str | None, all_: bool, verb: str
-) -> Iterator[DelayedJob]:
+) -> Iterator[DelayedJob | None]:
+    """Each that may be meant, and None in its place where it is not."""
     said = job is not None or queue is not None or at is not None
     if said == all_:
         what = "Say which are meant or --all, not both." if said else "Which ones?"
@@ -163,8 +169,23 @@ def _meant(
     moment = None if at is None else read_time(at)
     for each in app.delayed.each(job, queue=queue):
         right = wanted is None or (each.payload is not None and list(each.payload.args) == wanted)
-        if right and (moment is None or each.at == moment):
-            yield each
+        yield each if right and (moment is None or each.at == moment) else None
+
+
+def _looked_for(app: TaskQ, each: Iterator[DelayedJob | None]) -> list[DelayedJob] | None:
+    """Those that are meant of all that were looked at; None where somebody said to stop."""
+    meant: list[DelayedJob] = []
+    with Long("Looking") as work:
+        total = 0
+        for place, one in enumerate(each):
+            if work.stopped:
+                return None
+            if one is not None:
+                meant.append(one)
+            if place % 1000 == 999:
+                total = total or app.delayed.count()
+                work.tell(place + 1, max(total, place + 1))
+    return meant
 
 
 def _list(args: str) -> list[object]:

@@ -35,6 +35,7 @@ __all__ = [
     "Stop",
     "code_of",
     "lines_of",
+    "partly",
     "without_secrets",
 ]
 
@@ -53,6 +54,19 @@ WITHOUT_A_SERVER: Final = (
 """What to do where nobody said which broker, and the default one does not answer."""
 
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>]*@[^\s\"'<>]*")
+
+
+def partly(done: int, missing: int, refused: int = 0) -> int:
+    """The exit code of a command that was given several by their names.
+
+    Args:
+        done: with how many it was done.
+        missing: how many were not there, or not as they would have to be.
+        refused: how many were there, and it could not be done.
+    """
+    if not missing + refused:
+        return DONE
+    return SOME_FAILED if done + refused else NOTHING_MATCHED
 
 
 class Stop(Exception):

@@ -11,7 +11,7 @@ import click
 from taskq.app import TaskQ
 from taskq.broker import Requeued
 from taskq.cli.asking import confirm, yes_option
-from taskq.cli.endings import DONE, INTERRUPTED, NOTHING_MATCHED, SOME_FAILED, USAGE, Stop
+from taskq.cli.endings import DONE, INTERRUPTED, NOTHING_MATCHED, SOME_FAILED, USAGE, Stop, partly
 from taskq.cli.groups import ListedGroup
 from taskq.cli.output import (
     Column,
@@ -219,7 +219,7 @@ def show_(ids: Sequence[str], as_json: bool) -> int:
         _show(app, each)
     if found and not as_json:
         hint(f"To try it again: taskq failed requeue {id_of(found[0])}")
-    return _code(len(found), missing)
+    return partly(len(found), missing)
 
 
 @failed.command(
@@ -324,7 +324,7 @@ def remove(ids: Sequence[str], all_: bool, yes: bool, as_json: bool, **said: str
             _show_tally("remove", tally)
         elif tally.done:
             say(f"Removed {count_of(tally.done, 'failed job')}.")
-        return _code(tally.done, missing + tally.gone)
+        return partly(tally.done, missing + tally.gone)
     return _remove_matching(app, wanted, yes=yes, as_json=as_json)
 
 
@@ -375,7 +375,7 @@ def _requeue_named(app: TaskQ, ids: Sequence[str], *, again: bool, as_json: bool
         _show_tally("requeue", Tally(count, count, count, done=done, already=retried, refused=refused))
     elif done:
         say(f"Requeued {count_of(done, 'failed job')}.")
-    return _code(done, missing, refused + retried)
+    return partly(done, missing, refused + retried)
 
 
 def _remove_matching(app: TaskQ, wanted: FailureFilter, *, yes: bool, as_json: bool) -> int:
@@ -615,9 +615,3 @@ def _nothing(app: TaskQ, wanted: FailureFilter) -> str:
     if wanted.says_anything and total:
         return f"None of {count_of(total, 'failed job')} is like that."
     return "There are no failed jobs."
-
-
-def _code(done: int, missing: int, refused: int = 0) -> int:
-    if not missing + refused:
-        return DONE
-    return SOME_FAILED if done + refused else NOTHING_MATCHED

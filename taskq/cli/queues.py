@@ -9,7 +9,7 @@ import click
 
 from taskq.app import TaskQ
 from taskq.cli.asking import confirm, yes_option
-from taskq.cli.endings import DONE, NOTHING_MATCHED, SOME_FAILED, USAGE, Stop
+from taskq.cli.endings import DONE, NOTHING_MATCHED, USAGE, Stop, partly
 from taskq.cli.groups import ListedGroup
 from taskq.cli.output import (
     Column,
@@ -188,7 +188,7 @@ def unpause(names: Sequence[str], all_: bool, as_json: bool) -> int:
         said = "No longer are all queues paused." if paused.all else "There was no pause of all queues."
         _tell_pause(f"{said}{rest}", None, False, paused.all, as_json=as_json)
         undone += paused.all
-    return _code(undone, len(names) + all_)
+    return partly(undone, len(names) + all_ - undone)
 
 
 def _tell_pause(said: str, queue: str | None, paused: bool, done: bool, *, as_json: bool) -> None:
@@ -226,7 +226,7 @@ def remove(names: Sequence[str], ids: Sequence[str], yes: bool, as_json: bool) -
             show_json("queue_remove/1", {"queue": name, "whole": True, "jobs": gone})
         else:
             say(f"Removed {named(name)} with {count_of(gone, 'job')}.")
-    return _code(len(found), len(names))
+    return partly(len(found), len(names) - len(found))
 
 
 def _remove_jobs(app: TaskQ, queue: str, ids: Sequence[str], *, yes: bool, as_json: bool) -> int:
@@ -244,7 +244,7 @@ def _remove_jobs(app: TaskQ, queue: str, ids: Sequence[str], *, yes: bool, as_js
         show_json("queue_remove/1", {"queue": queue, "whole": False, "jobs": done})
     elif done:
         say(f"Removed {count_of(done, 'job')} of {named(queue)}.")
-    return _code(done, len(ids))
+    return partly(done, len(ids) - done)
 
 
 def _described(job: DecodedJob) -> Mapping[str, object]:
@@ -281,9 +281,3 @@ def _meant(name: str, there: Sequence[str] | frozenset[str]) -> str:
 def _listed(names: Sequence[str], most: int = 12) -> str:
     more = f", and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(map(plain, names[:most])) + more
-
-
-def _code(done: int, wanted: int) -> int:
-    if done == wanted:
-        return DONE
-    return SOME_FAILED if done else NOTHING_MATCHED

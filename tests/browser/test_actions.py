@@ -42,7 +42,7 @@ def fail(site: Site, *addresses: str, token: str = "") -> None:
 def test_retry_one_from_the_list(site: Site, opened: Window) -> None:
     fail(site, "nobody")
     page = opened.open("/failed")
-    page.locator(".rows summary").click()
+    page.locator(".rows > li > details > summary").click()
     page.get_by_role("button", name="Retry", exact=True).click()
     assert opened.said() == "send_email is in its queue again."
     assert site.app.size("emails") == 1
@@ -54,7 +54,7 @@ def test_retry_one_from_the_list(site: Site, opened: Window) -> None:
 def test_remove_one_from_its_page(site: Site, opened: Window) -> None:
     fail(site, "nobody")
     page = opened.open("/failed")
-    page.locator(".rows summary").click()
+    page.locator(".rows > li > details > summary").click()
     page.get_by_role("link", name="All of it").click()
     page.locator("summary", has_text="Remove").click()
     page.get_by_role("button", name="Remove it").click()
@@ -63,11 +63,22 @@ def test_remove_one_from_its_page(site: Site, opened: Window) -> None:
     assert "Nothing failed" in page.locator("main").inner_text()
 
 
+@pytest.mark.posts("/failure/remove")
+def test_remove_one_from_the_list(site: Site, opened: Window) -> None:
+    fail(site, "one", "two")
+    page = opened.open("/failed")
+    page.locator(".rows > li > details > summary").first.click()
+    page.locator(".more summary", has_text="Remove").first.click()
+    page.get_by_role("button", name="Remove it").locator("visible=true").click()
+    assert opened.said() == "Removed the failure."
+    assert site.app.failures.count() == 1
+
+
 @pytest.mark.posts("/failure/edit")
 def test_edit_and_retry_with_a_secret(site: Site, opened: Window) -> None:
     fail(site, "nobody", token="s3cr3t")
     page = opened.open("/failed")
-    page.locator(".rows summary").click()
+    page.locator(".rows > li > details > summary").click()
     page.get_by_role("link", name="Edit and retry").click()
     area = page.get_by_label("Arguments, a list in JSON")
     text = area.input_value()
@@ -96,7 +107,8 @@ def test_what_is_ticked_is_retried_and_removed(site: Site, opened: Window) -> No
     assert opened.said() == "Requeued 2 failures."
     assert site.app.size("emails") == 2
     page.locator(".rows input").nth(1).check()
-    page.get_by_role("button", name="Remove ticked").click()
+    page.locator("summary", has_text="Remove ticked").click()
+    page.get_by_role("button", name="Remove them").click()
     assert opened.said() == "Removed 1 failure."
     assert site.app.failures.count() == 2
 
@@ -132,7 +144,7 @@ def test_enqueue_by_hand_and_again(site: Site, opened: Window) -> None:
     assert opened.said() == "send_email is in the queue emails. No worker serves that queue."
     site.work_off()
     page = opened.open("/failed")
-    page.locator(".rows summary").click()
+    page.locator(".rows > li > details > summary").click()
     page.get_by_role("link", name="All of it").click()
     page.get_by_role("link", name="Enqueue again").click()
     to = page.get_by_label("to", exact=True)

@@ -39,14 +39,14 @@ def test_new_failures_wait_and_what_is_read_stays(site: Site, window: Open) -> N
     fail(site, "one", "two")
     page = window(site).open("/failed")
     row = page.locator(".rows > li").first
-    row.locator("summary").click()
+    row.locator("summary").first.click()
     row.locator("input[type=checkbox]").check()
-    row.locator("summary").focus()
+    row.locator("summary").first.focus()
     fail(site, "three", "four", "five")
     page.get_by_role("button", name="3 new").wait_for()
     assert page.locator(".badge").inner_text().startswith("5")
     assert page.locator(".rows > li").count() == 2
-    assert row.locator("details").get_attribute("open") is not None
+    assert row.locator("details").first.get_attribute("open") is not None
     assert row.locator("input").is_checked()
     assert page.evaluate("document.activeElement.localName") == "summary"
     page.get_by_role("button", name="3 new").click()

@@ -7,10 +7,12 @@ from html import unescape
 from urllib.parse import quote
 
 import pytest
+from werkzeug.test import Client
 
 from taskq import TaskQ
 from taskq.failed_search import Bounds
 from taskq.registry import Registry
+from taskq_web import Dashboard, Role
 from taskq_web.parameters import address
 from tests.web.conftest import Browser, Working
 from tests.web.reading import Page
@@ -39,7 +41,7 @@ def fail(
 def rows(text: str) -> list[str]:
     """The rows of the failed list, as they read."""
     listed = re.search(r'<ul class="rows".*?</ul>', text, re.DOTALL)
-    found = re.findall(r"<summary>(.*?)</summary>", listed[0]) if listed else []
+    found = re.findall(r"<details><summary>(.*?)</summary>", listed[0]) if listed else []
     return [" ".join(Page(f"<p>{row}</p>").words.split()) for row in found]
 
 
@@ -343,6 +345,12 @@ class TestAllThatMatch:
         said = browser.act(address, dict(re.findall(r'name="(\w+)" value="([^"]*)"', form)))
         assert said == f"{done} 4 failures."
         assert app.failures.count() == (12 if verb == "retry" else 8)
+
+    def test_who_may_only_retry_is_shown_no_removal(self, app: TaskQ, worker: Working) -> None:
+        fail(app, worker, "a@example.com")
+        browser = Browser(Client(Dashboard(app, access=lambda environ: Role.RETRY)))
+        assert browser.get("/failed/all?do=retry").status_code == 200
+        assert browser.get("/failed/all?do=remove").status_code == 403
 
     def test_numbers_that_come_back_are_believed_by_nobody(self, app: TaskQ, worker: Working, browser: Browser) -> None:
         fail(app, worker, "a@example.com")

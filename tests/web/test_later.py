@@ -7,6 +7,7 @@ from html import unescape
 
 import pytest
 
+import taskq
 from taskq import TaskQ
 from taskq_web.parameters import address
 from tests.web.conftest import Browser, Working
@@ -131,6 +132,31 @@ class TestEnqueueing:
         assert 'value="&lt;Hello&gt;"' in answer.text
         assert "t0" not in answer.text
         assert app.size("q") == 0
+
+    def test_what_is_masked_by_its_name_is_no_open_field(self, app: TaskQ, browser: Browser) -> None:
+        @taskq.job(registry=app.registry)
+        def sign_in(user: str, password: str = "S3CR3T") -> None: ...
+
+        assert "empty for its default" in browser.page("/enqueue?job=sign_in")
+        wrong = browser.post("/enqueue?job=sign_in", {"arg.password": "hush", "queue": "default"})
+        assert wrong.status_code == 422
+        assert 'name="arg.password" value="" type="password"' in wrong.text
+
+    @pytest.mark.parametrize(
+        ("form", "said"),
+        [
+            ({"args": "[" * 100_000}, "nested too deeply"),
+            ({"args": "[]", "when": "9999999 d"}, "is no time that is understood"),
+            ({"args": "[]", "when": "2020-01-01"}, "2020-01-01 00:00:00 UTC is past"),
+        ],
+    )
+    def test_what_cannot_be_is_said_in_a_sentence(
+        self, form: dict[str, str], said: str, app: TaskQ, browser: Browser
+    ) -> None:
+        answer = browser.post("/enqueue?foreign=1", {"job": "Job", "queue": "emails", **form})
+        assert answer.status_code == 422
+        assert said in answer.text
+        assert app.size("emails") == 0
 
     def test_later(self, app: TaskQ, browser: Browser) -> None:
         form = {"arg.to": "a@example.com", "queue": "emails", "when": "2h"}

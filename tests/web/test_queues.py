@@ -106,8 +106,12 @@ class Away:
     address = "Redis at 127.0.0.1:6379"
     capabilities: frozenset[Capability] = frozenset()
 
+    def __init__(self) -> None:
+        self.asked = 0
+
     def __getattr__(self, name: str) -> object:
         def call(*args: object, **kwargs: object) -> object:
+            self.asked += 1
             raise BrokerUnavailable(self.address, "connection refused")
 
         return call
@@ -130,10 +134,15 @@ def test_names_in_figures_for_programs_end_no_line(app: TaskQ, browser: Browser)
 
 
 def test_a_broker_that_is_away_is_said(app: TaskQ, caplog: pytest.LogCaptureFixture) -> None:
-    client = Client(Dashboard(TaskQ(broker=Away()), access=everybody))
+    away = Away()
+    client = Client(Dashboard(TaskQ(broker=away), access=everybody))
+    assert client.get("/metrics").text == client.get("/stats.json").text != ""
+    assert client.get("/metrics").content_type.startswith("text/plain")
     for path in ("/", "/failed", "/queues", "/workers", "/working"):
+        away.asked = 0
         answer = client.get(path)
         assert answer.status_code == 503
+        assert away.asked <= 2  # each of them may take seconds
         assert "Cannot reach Redis at 127.0.0.1:6379 (connection refused)." in answer.text
         assert Page(answer.text).problems == []
         assert client.get(path, headers={"X-Taskq-Live": "1"}).status_code == 503

@@ -82,7 +82,7 @@ def show(visit: Visit) -> Response:
         # What is masked is not sent to the browser: it is asked for anew.
         shown = visit.app.read(again.body).shown if again is not None and again.body is not None else ()
         queue = again.job_queue if again is not None else definition.queue
-        return _form(visit, definition, _fields(definition, shown), _Given(queue=queue))
+        return _form(visit, definition, _fields(visit, definition, shown), _Given(queue=queue))
     if name or "foreign" in visit.query:
         return _foreign(visit, _given_again(visit, again, name))
     jobs = sorted(visit.app.operator.jobs(), key=lambda one: one.name)
@@ -135,9 +135,23 @@ def _send(visit: Visit, job: str, args: Sequence[object], kwargs: dict[str, obje
 
 
 def _moment(said: str, now: float) -> float:
-    """The moment that is meant: so much later, or a date."""
+    """The moment that is meant: so much later, or a date.
+
+    Raises:
+        _Mistyped: it is none, or is past.
+    """
     span = _SPAN.fullmatch(said)
-    return now + float(span[1]) * _SECONDS[span[2]] if span is not None else parse_when(said, now)
+    try:
+        at = now + float(span[1]) * _SECONDS[span[2]] if span is not None else parse_when(said, now)
+        datetime.fromtimestamp(at, UTC)
+    except (ValueError, OverflowError, OSError):
+        raise _Mistyped(
+            f'"{said[:60]}" is no time that is understood: so much later as 10min, 2h or 3d, '
+            f"or 2026-12-01 08:00+00:00. {_NOTHING}"
+        ) from None
+    if at < now - 60:
+        raise _Mistyped(f"{exact(at)} is past: leave When empty for now. {_NOTHING}")
+    return at
 
 
 # ---- a job that is known here
@@ -158,11 +172,15 @@ def _form(
     )
 
 
-def _fields(definition: JobDefinition, shown: tuple[object, ...]) -> Sequence[_Field]:
+def _fields(visit: Visit, definition: JobDefinition, shown: tuple[object, ...]) -> Sequence[_Field]:
     """The fields of a job's form, filled with what may be seen of a call."""
     seen = definition.signature.named(shown) if shown else {}
     return [
-        _field(definition, parameter, _typeable(parameter, seen[parameter.name]) if parameter.name in seen else "")
+        _field(
+            parameter,
+            _typeable(parameter, seen[parameter.name]) if parameter.name in seen else "",
+            secret=_is_secret(visit, definition, parameter),
+        )
         for parameter in definition.signature.parameters
     ]
 
@@ -170,12 +188,18 @@ def _fields(definition: JobDefinition, shown: tuple[object, ...]) -> Sequence[_F
 def _fields_again(visit: Visit, definition: JobDefinition) -> Sequence[_Field]:
     """The fields as they were typed; what is secret is not sent back."""
     return [
-        _field(definition, parameter, "" if parameter.name in definition.secret else _said(visit, parameter))
+        _field(parameter, "" if secret else _said(visit, parameter), secret=secret)
         for parameter in definition.signature.parameters
+        for secret in (_is_secret(visit, definition, parameter),)
     ]
 
 
-def _field(definition: JobDefinition, parameter: inspect.Parameter, value: str) -> _Field:
+def _is_secret(visit: Visit, definition: JobDefinition, parameter: inspect.Parameter) -> bool:
+    """Whether its value is masked wherever it is shown: by what the job says, or by its name."""
+    return parameter.name in definition.secret or bool(visit.app.showing.masks.rule(parameter.name))
+
+
+def _field(parameter: inspect.Parameter, value: str, *, secret: bool) -> _Field:
     several = parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}
     is_text = _is_text(parameter)
     parts = []
@@ -188,13 +212,13 @@ def _field(definition: JobDefinition, parameter: inspect.Parameter, value: str) 
     elif not is_text and parameter.annotation is not parameter.empty and _named(parameter.annotation) not in _BARE:
         parts.append("in JSON")
     if parameter.default is not parameter.empty:
-        parts.append(f"empty for {parameter.default!r}"[:80])
+        parts.append("empty for its default" if secret else f"empty for {parameter.default!r}"[:80])
     return _Field(
         name=parameter.name,
         hint=", ".join(parts),
         value=value,
         required=parameter.default is parameter.empty and not several,
-        secret=parameter.name in definition.secret,
+        secret=secret,
         text=is_text,
         long=several or len(value) > 80 or "\n" in value,
     )
@@ -238,7 +262,7 @@ def _said(visit: Visit, parameter: inspect.Parameter) -> str:
 def _value(parameter: inspect.Parameter, said: str) -> Any:
     try:
         return json.loads(said)
-    except ValueError:
+    except (ValueError, RecursionError):
         if parameter.annotation is parameter.empty:
             return said  # as on the command line: what is no JSON is a text
         raise _Mistyped(
@@ -295,6 +319,8 @@ def _listed(text: str) -> list[object]:
         value = json.loads(text or "[]")
     except ValueError as wrong:
         raise _Mistyped(f"The arguments are no JSON: {wrong}. {_NOTHING}") from None
+    except RecursionError:
+        raise _Mistyped(f"The arguments are nested too deeply to be read. {_NOTHING}") from None
     if not isinstance(value, list):
         raise _Mistyped(f"The arguments are a list, as in [1, 2], and not {text[:100]}. {_NOTHING}")
     if masked := _MASKED.search(text):

@@ -54,7 +54,7 @@ def show(visit: Visit) -> Response:
         unserved=[queue.name for queue in queues if queue.size and not queue.served_by],
         silent=[worker for worker in workers if worker.looks_dead],
         unheard=[worker for worker in workers if worker.unheard],
-        workers=len(alive),
+        workers=len(there),
         working=in_hand(app, (worker.info for worker in there), count=_WORKING),
         working_count=working,
         chart=chart(history),

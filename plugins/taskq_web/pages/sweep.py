@@ -19,6 +19,7 @@ from werkzeug.wrappers import Response
 from taskq.failed_filter import ALL, FailureFilter
 from taskq.failed_jobs import Tally
 from taskq.failed_search import Bounds, FailurePage
+from taskq_web.access import Role
 from taskq_web.pages.failed import filter_of, told, words_of
 from taskq_web.parameters import Parameters
 from taskq_web.shown import exact
@@ -75,6 +76,8 @@ def count(visit: Visit) -> Response:
     verb = visit.query.get("do")
     if verb not in {"retry", "remove"}:
         raise Refused(HTTPStatus.BAD_REQUEST, "The address does not say whether to retry or to remove.")
+    if verb == "remove" and not visit.may(Role.ALL):
+        raise Refused(HTTPStatus.FORBIDDEN, "You may not remove failures: that needs the role all.")
     so_far = _begun(visit, wanted, _Progress.of(visit.query))
     if verb == "remove" and wanted == ALL:
         total = visit.app.failures.count()
