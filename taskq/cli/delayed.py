@@ -65,7 +65,9 @@ def list_(job: str | None, queue: str | None, since: str | None, skip: int, limi
             show_json("delayed/1", _described(each))
     elif found:
         show(
-            [Column("when"), Column("in", right=True, spare=True), Column("queue"), Column("job", style="name", named=True),
+            [
+                Column("when"), Column("in", right=True, spare=True), Column("queue"),
+                Column("job", style="name", named=True),
              Column("arguments", cut=True)],
             [_row(each, app.broker.now()) for each in found],
         )  # fmt: skip
