@@ -554,7 +554,7 @@ class RedisBroker(DelayedJobs, PlainKeys):
 
     def requeue_failures(self, requeues: Sequence[FailureRequeue]) -> Sequence[Requeued]:
         answers: list[Requeued] = []
-        for some in self._requeue_pace.steps(requeues, lambda one: one.failure.queue):
+        for some in self._requeue_pace.steps(requeues, lambda one: one.failure):
             names = list(dict.fromkeys(one.queue for one in some))
             keys = [
                 self._keys.failed_list(some[0].failure.queue), self._keys.queues, *[self._keys.queue(n) for n in names]
@@ -573,7 +573,7 @@ class RedisBroker(DelayedJobs, PlainKeys):
 
     def remove_failures(self, failures: Sequence[StoredFailure]) -> Sequence[bool]:
         answers: list[bool] = []
-        for some in self._remove_pace.steps(failures, lambda one: one.queue):
+        for some in self._remove_pace.steps(failures, lambda one: one):
             words: list[bytes | str] = [_removed_mark()]
             for one in some:
                 words += [str(one.position), one.entry]

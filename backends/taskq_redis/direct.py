@@ -12,10 +12,10 @@ import os
 import socket
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-from taskq_redis.errors import Answered
+from taskq_redis.errors import Answered, Unserved
 from taskq_redis.wire import Plain, pack
 
 __all__ = ["Direct", "Server", "possible"]
@@ -43,7 +43,7 @@ class Server:
     port: int = 6379
     db: int = 0
     username: str | None = None
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
     client_name: str | None = None
     socket_timeout: float = 5.0
     socket_connect_timeout: float = 5.0
@@ -119,11 +119,11 @@ class Direct:
             return
         wire = self.wire()
         wire.send(b"".join(commands))
-        refused: list[Answered] = []
+        refused: list[Answered | Unserved] = []
         for _ in commands:
             try:
                 wire.read()
-            except Answered as error:
+            except (Answered, Unserved) as error:
                 refused.append(error)
         if refused:
             raise refused[0]  # what is refused after it may be so because of it

@@ -19,7 +19,9 @@ __all__ = [
     "NoTLS",
     "Place",
     "RedisError",
+    "Unserved",
     "Untrusted",
+    "answered",
     "error_code",
     "refused_by_server",
     "translated",
@@ -34,6 +36,10 @@ class RedisError(Exception):
 
 class Answered(RedisError):
     """Redis answered with an error: its text, the code in front. The command was not carried out."""
+
+
+class Unserved(RedisError):
+    """Redis answered that it serves nobody, or not us, whatever is asked: likewise."""
 
 
 class Cut(RedisError):
@@ -66,6 +72,7 @@ _AWAY = {
     "TRYAGAIN": "the keys are moving to another node",
     "MAXCLIENTS": "too many clients",
 }
+_UNSERVED = {"LOADING", "MAXCLIENTS", "NOAUTH", "WRONGPASS"}
 _NO_WRITES = {
     "READONLY": ("it is a read-only replica", "Name its master, or wait until a failover is over."),
     "OOM": ("out of memory", "Give it more (maxmemory), or remove what need not be there."),
@@ -95,6 +102,12 @@ _TEXTS = {
     "without any password configured": "WRONGPASS",
 }
 _FORBIDDEN = re.compile(r"run the '([\w|-]+)' command")
+
+
+def answered(text: str) -> Answered | Unserved:
+    """The error that Redis answered, of its text."""
+    error = Answered(text.removeprefix("ERR "))
+    return Unserved(*error.args) if error_code(error) in _UNSERVED else error
 
 
 class Place:

@@ -19,8 +19,9 @@ __all__ = ["Found", "Pace", "find"]
 
 _SLICE = 200
 _OVERLAP = 20  # entries that others may remove between two slices before one slips through
-_STEP: Final = 0.003  # seconds that a step should take, its way there and back included; 5 ms at most
+_STEP: Final = 0.002  # seconds that a step should take, its way there and back included; 5 ms at most
 _MOST: Final = 200  # entries that a step changes
+_NEAR: Final = 1_000  # entries
 
 T = TypeVar("T")
 
@@ -76,26 +77,37 @@ def _slices(position: int, length: int) -> Iterator[tuple[int, int]]:
 class Pace:
     """How many entries a step changes, so that Redis does nothing else for 5 ms at most."""
 
-    def __init__(self, least: int) -> None:
-        """Begins with the least, for nothing is known of the list yet.
+    def __init__(self, least: int, *, clock: Callable[[], float] = time.perf_counter) -> None:
+        """Nothing is known yet.
 
         Args:
-            least: entries that a step has however long it takes.
+            least: entries that a step has however long it takes, and has where nothing is known of the place.
+            clock: the time, in seconds.
         """
+        self._clock = clock
         self._least = self._size = least
+        self._last: StoredFailure | None = None
 
-    def steps(self, items: Sequence[T], list_of: Callable[[T], str | None]) -> Iterator[Sequence[T]]:
+    def steps(self, items: Sequence[T], entry_of: Callable[[T], StoredFailure]) -> Iterator[Sequence[T]]:
         """So many of them as one step takes, behind one another and of one failed list.
 
         The time until the next is asked for is what the step took.
         """
-        for _, same in groupby(items, list_of):
+        for _, same in groupby(items, lambda item: entry_of(item).queue):
             left = list(same)
             while left:
+                if not self._near(entry_of(left[0])):
+                    self._size = self._least
                 some, left = left[: self._size], left[self._size :]
-                began = time.perf_counter()
+                began = self._clock()
                 yield some
-                self._took(len(some), time.perf_counter() - began)
+                self._took(len(some), self._clock() - began)
+                self._last = entry_of(some[-1])
+
+    def _near(self, entry: StoredFailure) -> bool:
+        """Whether an entry there takes what those of the last step took: the same list, and no long way from them."""
+        last = self._last
+        return last is not None and last.queue == entry.queue and abs(last.position - entry.position) <= _NEAR
 
     def _took(self, count: int, seconds: float) -> None:
         fitting = int(count * _STEP / max(seconds, 1e-6))

@@ -22,6 +22,7 @@ from taskq_redis.errors import (
     Place,
     RedisError,
     Sent,
+    Unserved,
     error_code,
     refused_by_server,
     translated,
@@ -121,7 +122,7 @@ class Links:
             return answer
 
     def ask_all(self, packed: bytes, answers: int, *, repeatable: bool = False) -> list[Any]:
-        """Send several commands in one write; their answers, a `Answered` being one of them.
+        """Send several commands in one write; their answers, an `Answered` being one of them.
 
         Raises as `ask` does. Where `sent` is "no" the last of the commands was not carried out.
         """
@@ -265,7 +266,7 @@ class Links:
                 try:
                     link.wire.send(_CLIENT_ID)
                     link.id = int(link.wire.read())
-                except (Cut, Late, OSError) as error:
+                except (Cut, Late, Unserved, OSError) as error:
                     link.connection.disconnect()
                     raise translated(error, self._place, "no") from None
         with _guard:

@@ -23,7 +23,7 @@ from redis.connection import Connection as TCPConnection
 from redis.retry import Retry
 from redis.sentinel import MasterNotFoundError, SentinelConnectionPool
 
-from taskq_redis.errors import Answered, Cut, Late, NoMaster, NoTLS, RedisError, Untrusted
+from taskq_redis.errors import Answered, Cut, Late, NoMaster, NoTLS, RedisError, Unserved, Untrusted, answered
 from taskq_redis.wire import Plain, Wire
 
 __all__ = ["Client", "Theirs", "make", "of_client"]
@@ -112,6 +112,8 @@ def make(kind: Literal["tcp", "tls", "unix"], options: Mapping[str, object], **o
         options: redis-py's keywords.
         over: those that are others for this connection.
     """
+    if kind != "unix":
+        options = {"socket_keepalive": True, **options}
     return _made(_KINDS[kind], options, over)
 
 
@@ -199,12 +201,12 @@ def _answer(answer: object) -> object:
     return answer
 
 
-def _answered(error: Exception) -> Answered:
+def _answered(error: Exception) -> Answered | Unserved:
     text = str(error)
     code = next((code for kind, code in _CODES if isinstance(error, kind)), "")
     if not code and isinstance(error, redis.AuthenticationError):
         code = "NOAUTH" if "required" in text else "WRONGPASS"
-    return Answered(f"{code} {text}" if code and not text.startswith(code) else text)
+    return answered(f"{code} {text}" if code and not text.startswith(code) else text)
 
 
 def _raise_ours(error: Exception) -> NoReturn:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from taskq_redis.errors import Answered, Cut, Late
+from taskq_redis.errors import Cut, Late, answered
 
 __all__ = ["Connection", "Plain", "Wire", "pack"]
 
@@ -114,7 +114,7 @@ class Plain:
         self._receive = sock.recv_into
         self._buffer = bytearray(_BUFFER)
         self._rests, self._next_rests = 0, 1
-        self._reader = hiredis.Reader(protocolError=Cut, replyError=_answered, notEnoughData=_NOT_YET)
+        self._reader = hiredis.Reader(protocolError=Cut, replyError=answered, notEnoughData=_NOT_YET)
 
     def send(self, packed: bytes) -> None:
         try:
@@ -172,7 +172,3 @@ class Plain:
         if not there:
             raise Cut("closed by Redis")
         return True
-
-
-def _answered(text: str) -> Answered:
-    return Answered(text.removeprefix("ERR "))

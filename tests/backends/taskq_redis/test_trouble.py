@@ -221,6 +221,20 @@ def test_a_busy_redis_is_waited_for(own: RedisServer) -> None:
     broker.close()
 
 
+@pytest.mark.parametrize("give", [str, redis.Redis.from_url])
+def test_where_too_many_clients_are_nothing_is_pushed(own: RedisServer, give: Callable[[str], object]) -> None:
+    broker = open_broker(give(own.url))
+    with own.client() as client:
+        client.config_set("maxclients", 1)
+        with pytest.raises(BrokerUnavailable, match="too many clients") as raised:
+            broker.push("q", [ONE])
+        assert raised.value.sent == "no"
+        client.config_set("maxclients", 100)
+    broker.push("q", [ONE])
+    assert broker.size("q") == 1
+    broker.close()
+
+
 def test_a_wrong_or_missing_password_is_refused_and_shown_nowhere() -> None:
     with RedisServer(requirepass="s3cret-right") as server:
         for url, reason in [

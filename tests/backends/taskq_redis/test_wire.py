@@ -15,7 +15,7 @@ import redis
 from taskq.testing.contract.broker.holder import Holder
 from taskq_redis import open_broker, theirs
 from taskq_redis.direct import Direct, Server
-from taskq_redis.errors import Answered, Cut, Late
+from taskq_redis.errors import Answered, Cut, Late, Unserved
 from taskq_redis.testing import RedisServer
 from taskq_redis.theirs import Theirs
 from taskq_redis.wire import Connection, Plain, Wire, pack
@@ -150,10 +150,14 @@ def test_a_connection_says_who_it_is(own: RedisServer) -> None:
 
 def test_what_is_refused_first_is_told(own: RedisServer) -> None:
     connection = Direct(Server(port=own.port, db=99, username="nobody", password="wrong"))
-    with pytest.raises(Answered, match=r"^WRONGPASS "):
+    with pytest.raises(Unserved, match=r"^WRONGPASS "):
         connection.connect()
     with pytest.raises(OSError, match="not connected"):
         connection.sock  # noqa: B018
+
+
+def test_a_server_shows_no_password() -> None:
+    assert "secret" not in repr(Server(username="one", password="secret"))
 
 
 def test_a_broker_imports_redis_py_only_where_it_needs_it(own: RedisServer) -> None:
