@@ -1,8 +1,8 @@
 """A connection of our own, over TCP or a Unix socket, so that a worker need not hold redis-py in memory.
 
-Importing redis-py brings its asynchronous half, its cluster and asyncio: more memory than all else that an idle worker
-has, and more time than all else that a command takes to start. Of its ways of connecting these two are a socket and a
-few words (AUTH, SELECT); for the others, TLS and Sentinel, it is asked (see `theirs`).
+Importing redis-py brings its asynchronous half, its cluster and asyncio: more memory than all of taskq takes, and much
+of the time that a command takes to start. Of its ways of connecting these two are a socket and a few words (AUTH,
+SELECT); for the others, TLS and Sentinel, it is asked (see `theirs`).
 """
 
 from __future__ import annotations
