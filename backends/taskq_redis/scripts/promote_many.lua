@@ -9,8 +9,8 @@
 -- Cannot raise after its first write because the keys were read before, what the user may not do shows on a key of no
 --   use, and the index goes by pcall. It pushes first and removes then.
 -- include: probe
--- include: pick
 -- include: rubys
+-- include: pick
 for key = 6, #KEYS do
   redis.call('LLEN', KEYS[key])
 end
@@ -19,29 +19,8 @@ local items = {}
 for i = 3, #ARGV, 4 do
   items[#items + 1] = ARGV[i]
 end
-local indexes, taken, stays = pick(KEYS[1], items)
-redis.call('ZCARD', KEYS[2])
-
-local done, left = {}, {}
-if is_rubys(KEYS[5], ARGV[1]) then
-  for i = 1, #items do
-    done[i] = 0
-  end
-  return done
-end
-probe(KEYS[3])
-probe_marks(KEYS[3])
-for i = 3, #ARGV, 4 do
-  local item = ARGV[i]
-  left[item] = left[item] or taken[item] or 0
-  if left[item] > 0 then
-    redis.call('SADD', KEYS[4], ARGV[i + 2])
-    redis.call('RPUSH', KEYS[tonumber(ARGV[i + 1])], ARGV[i + 3])
-    left[item] = left[item] - 1
-    done[#done + 1] = 1
-  else
-    done[#done + 1] = 0
-  end
-end
-take_picked(KEYS[1], indexes, taken, stays, ARGV[2], KEYS[2], ARGV[1])
-return done
+return take_many(KEYS[1], KEYS[2], KEYS[3], KEYS[5], ARGV[1], ARGV[2], items, function(place)
+  local i = 4 * place - 1
+  redis.call('SADD', KEYS[4], ARGV[i + 2])
+  redis.call('RPUSH', KEYS[tonumber(ARGV[i + 1])], ARGV[i + 3])
+end)

@@ -7,28 +7,10 @@
 -- Cannot raise after its first write because the keys were read before, what the user may not do shows on a key of no
 --   use, and the index goes by pcall.
 -- include: probe
--- include: pick
 -- include: rubys
+-- include: pick
 local items = {}
 for i = 3, #ARGV do
   items[#items + 1] = ARGV[i]
 end
-local indexes, taken, stays = pick(KEYS[1], items)
-redis.call('ZCARD', KEYS[2])
-
-local done, left = {}, {}
-if is_rubys(KEYS[4], ARGV[1]) then
-  for i = 1, #items do
-    done[i] = 0
-  end
-  return done
-end
-for i, item in ipairs(items) do
-  left[item] = left[item] or taken[item] or 0
-  done[i] = left[item] > 0 and 1 or 0
-  left[item] = left[item] - done[i]
-end
-probe(KEYS[3])
-probe_marks(KEYS[3])
-take_picked(KEYS[1], indexes, taken, stays, ARGV[2], KEYS[2], ARGV[1])
-return done
+return take_many(KEYS[1], KEYS[2], KEYS[3], KEYS[4], ARGV[1], ARGV[2], items)

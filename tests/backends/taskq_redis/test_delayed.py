@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import fakeredis
 import pytest
@@ -18,6 +18,7 @@ from taskq.testing.contract.broker.holder import ONE, THREE, TWO, Holder, job
 from taskq_redis import RedisBroker, item, open_broker
 from taskq_redis.testing import RedisServer
 from tests.support.proxy import Proxy
+from tests.support.workers import wait_until
 
 pytestmark = pytest.mark.redis
 
@@ -31,6 +32,19 @@ def holder(broker: RedisBroker) -> Holder:
     holder = Holder(broker, ID)
     assert holder.register()
     return holder
+
+
+@contextmanager
+def asking(client: redis.Redis) -> Iterator[None]:
+    """Leaves once who was set going within has asked Redis for what he waits for."""
+
+    def calls() -> int:
+        stats = client.info("commandstats")
+        return sum(stats[name]["calls"] for name in ("cmdstat_get", "cmdstat_evalsha") if name in stats)
+
+    before = calls()
+    yield
+    wait_until(lambda: calls() > before)
 
 
 def move(broker: RedisBroker, now: float = THEN) -> int:
@@ -396,8 +410,8 @@ def test_many_jobs_for_later_are_no_concern_and_cost_little(broker: RedisBroker,
     broker.schedule(THEN, "q", [ONE])
     with ThreadPoolExecutor(1) as pool:
         pool.submit(broker.wait_due, THEN, 0).result()
-        future = pool.submit(broker.wait_due, THEN, 20)
-        time.sleep(0.02)
+        with asking(client):
+            future = pool.submit(broker.wait_due, THEN, 20)
         began = time.monotonic()
         before = client.info("commandstats")["cmdstat_evalsha"]["calls"]
         later = 0
@@ -471,14 +485,14 @@ def test_a_key_is_waited_for_in_a_forked_child_and_on_in_its_parent(broker: Redi
 
 @pytest.mark.parametrize("cut", ["cut", "while it was kept"])
 def test_a_wait_for_a_key_outlives_its_connection(
-    far: RedisBroker, broker: RedisBroker, proxy: Proxy, cut: str
+    far: RedisBroker, broker: RedisBroker, client: redis.Redis, proxy: Proxy, cut: str
 ) -> None:
     far.put_key("a", b"1", 60)
     far.await_key("a", b"1", 0)
     if cut == "cut":
         with ThreadPoolExecutor(1) as pool:
-            future = pool.submit(far.await_key, "a", b"1", 20)
-            time.sleep(0.02)
+            with asking(client):
+                future = pool.submit(far.await_key, "a", b"1", 20)
             proxy.cut()
             broker.put_key("a", b"2", 60)
             assert future.result() == b"2"
@@ -490,19 +504,12 @@ def test_a_wait_for_a_key_outlives_its_connection(
         far.await_key("a", broker.get_key("a"), 20)
 
 
-def test_close_wakes_who_waits_for_a_key(redis_server: RedisServer) -> None:
+def test_close_wakes_who_waits_for_a_key(redis_server: RedisServer, client: redis.Redis) -> None:
     broker = open_broker(redis_server.url)
-    began = threading.Event()
-
-    def wait() -> None:
-        broker.await_key("a", None, 0)
-        began.set()
-        broker.await_key("a", None, 20)
-
+    broker.await_key("a", None, 0)
     with ThreadPoolExecutor(1) as pool:
-        future = pool.submit(wait)
-        began.wait()
-        time.sleep(0.02)
+        with asking(client):
+            future = pool.submit(broker.await_key, "a", None, 20)
         started = time.monotonic()
         broker.close()
         future.result()

@@ -44,3 +44,27 @@ local function probe_marks(scratch)
   redis.call('LSET', scratch, 0, '')
   redis.call('DEL', scratch)
 end
+
+-- Take items of one time away, after `moving(place)` for each that is there; none where they are Ruby's to move. For each
+-- item 1 or 0. It needs the parts probe and rubys.
+local function take_many(list, times, scratch, lock, time, prefix, items, moving)
+  local indexes, taken, stays = pick(list, items)
+  redis.call('ZCARD', times)
+  local done, left, rubys = {}, {}, is_rubys(lock, time)
+  if not rubys then
+    probe(scratch)
+    probe_marks(scratch)
+  end
+  for place, item in ipairs(items) do
+    left[item] = left[item] or not rubys and taken[item] or 0
+    done[place] = left[item] > 0 and 1 or 0
+    left[item] = left[item] - done[place]
+    if done[place] == 1 and moving then
+      moving(place)
+    end
+  end
+  if not rubys then
+    take_picked(list, indexes, taken, stays, prefix, times, time)
+  end
+  return done
+end
