@@ -19,7 +19,7 @@ __all__ = ["Found", "Pace", "find"]
 
 _SLICE = 200
 _OVERLAP = 20  # entries that others may remove between two slices before one slips through
-_STEP: Final = 0.002  # seconds that a step should take, its way there and back included; 5 ms at most
+_STEP: Final = 0.0015  # seconds that a step should take, its way there and back included; 5 ms at most
 _MOST: Final = 200  # entries that a step changes
 _NEAR: Final = 1_000  # entries
 

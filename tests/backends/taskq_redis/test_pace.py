@@ -38,15 +38,15 @@ def sizes(pace: Pace, clock: Clock, some: list[StoredFailure], seconds: float) -
 def test_steps_grow_while_they_are_quick_and_shrink_where_they_are_not(clock: Clock) -> None:
     pace = Pace(4, clock=clock)
     assert sizes(pace, clock, entries(0, 300), 1e-6) == [4, 8, 16, 32, 64, 128, 48]
-    assert sizes(pace, clock, entries(300, 120), 0.0003) == [96, 6, 6, 6, 6]
+    assert sizes(pace, clock, entries(300, 120), 0.00028) == [96, 5, 5, 5, 5, 4]
 
 
 def test_far_from_where_it_was_nothing_is_known(clock: Clock) -> None:
     pace = Pace(4, clock=clock)
     sizes(pace, clock, entries(0, 1_000), 1e-6)
-    assert sizes(pace, clock, entries(500_000, 10), 0.0003) == [4, 6]
+    assert sizes(pace, clock, entries(500_000, 10), 0.00028) == [4, 5, 1]
     sizes(pace, clock, entries(0, 1_000), 1e-6)
-    assert sizes(pace, clock, entries(1_000, 10, "mail"), 0.0003) == [4, 6]
+    assert sizes(pace, clock, entries(1_000, 10, "mail"), 0.00028) == [4, 5, 1]
 
 
 def test_a_step_is_of_one_list(clock: Clock) -> None:
