@@ -52,6 +52,10 @@ class Watch:
             except (Refused, BrokerRefused):
                 self._not_before = time.monotonic() + _REFUSED_FOR
                 break
+            except Lost:  # it was closed, or cut, before Redis had agreed
+                if self._closed:
+                    return seen
+                break
             try:
                 value = self._wait(tracker, key, seen, deadline)
             except Lost:

@@ -17,6 +17,7 @@ from taskq.records import Again, ScheduledJob
 from taskq.testing.contract.broker.holder import ONE, THREE, TWO, Holder, job
 from taskq_redis import RedisBroker, item, open_broker
 from taskq_redis.testing import RedisServer
+from taskq_redis.tracking import Lost, Tracker
 from tests.support.proxy import Proxy
 from tests.support.workers import wait_until
 
@@ -514,6 +515,23 @@ def test_close_wakes_who_waits_for_a_key(redis_server: RedisServer, client: redi
         broker.close()
         future.result()
     assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_wait_for_a_key_that_loses_its_connection_at_once_says_so_to_nobody(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch, closed: bool
+) -> None:
+    broker = open_broker(redis_server.url)
+    broker.put_key("a", b"1", 60)
+
+    def lose(tracker: Tracker, *words: bytes) -> None:
+        if closed:
+            broker.close()
+        raise Lost
+
+    monkeypatch.setattr(Tracker, "command", lose)
+    assert broker.await_key("a", b"seen", 20) == (b"seen" if closed else b"1")
+    broker.close()
 
 
 def test_where_tracking_is_refused_a_key_is_polled(without_tracking: RedisBroker, broker: RedisBroker) -> None:
