@@ -605,7 +605,10 @@ class TaskQ(Verbs):
             try:
                 text = dumps(job, (), args)
             except UnserializableArgument:
-                # Now with the names that its error needs: to find them for every call would cost a fifth of this.
+                text = ""
+            if not text:
+                # Now with the names that its error needs: to find them for every call would cost a fifth of this. And
+                # out here, so that its traceback does not begin with the error that has none.
                 text = dumps(job, names_of(args), args)
             body = completed(begins, text, extra)
             if len(body) > most:

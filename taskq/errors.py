@@ -74,12 +74,15 @@ __all__ = [
 ]
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that a person who typed `name` most likely meant, or None where none is near."""
+def nearest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
+    """The known name that a person who typed `name` most likely meant, or None where none is near.
+
+    `cutoff` is how alike they must be; 1 is equal.
+    """
     import difflib  # only where somebody mistyped
 
     folded = {candidate.casefold(): candidate for candidate in known}
-    found = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
+    found = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=cutoff)
     return folded[found[0]] if found else None
 
 
@@ -182,7 +185,7 @@ def reworded(*words: tuple[str, str]) -> Iterator[None]:
 
 
 class NotAJob(EnqueueError):
-    """Something was enqueued that is no job."""
+    """Something was given as a job that is none."""
 
     def __init__(self, given: str, hint: str) -> None:
         self.given = given

@@ -30,6 +30,7 @@ _OWED: Final = 0.025
 can be measured: the log is one, and the disk is waited for once for all."""
 
 _LOG: Final = 16 * 1024 * 1024  # bytes to which the log is cut back after a long reader let it grow
+_LOG_BEGINS: Final = b"\x37\x7f\x06"  # as every log of SQLite's does
 
 
 class Durable(enum.Enum):
@@ -62,6 +63,7 @@ class Store:
         self._application_id = application_id
         self._lock = threading.RLock()
         self._gate = Gate(f"{path}-taskq")
+        self._log = f"{path}-wal"
         self._connection: sqlite3.Connection | None = None
         self._openings = 0  # how many connections there were
         self._closing: weakref.finalize[[], Store] | None = None  # closes what nobody closed, at the end at the latest
@@ -110,6 +112,8 @@ class Store:
                 # After an error in COMMIT nobody knows whether it was done.
                 self._drop_after(error)
                 raise translated(error, self.path, "unknown" if sent else "no") from None
+            if durable is Durable.NOW:
+                self._check_log()
             if self._waits_for_disk:
                 self._owes_since = None
             elif durable is Durable.SOON and self._owes_since is None:
@@ -216,6 +220,33 @@ class Store:
             if os.stat(self.path).st_size == 0 and os.stat(f"{self.path}-wal").st_size > 0:
                 raise self._emptied()
 
+    def _check_log(self) -> None:
+        """Return where the log begins as a log does, so that what was just committed can be read back.
+
+        SQLite does not look: it writes on behind the hole in a log that was emptied, and into one that was deleted.
+        Nobody else ever sees that, and the hole ends in the database. This is asked of what must not be lost, beside
+        whose sync it costs nothing.
+        """
+        try:
+            with open(self._log, "rb", buffering=0) as log:
+                begins = log.read(len(_LOG_BEGINS))
+        except FileNotFoundError:
+            done = "deleted"  # to this process it is still there, whole: to copy it back saves what is in it
+        except OSError:
+            return
+        else:
+            if begins in {_LOG_BEGINS, b""}:  # of no bytes: another program had it copied back just now, all of it
+                return
+            done = "emptied"
+        self._close(copy_back=done == "deleted")
+        raise BrokerRefused(
+            self.address,
+            f"its log {self._log} was {done} while it was in use: what was just written may be lost, and what was "
+            "written before",
+            advice=f"Stop every process that uses it. Then look at it: sqlite3 {self.path} 'PRAGMA quick_check'. "
+            "Restore it, or move it away to begin a new one.",
+        )
+
     def _emptied(self) -> BrokerRefused:
         return BrokerRefused(
             self.address,
@@ -230,11 +261,14 @@ class Store:
         with self._lock:
             self._close()
 
-    def _close(self) -> None:
+    def _close(self, *, copy_back: bool = True) -> None:
+        """`copy_back`: whether the log is, by the last one to close, where it can be helped."""
         connection, self._connection = self._connection, None
         if self._closing is not None:
             self._closing.detach()
         if connection is not None:
+            if not copy_back and sys.version_info >= (3, 12):
+                connection.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE)
             with contextlib.suppress(sqlite3.Error):
                 connection.close()
         self._gate.close()
@@ -274,6 +308,7 @@ class Store:
             raise
         self._waits_for_disk = True
         self._identity = seen.st_dev, seen.st_ino
+        self._log = f"{os.path.realpath(self.path)}-wal"  # beside the file itself, where the path is a link
         return connection
 
     def _check_owner(self, connection: sqlite3.Connection) -> None:
@@ -312,10 +347,7 @@ class Store:
         self._lock.acquire()
         if self._writing:
             return
-        if self._connection is not None and sys.version_info >= (3, 12):
-            # Soon somebody opens it again: the last to close need not copy the log back, which takes several syncs.
-            self._connection.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE)
-        self._close()
+        self._close(copy_back=False)  # soon somebody opens it again, and to copy it takes several syncs
 
     def go_on(self) -> None:
         """After a fork, in the parent."""

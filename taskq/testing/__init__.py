@@ -17,6 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from taskq.testing.assertions import MisspeltJob
     from taskq.testing.case import QueueMixin, QueueTestCase
     from taskq.testing.jobs import DelayedJob, EnqueuedJob, PerformedJob
     from taskq.testing.queue import Queue
@@ -26,6 +27,7 @@ __all__ = [
     "DelayedJob",
     "EnqueuedJob",
     "LeftoverJobs",
+    "MisspeltJob",
     "PerformedJob",
     "Queue",
     "QueueMixin",
@@ -34,6 +36,7 @@ __all__ = [
 ]
 
 _HOMES: Final = {
+    "assertions": ("MisspeltJob",),
     "case": ("QueueMixin", "QueueTestCase"),
     "jobs": ("DelayedJob", "EnqueuedJob", "PerformedJob"),
     "queue": ("Queue",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,10 @@ from taskq.testing.expectation import Due, Expectation, Found, GivenJob, expecta
 from taskq.testing.jobs import DelayedJob, EnqueuedJob, PerformedJob, delayed_job, enqueued_job
 from taskq.testing.ledger import Ledger
 
-__all__ = ["Asked", "Assertions", "Options"]
+__all__ = ["Asked", "Assertions", "MisspeltJob", "Options"]
+
+_MISSPELT: Final = 0.85
+"""How alike two names are of which one is taken for the other misspelt: `send_emial` and `send_email` are."""
 
 J = TypeVar("J", EnqueuedJob, DelayedJob, PerformedJob)
 
@@ -39,6 +43,10 @@ class Asked:
 
 
 _AT_ONCE: Final = Asked()
+
+
+class MisspeltJob(UserWarning):
+    """A job was looked for by a name that no job here has, and one nearly has; none was found."""
 
 
 class Assertions:
@@ -195,7 +203,10 @@ class Assertions:
         self, look: Callable[[], list[J]], job: GivenJob | None, args: tuple[object, ...], kwargs: Mapping[str, object]
     ) -> list[J]:
         expected = self._expected(job, args, kwargs)
-        return [one for one in look() if expected.is_met_by(one)]
+        found = [one for one in look() if expected.is_met_by(one)]
+        if not found:
+            self._warn_of_misspelling(job)
+        return found
 
     def _assert(
         self,
@@ -234,6 +245,15 @@ class Assertions:
         found = [one for one in self._until(look, expected, None) if expected.is_met_by(one)]
         if found:
             raise AssertionError(f"No {expected} was to be {done}:\n{listed(found)}")
+        self._warn_of_misspelling(job)
+
+    def _warn_of_misspelling(self, job: GivenJob | None) -> None:
+        """Where none was found of a name that no job here has, and one nearly has: nobody would ever see that slip."""
+        if isinstance(job, str) and self._app.registry.find(job) is None:
+            near = nearest(job, self._app.registry.names(), cutoff=_MISSPELT)
+            if near is not None:
+                message = f"No job {job} is registered here, so it was looked for in vain. Did you mean {near}?"
+                warnings.warn(message, MisspeltJob, stacklevel=4)
 
     def _unknown(self, job: GivenJob) -> str:
         """What to say of a name that no job here has. It may be another program's, so it is no error."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias
 
-from taskq.errors import WrongCall
+from taskq.errors import WrongCall, reworded
 from taskq.jobs import Job, find
 from taskq.registry import Registry
 from taskq.signature import HIDDEN
@@ -122,7 +122,8 @@ def expectation(
         if args or kwargs:
             raise TypeError("Arguments are a job's own: say which job.")
         return Expectation(queue=queue, due=due)
-    definition = find(registry, job, "")
+    with reworded(("Nothing was enqueued.", "It can never have been enqueued.")):
+        definition = find(registry, job, "")
     if definition is None:
         by_place = {f"args[{at}]": said for at, said in enumerate(args)}
         return Expectation((str(job),), {**by_place, **kwargs}, queue, due=due)

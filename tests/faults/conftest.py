@@ -132,6 +132,15 @@ def server(redis_server: RedisServer) -> RedisServer:
     return redis_server
 
 
+@pytest.fixture(params=[pytest.param("redis", marks=pytest.mark.redis), "sqlite"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of a store, on each backend that other processes share: the session's Redis, or a file."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'jobs.db'}"
+    server: RedisServer = request.getfixturevalue("redis_server")
+    return server.url
+
+
 @pytest.fixture
 def app(server: RedisServer) -> Iterator[taskq.TaskQ]:
     """The application that enqueues, on that Redis."""

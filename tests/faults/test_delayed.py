@@ -7,12 +7,10 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 import taskq
-from taskq_redis.testing import RedisServer
 from tests.faults.conftest import LONG
 from tests.support.crashing_verbs import ME, SCHEDULED, VERBS
 from tests.support.workers import ROOT
@@ -21,14 +19,6 @@ pytestmark = [pytest.mark.timeout(120), pytest.mark.fault(3)]
 
 NUMBERS = range(5)
 ADDED = {7, 8, 9}
-
-
-@pytest.fixture(params=[pytest.param("redis", marks=pytest.mark.redis), "sqlite"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'jobs.db'}"
-    server: RedisServer = request.getfixturevalue("redis_server")
-    return server.url
 
 
 @pytest.fixture

@@ -22,14 +22,6 @@ from tests.support.workers import RunningWorker, wait_until
 KILLS = 100 if LONG else 4
 
 
-@pytest.fixture(params=[pytest.param("redis", marks=pytest.mark.redis), "sqlite"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'jobs.db'}"
-    server: RedisServer = request.getfixturevalue("redis_server")
-    return server.url
-
-
 @pytest.fixture
 def running() -> Iterator[list[RunningWorker]]:
     running: list[RunningWorker] = []

@@ -120,8 +120,9 @@ def test_options_say_queue_and_front(app: taskq.TaskQ) -> None:
 def test_what_cannot_be_enqueued_is_refused_and_nothing_is_there(
     enqueue: Callable[[taskq.TaskQ], object], error: type[Exception], message: str, app: taskq.TaskQ
 ) -> None:
-    with pytest.raises(error, match=message):
+    with pytest.raises(error, match=message) as caught:
         enqueue(app)
+    assert caught.value.__context__ is None or caught.value.__suppress_context__, "one error, and no other before it"
     assert app.queues() == []
 
 

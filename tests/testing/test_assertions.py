@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Iterator
 from unittest.mock import ANY
 
 import pytest
 
 import taskq
-from taskq.testing import Queue
+from taskq.testing import MisspeltJob, Queue
 from tests.testing.jobs import Charge, fetch, newsletter, send_email
 
 
@@ -44,6 +45,20 @@ class TestEnqueued:
         with pytest.raises(AssertionError) as failed:
             queue.assert_enqueued("send_emial")
         assert said(failed).endswith("\nNo job send_emial is registered here. Did you mean send_email?")
+
+    def test_warns_of_a_name_that_is_nearly_that_of_a_job(self, queue: Queue) -> None:
+        send_email.enqueue("ada@x")
+        for ask in (queue.assert_not_enqueued, queue.enqueued, queue.options(queue="emails").assert_not_performed):
+            with pytest.warns(
+                MisspeltJob, match=r"No job send_emial is registered.* Did you mean send_email\?"
+            ) as warned:
+                ask("send_emial")
+            assert warned[0].filename == __file__
+        taskq.enqueue_to("emails", "sendemail")
+        with warnings.catch_warnings(action="error"):
+            queue.assert_enqueued("sendemail")
+            queue.assert_not_enqueued("Ruby::Mailer")
+            queue.assert_not_performed("send_email")
 
     def test_shows_no_secret(self, queue: Queue) -> None:
         send_email.enqueue("ada@x", token="sesame")
@@ -131,7 +146,7 @@ class TestWhatIsExpected:
             queue.enqueued(None, "ada@x")
 
     def test_what_is_no_job_is_refused(self, queue: Queue) -> None:
-        with pytest.raises(taskq.NotAJob):
+        with pytest.raises(taskq.NotAJob, match=r"len is not a job\..* It can never have been enqueued\.$"):
             queue.assert_enqueued(len)  # type: ignore[arg-type]
 
 

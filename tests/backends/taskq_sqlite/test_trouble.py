@@ -208,6 +208,36 @@ def test_a_damaged_page_is_found_when_it_is_met(path: Path, make_broker: Make) -
         make_broker().peek("q", 0, 50)
 
 
+@pytest.mark.parametrize(
+    ("harm", "done"), [(lambda log: os.truncate(log, 0), "emptied"), (os.unlink, "deleted")], ids=["emptied", "deleted"]
+)
+def test_a_push_into_a_log_that_nobody_can_read_is_refused(
+    path: Path, broker: SQLiteBroker, harm: Callable[[str], None], done: str
+) -> None:
+    broker.push("q", [ONE])
+    harm(f"{path}-wal")
+    with pytest.raises(BrokerRefused, match=f"its log {path}-wal was {done} while it was in use"):
+        broker.push("q", [TWO])
+
+
+def test_a_log_that_another_program_copied_back_is_no_trouble(
+    path: Path, broker: SQLiteBroker, stranger: sqlite3.Connection
+) -> None:
+    broker.push("q", [ONE])
+    stranger.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert os.stat(f"{path}-wal").st_size == 0
+    broker.push("q", [TWO])
+    assert list(broker.peek("q", 0, 9)) == [ONE, TWO]
+
+
+def test_the_log_lies_beside_the_file_that_a_link_leads_to(path: Path, make_broker: Make, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    path.symlink_to(tmp_path / "elsewhere" / "real.db")
+    broker = make_broker()
+    broker.push("q", [ONE])
+    assert list(broker.peek("q", 0, 9)) == [ONE]
+
+
 # ---- deleted, replaced
 
 
