@@ -54,6 +54,7 @@ def asked(address: str, *, auth: str = "") -> tuple[int, str]:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_serves_until_it_is_told_to_end(number: signal.Signals, tmp_path: Path) -> None:
+    (tmp_path / "taskq.toml").write_text('hooks = ["nosuch"]\n')  # which hinders nobody from looking
     with serving("--broker", "sqlite:///jobs.db", cwd=tmp_path) as (process, address):
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", address)
         status, text = asked(address)
@@ -65,6 +66,7 @@ def test_it_serves_until_it_is_told_to_end(number: signal.Signals, tmp_path: Pat
         out, err = process.communicate(timeout=40)
         assert process.returncode == 0, (out, err)
         assert "Traceback" not in err
+        assert 'no hook "nosuch" is installed' in err
 
 
 def test_beyond_this_machine_it_asks_who_is_there(tmp_path: Path) -> None:
