@@ -145,6 +145,7 @@ def test_no_broker_is_said_at_once() -> None:
 def test_the_demonstration_has_jobs_and_workers_and_leaves_nothing(tmp_path: Path) -> None:
     with serving("--demo", cwd=tmp_path, env={"TMPDIR": str(tmp_path)}) as (process, address):
         text = asked(f"{address}queues")[1]
+        assert re.search(r'data-label="Oldest">\d+ (s|min)<', text)
         assert {"emails", "payments", "images", "legacy-sync"} <= set(re.findall(r"<bdi>([\w-]+)</bdi>", text))
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=40)
