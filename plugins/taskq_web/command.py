@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from taskq import TaskqError
 from taskq.broker import Capability
 from taskq.cli.output import complain, say
 from taskq.cli.session import common, examples, hide_command_line, the_session
@@ -86,6 +87,10 @@ def web(
                 f"{app.broker.address} is this process's own: no worker and no application enqueues into it. "
                 "What several processes of one machine share: --broker sqlite:///taskq.db"
             )
+        try:
+            app.load()
+        except TaskqError as wrong:
+            complain(f"{wrong} Until that is mended nothing can be enqueued or edited here; all else works.")
         say(f"The dashboard is at {_shown(host, port_of(server), prefix)} (Ctrl-C ends it).")
         server.run()
 

@@ -24,7 +24,7 @@ def demonstration() -> Iterator[TaskQ]:
     """The application of the demonstration, its workers at work; all of it is gone at the end."""
     with tempfile.TemporaryDirectory(prefix="taskq-demo-", ignore_cleanup_errors=True) as directory:
         address = f"sqlite:///{directory}/demo.db"
-        with TaskQ(broker=address) as app:
+        with TaskQ(broker=address, hooks=["latency"]) as app:
             seed(app)
             over = threading.Event()
             customers = threading.Thread(target=_customers, args=(app, over), daemon=True)

@@ -214,7 +214,7 @@ def check(max_age: float, worker_id: str | None, host: str | None, as_json: bool
             "heartbeat_age": None if age is None else round(age, 3),
             "max_age": max_age,
         }
-        show_json("workers-check/1", row)
+        show_json("workers_check/1", row)
         return DONE if alive else SOME_FAILED
     if latest is None:
         what = f"Worker {worker_id} is not registered." if worker_id else f"No worker of {host} is registered."

@@ -77,12 +77,12 @@ class TestLoad:
         assert problem.distributions == ()
         assert problem.message == (
             'no hook "tracng" is installed (namespace taskq.hooks). Did you mean tracing? '
-            "Installed: acme, limit, logging, results, retry, tracing, unique."
+            "Installed: acme, latency, limit, logging, results, retry, tracing, unique."
         )
 
     def test_a_name_that_nothing_comes_near_is_answered_with_what_to_do(self) -> None:
         assert failure(plugins.HOOKS, "zzz").message == (
-            'no hook "zzz" is installed (namespace taskq.hooks). Installed: limit, logging, results, '
+            'no hook "zzz" is installed (namespace taskq.hooks). Installed: latency, limit, logging, results, '
             "retry, unique. "
             "Install the package that has it, or take the name out."
         )
@@ -382,7 +382,7 @@ class TestOverride:
         mine = Mine()
         with plugins.override(plugins.HOOKS, "logging", mine):
             assert plugins.create_all(plugins.HOOKS, ["logging"]) == [mine]
-            assert plugins.names(plugins.HOOKS) == ["limit", "logging", "results", "retry", "unique"]
+            assert plugins.names(plugins.HOOKS) == ["latency", "limit", "logging", "results", "retry", "unique"]
         [installed] = plugins.create_all(plugins.HOOKS, ["logging"])
         assert installed is not mine
 

@@ -54,6 +54,7 @@ def asked(address: str, *, auth: str = "") -> tuple[int, str]:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_serves_until_it_is_told_to_end(number: signal.Signals, tmp_path: Path) -> None:
+    (tmp_path / "taskq.toml").write_text('hooks = ["nosuch"]\n')  # which hinders nobody from looking
     with serving("--broker", "sqlite:///jobs.db", cwd=tmp_path) as (process, address):
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", address)
         status, text = asked(address)
@@ -65,6 +66,7 @@ def test_it_serves_until_it_is_told_to_end(number: signal.Signals, tmp_path: Pat
         out, err = process.communicate(timeout=40)
         assert process.returncode == 0, (out, err)
         assert "Traceback" not in err
+        assert 'no hook "nosuch" is installed' in err
 
 
 def test_beyond_this_machine_it_asks_who_is_there(tmp_path: Path) -> None:
@@ -143,6 +145,7 @@ def test_no_broker_is_said_at_once() -> None:
 def test_the_demonstration_has_jobs_and_workers_and_leaves_nothing(tmp_path: Path) -> None:
     with serving("--demo", cwd=tmp_path, env={"TMPDIR": str(tmp_path)}) as (process, address):
         text = asked(f"{address}queues")[1]
+        assert re.search(r'data-label="Oldest">\d+ (s|min)<', text)
         assert {"emails", "payments", "images", "legacy-sync"} <= set(re.findall(r"<bdi>([\w-]+)</bdi>", text))
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=40)

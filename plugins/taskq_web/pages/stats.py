@@ -111,7 +111,7 @@ def as_json(visit: Visit) -> Response:
     sizes = app.sizes()
     return visit.as_json(
         {
-            "schema": "stats/1",
+            "schema": "taskq.stats/1",
             **app.info(sizes),
             "failed_total": app.broker.stats().failed,
             "queue_sizes": dict(sizes),
