@@ -444,8 +444,12 @@ class Broker(Protocol):
         """Up to `count` times from `since` on for which jobs wait, in order, and how many wait for each."""
         raise self._has_no(Capability.DELAY)
 
-    def scheduled_time_count(self) -> int:
-        """For how many different times jobs wait. Quick, however many there are."""
+    def scheduled_time_count(self, most: int | None = None) -> int:
+        """For how many different times jobs wait. With `most`, that where there are more and to count them all is slow.
+
+        Args:
+            most: how many are enough to know, 1 or more; then it is quick, however many there are.
+        """
         raise self._has_no(Capability.DELAY)
 
     def scheduled_at(self, queue: str, body: bytes) -> Sequence[float]:

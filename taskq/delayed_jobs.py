@@ -160,9 +160,13 @@ class Delayed:
         """Up to `count` times for which jobs wait, in order, from `since` on, and how many jobs wait for each."""
         return [DelayedTime(*each) for each in self._broker.scheduled_times(_seconds_of(since), count)]
 
-    def time_count(self) -> int:
-        """For how many different times jobs wait. Quick, however many there are."""
-        return self._broker.scheduled_time_count()
+    def time_count(self, most: int | None = None) -> int:
+        """For how many different times jobs wait.
+
+        Args:
+            most: how many are enough to know. Then it is quick, however many there are; of more it may say so many.
+        """
+        return self._broker.scheduled_time_count(most)
 
     def count(self) -> int:
         """How many jobs wait. All times are looked at, page by page."""

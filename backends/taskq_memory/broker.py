@@ -537,7 +537,7 @@ class MemoryBroker(Broker):
             first = bisect.bisect_left(self._times, since)
             return [(at, len(self._delayed[at])) for at in self._times[first : first + count]]
 
-    def scheduled_time_count(self) -> int:
+    def scheduled_time_count(self, most: int | None = None) -> int:
         with self._held():
             return len(self._times)
 

@@ -231,7 +231,7 @@ class DelayedJobs(Calls):
             found.append((at, length))
         return found
 
-    def scheduled_time_count(self) -> int:
+    def scheduled_time_count(self, most: int | None = None) -> int:
         return int(self._read(b"ZCARD", (self._keys.times, "zset")))
 
     def _each_time(self, since: float) -> Iterator[tuple[bytes, float, int]]:

@@ -630,8 +630,10 @@ class SQLiteBroker(Broker):
         with self._store.reading() as db:
             return db.execute(SQL["delayed_times"], (since, max(count, 0))).fetchall()
 
-    def scheduled_time_count(self) -> int:
-        return int(self._one(SQL["delayed_time_count"]))
+    def scheduled_time_count(self, most: int | None = None) -> int:
+        if most is None:
+            return int(self._one(SQL["delayed_time_count"]))
+        return int(self._one(SQL["delayed_time_count_to"], most))
 
     def scheduled_at(self, queue: str, body: bytes) -> Sequence[float]:
         with self._store.reading() as db:

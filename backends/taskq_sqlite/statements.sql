@@ -343,6 +343,15 @@ SELECT at, (SELECT count(*) FROM taskq_delayed AS d WHERE d.at = times.at) FROM 
 -- Walks the index: 50 ms for 1,000,000 jobs of 630,000 times.
 SELECT count(DISTINCT at) FROM taskq_delayed;
 
+-- name: delayed_time_count_to
+-- A step of the index for each time, and so many at most.
+WITH RECURSIVE times (at) AS (
+  SELECT min(at) FROM taskq_delayed
+  UNION ALL
+  SELECT (SELECT min(at) FROM taskq_delayed WHERE at > times.at) FROM times WHERE times.at IS NOT NULL LIMIT ?1
+)
+SELECT count(at) FROM times;
+
 -- name: find_delayed
 -- Reads all of them: 80 ms for 1,000,000.
 SELECT id, at FROM taskq_delayed WHERE queue = ? AND body = ? ORDER BY at, id;

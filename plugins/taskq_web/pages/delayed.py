@@ -19,6 +19,8 @@ __all__ = ["clear", "now", "now_at", "remove", "show"]
 
 _PAGE: Final = 18
 _TIMES: Final = 100
+_COUNTED: Final = 10_000
+"""Times that are counted: a file of a million takes longer to count than a page may."""
 _NEAR: Final = 1000
 """How far from where it was seen a job of one time is looked for: others of that time were taken meanwhile."""
 
@@ -63,7 +65,8 @@ def show(visit: Visit) -> Response:
     return visit.render(
         "delayed.html",
         rows=rows,
-        times=delayed.time_count(),
+        times=delayed.time_count(_COUNTED + 1),
+        counted=_COUNTED,
         at=at,
         of=of,
         times_of=visit.app.broker.scheduled_at(of.queue, of.body)[:_TIMES] if of is not None else (),
