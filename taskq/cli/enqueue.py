@@ -70,7 +70,7 @@ def enqueue(
         when = None if at is None else datetime.fromtimestamp(read_time(at), UTC)
     except (OverflowError, ValueError, OSError):
         raise Stop(USAGE, f"{at} is after the year 9999, or before the first. Say another time.") from None
-    if queue == "":
+    if queue is not None and not queue.strip():
         raise click.UsageError("--queue: a queue needs a name. Leave --queue out for the job's own one.")
     app = the_session().connected()
     if queue is None and app.registry.find(job) is None:

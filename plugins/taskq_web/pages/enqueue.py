@@ -26,7 +26,7 @@ from taskq_web.visit import Refused, Visit
 __all__ = ["enqueue", "show"]
 
 _TEXTS: Final = frozenset({"str", "str | None", "Optional[str]", "typing.Optional[str]"})
-_MASKED: Final = re.compile(r"\[secret(?:: [^\]]*)?\]")
+_MASKED: Final = re.compile(r"\[secret(?: \d+)?(?:: [^\]]*)?\]")
 _SPAN: Final = re.compile(r"(?:in )?(\d{1,6})\s*(s|min|h|d)")
 _SECONDS: Final = {"s": 1, "min": 60, "h": 3600, "d": 86400}
 _NOTHING: Final = "Nothing was enqueued."
