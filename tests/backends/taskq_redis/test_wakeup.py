@@ -61,7 +61,7 @@ def test_a_bare_push_wakes_at_once(
     waiting: Callable[..., float], client: redis.Redis, queues: list[str] | None
 ) -> None:
     times = [waiting(lambda: client.rpush("resque:queue:q", PAYLOAD), queues) for _ in range(15)]
-    assert statistics.median(times) < 0.005
+    assert statistics.median(times) < 0.5  # of 20 s; how quick it is, `make bench` says, on a machine that has time
 
 
 def test_a_push_to_a_queue_of_no_concern_wakes_nobody(broker: RedisBroker, client: redis.Redis) -> None:
