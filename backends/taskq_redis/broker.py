@@ -111,7 +111,7 @@ class RedisBroker(DelayedJobs, PlainKeys):
     # ---- the connection and the clock
 
     def check(self) -> None:
-        connection = self._links.open(socket_timeout=_CHECK, socket_connect_timeout=_CHECK)
+        connection = self._links.open(seconds=_CHECK)
         try:
             Links.once(connection, self._place, pack(b"PING"))
         finally:

@@ -11,12 +11,12 @@ import contextlib
 import os
 import socket
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
+from typing import Final
 
 from taskq_redis.errors import Answered, Unserved
-from taskq_redis.wire import Plain, pack
+from taskq_redis.wire import Plain, Version, pack
 
 __all__ = ["Direct", "Server", "possible"]
 
@@ -35,7 +35,6 @@ class Server:
         client_name: what CLIENT LIST calls the connection.
         socket_timeout: seconds that an answer may take.
         socket_connect_timeout: seconds that connecting may take.
-        protocol: of Redis, 2 or 3.
     """
 
     path: str = ""
@@ -47,18 +46,13 @@ class Server:
     client_name: str | None = None
     socket_timeout: float = 5.0
     socket_connect_timeout: float = 5.0
-    protocol: int = 2
 
 
 def possible() -> bool:
     """Whether the short way over a socket is to be had here."""
     if sys.platform != "linux":  # elsewhere a socket keeps its limit of time in other forms
         return False
-    try:
-        import hiredis  # noqa: F401
-    except ImportError:
-        return False
-    return True
+    return find_spec("hiredis") is not None
 
 
 class Direct:
@@ -66,14 +60,18 @@ class Direct:
 
     not_yet: Final = (BlockingIOError,)
 
-    def __init__(self, server: Server, **over: Any) -> None:
+    def __init__(self, server: Server, *, protocol: Version = 2, seconds: float | None = None) -> None:
         """Not open yet.
 
         Args:
             server: where to.
-            over: attributes of it that are others for this connection.
+            protocol: of Redis.
+            seconds: that connecting may take, and each answer; None for what the server says.
         """
-        self._server = _changed(server, over) if over else server
+        if seconds is not None:
+            server = replace(server, socket_timeout=seconds, socket_connect_timeout=seconds)
+        self._server = server
+        self._protocol = protocol
         self._sock: socket.socket | None = None
         self._pid = 0
 
@@ -114,7 +112,7 @@ class Direct:
             self.disconnect()
 
     def _greet(self) -> None:
-        commands = _greeting(self._server)
+        commands = _greeting(self._server, self._protocol)
         if not commands:
             return
         wire = self.wire()
@@ -145,12 +143,12 @@ def _opened(server: Server) -> socket.socket:
     return sock
 
 
-def _greeting(server: Server) -> list[bytes]:
+def _greeting(server: Server, protocol: Version) -> list[bytes]:
     """What is sent first: nothing, where the defaults are meant."""
     commands: list[bytes] = []
     password = None if server.password is None else server.password.encode()
     user = None if server.username is None else server.username.encode()
-    if server.protocol == 3:
+    if protocol == 3:
         commands.append(pack(b"HELLO", b"3", *([] if password is None else [b"AUTH", user or b"default", password])))
     elif password is not None:
         commands.append(pack(b"AUTH", *([] if user is None else [user]), password))
@@ -159,8 +157,3 @@ def _greeting(server: Server) -> list[bytes]:
     if server.db:
         commands.append(pack(b"SELECT", b"%d" % server.db))
     return commands
-
-
-def _changed(server: Server, over: Mapping[str, Any]) -> Server:
-    # `dataclasses.replace` would do; what is slow there is nothing beside a connection.
-    return Server(**{name: over.get(name, getattr(server, name)) for name in Server.__slots__})

@@ -11,8 +11,8 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 from taskq.errors import BrokerError, BrokerInTrouble
 from taskq_redis.errors import (
@@ -28,7 +28,7 @@ from taskq_redis.errors import (
     translated,
 )
 from taskq_redis.scripts import Script
-from taskq_redis.wire import Connection, Wire, pack
+from taskq_redis.wire import Connection, Version, Wire, pack
 
 __all__ = ["SKIP", "Connect", "Links", "own_connection_ids", "pack_script"]
 
@@ -36,8 +36,13 @@ _IDLE = 1.0  # seconds a kept connection may be old before it is looked at: one 
 _KEPT = 32  # idle connections at most; one a thread is what there is
 
 
-Connect = Callable[..., Connection]
-"""Makes a connection that is not yet open. Keywords go over what the address says: timeouts, protocol."""
+class Connect(Protocol):
+    """Makes a connection that is not yet open."""
+
+    def __call__(self, *, protocol: Version = 2, seconds: float | None = None) -> Connection:
+        """With other limits of time than the address's where `seconds` says one, for connecting and each answer."""
+        ...
+
 
 _CLIENT_ID = pack(b"CLIENT", b"ID")
 SKIP = pack(b"CLIENT", b"REPLY", b"SKIP")
@@ -274,9 +279,9 @@ class Links:
             self._open_ones.add(weakref.ref(link, self._open_ones.discard))
         return link
 
-    def open(self, **options: Any) -> Connection:
+    def open(self, *, protocol: Version = 2, seconds: float | None = None) -> Connection:
         """A new open connection of the caller's own. Raises as `ask` does, nothing having been sent."""
-        connection = self._connect(**options)
+        connection = self._connect(protocol=protocol, seconds=seconds)
         try:
             connection.connect()
         except (RedisError, OSError) as error:
@@ -359,8 +364,9 @@ def _forked() -> None:
     global _guard
     _guard = threading.Lock()  # a thread that is not here may have held it
     for link in [ref() for ref in tuple(_opened)]:
-        with contextlib.suppress(OSError, AttributeError):  # not open any more, or not there
-            link.connection.sock.close()  # type: ignore[union-attr]  # `shutdown` would end the parent's too
+        if link is not None:
+            with contextlib.suppress(OSError):  # not open any more
+                link.connection.sock.close()  # `shutdown` would end the parent's too
     for links in [ref() for ref in tuple(_everywhere)]:
         if links is not None:
             links.forked()

@@ -24,7 +24,8 @@ from redis.retry import Retry
 from redis.sentinel import MasterNotFoundError, SentinelConnectionPool
 
 from taskq_redis.errors import Answered, Cut, Late, NoMaster, NoTLS, RedisError, Unserved, Untrusted, answered
-from taskq_redis.wire import Plain, Wire
+from taskq_redis.link import Connect
+from taskq_redis.wire import Plain, Version, Wire
 
 __all__ = ["Client", "Theirs", "make", "of_client"]
 
@@ -65,7 +66,9 @@ class Theirs:
     @property
     def sock(self) -> socket.socket:
         """The socket, while it is open; redis-py has no public name for it."""
-        sock: socket.socket = self._connection._sock  # noqa: SLF001
+        sock: socket.socket | None = self._connection._sock  # noqa: SLF001
+        if sock is None:
+            raise OSError("not connected")
         return sock
 
     def connect(self) -> None:
@@ -104,17 +107,24 @@ class _Through:
             return bool(self._connection.can_read(0))
 
 
-def make(kind: Literal["tcp", "tls", "unix"], options: Mapping[str, object], **over: object) -> Theirs:
+def make(
+    kind: Literal["tcp", "tls", "unix"],
+    options: Mapping[str, object],
+    *,
+    protocol: Version = 2,
+    seconds: float | None = None,
+) -> Theirs:
     """A connection to an address.
 
     Args:
         kind: how it is reached.
         options: redis-py's keywords.
-        over: those that are others for this connection.
+        protocol: of Redis.
+        seconds: that connecting may take, and each answer; None for what the options say.
     """
     if kind != "unix":
         options = {"socket_keepalive": True, **options}
-    return _made(_KINDS[kind], options, over)
+    return _made(_KINDS[kind], options, protocol, seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +138,7 @@ class Client:
         master: the name under which a Sentinel knows its Redis; None where none is asked.
     """
 
-    connect: Callable[..., Theirs]
+    connect: Connect
     options: Mapping[str, Any]
     tls: bool
     master: str | None
@@ -149,16 +159,18 @@ def of_client(client: object, limits: Mapping[str, float]) -> Client | None:
     options = {name: value for name, value in pool.connection_kwargs.items() if not name.startswith(_FAKE_NAMES)}
     limited = {**options, **{name: value for name, value in limits.items() if options.get(name) is None}}
 
-    def connect(*, keep: object = pool, **over: object) -> Theirs:  # a Sentinel's connections ask their pool
-        return _made(kind, limited, over)
+    def connect(
+        *, keep: object = pool, protocol: Version = 2, seconds: float | None = None
+    ) -> Theirs:  # a Sentinel's connections ask their pool
+        return _made(kind, limited, protocol, seconds)
 
     master = str(pool.service_name) if isinstance(pool, SentinelConnectionPool) else None
     return Client(connect, options, issubclass(kind, SSLConnection), master)
 
 
-def _made(kind: Callable[..., Any], options: Mapping[str, object], over: Mapping[str, object]) -> Theirs:
+def _made(kind: Callable[..., Any], options: Mapping[str, object], protocol: Version, seconds: float | None) -> Theirs:
     own: dict[str, object] = {
-        "protocol": 2,  # no HELLO: one round trip less for each child that is forked
+        "protocol": protocol,
         "decode_responses": False,
         "encoding": "utf-8",
         "health_check_interval": 0,
@@ -167,7 +179,9 @@ def _made(kind: Callable[..., Any], options: Mapping[str, object], over: Mapping
         "retry_on_error": [],
         **_silence(),
     }
-    return Theirs(kind(**{**options, **own, **over}))
+    if seconds is not None:
+        own |= {"socket_timeout": seconds, "socket_connect_timeout": seconds}
+    return Theirs(kind(**{**options, **own}))
 
 
 def _is_connection(kind: object) -> bool:

@@ -15,7 +15,7 @@ from taskq.urls import redacted
 from taskq_redis import direct
 from taskq_redis.errors import Place
 from taskq_redis.link import Connect
-from taskq_redis.wire import Connection
+from taskq_redis.wire import Connection, Version
 
 __all__ = ["NAMESPACE", "Address", "parse"]
 
@@ -210,10 +210,12 @@ def _maker(kind: Kind, options: Mapping[str, object]) -> Connect:
     return functools.partial(_theirs, kind, options)
 
 
-def _theirs(kind: Kind, options: Mapping[str, object], **over: object) -> Connection:
+def _theirs(
+    kind: Kind, options: Mapping[str, object], *, protocol: Version = 2, seconds: float | None = None
+) -> Connection:
     from taskq_redis import theirs
 
-    return theirs.make(kind, options, **over)
+    return theirs.make(kind, options, protocol=protocol, seconds=seconds)
 
 
 # ---- reading text

@@ -11,11 +11,14 @@ import socket
 import struct
 import time
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from taskq_redis.errors import Cut, Late, answered
 
-__all__ = ["Connection", "Plain", "Wire", "pack"]
+__all__ = ["Connection", "Plain", "Version", "Wire", "pack"]
+
+Version: TypeAlias = Literal[2, 3]
+"""Of Redis's protocol: 2 needs no HELLO, a round trip less; 3 has it speak without being asked."""
 
 _SIZES = 4096  # lengths of words remembered at most
 _BUFFER = 65536  # bytes read at once
