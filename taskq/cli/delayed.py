@@ -17,7 +17,7 @@ from taskq.cli.groups import ListedGroup
 from taskq.cli.output import Column, complain, count_of, duration, hint, json_option, say, show, show_json
 from taskq.cli.output import as_json as json_text
 from taskq.cli.progress import Long
-from taskq.cli.session import common, examples, the_session
+from taskq.cli.session import common, examples, hint_at_secrets, the_session
 from taskq.cli.times import read_time
 from taskq.delayed_jobs import Cursor, DelayedJob
 from taskq.errors import InvalidPayload
@@ -68,9 +68,11 @@ def list_(job: str | None, queue: str | None, since: str | None, skip: int, limi
             [
                 Column("when"), Column("in", right=True, spare=True), Column("queue"),
                 Column("job", style="name", named=True),
-             Column("arguments", cut=True)],
+                Column("arguments", cut=True),
+            ],
             [_row(each, app.broker.now()) for each in found],
         )  # fmt: skip
+        hint_at_secrets(app)
     if found:
         if following is not None:
             more = f"--since {following.since!r}" + (f" --skip {following.skip}" if following.skip else "")

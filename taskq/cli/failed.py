@@ -28,7 +28,7 @@ from taskq.cli.output import (
 )
 from taskq.cli.output import as_json as json_text
 from taskq.cli.progress import Long
-from taskq.cli.session import common, examples, the_session
+from taskq.cli.session import common, examples, hint_at_secrets, the_session
 from taskq.errors import EnqueueError, InvalidPayload
 from taskq.failed_entry import FailedJob, glance
 from taskq.failed_filter import ALL, FailureFilter
@@ -218,6 +218,7 @@ def show_(ids: Sequence[str], as_json: bool) -> int:
             say("")
         _show(app, each)
     if found and not as_json:
+        hint_at_secrets(app)
         hint(f"To try it again: taskq failed requeue {id_of(found[0])}")
     return partly(len(found), missing)
 

@@ -26,7 +26,7 @@ from taskq.cli.output import (
     show_json,
 )
 from taskq.cli.output import as_json as json_text
-from taskq.cli.session import common, examples, the_session
+from taskq.cli.session import common, examples, hint_at_secrets, the_session
 from taskq.errors import nearest
 from taskq.operator import QueueState, job_id, named
 from taskq.showing import DecodedJob
@@ -118,6 +118,7 @@ def peek(queue: str, start: int, limit: int, as_json: bool) -> int:
     rows = [(str(position), *_shown(job)) for position, job in enumerate(jobs, start)]
     if rows:
         show([Column("", right=True), Column("job", style="name", named=True), Column("arguments", cut=True)], rows)
+        hint_at_secrets(app)
         if start + len(rows) < size:
             hint(
                 f"{len(rows)} of {size:,}. Further: taskq queues peek {shlex.quote(queue)} --start {start + len(rows)}"

@@ -14,7 +14,7 @@ from taskq.cli.enqueue import read_argument
 from taskq.cli.groups import ListedGroup
 from taskq.cli.output import Column, complain, hint, json_option, say, show, show_json
 from taskq.cli.output import as_json as json_text
-from taskq.cli.session import common, examples, the_session
+from taskq.cli.session import common, examples, hint_at_secrets, the_session
 from taskq.hook import Accepted, Deferred, Vetoed
 from taskq.recurring_jobs import ListedSchedule, NoSuchSchedule
 from taskq.schedule_entry import WrongSchedule
@@ -59,6 +59,7 @@ def list_(as_json: bool) -> None:
             ],
             [_row(app, each) for each in listed],
         )
+        hint_at_secrets(app)
     else:
         hint("Nothing recurs. As in: taskq schedule set nightly Report 7 --cron '0 3 * * *', or @taskq.job(cron=...)")
     running = app.schedules.scheduler()

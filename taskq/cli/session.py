@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from taskq.cli.output import complain
+from taskq.cli.output import complain, hint
 
 if TYPE_CHECKING:  # imported where they are needed: help needs none of them
     from taskq.app import TaskQ
     from taskq.config import Config
 
-__all__ = ["Session", "common", "examples", "hide_command_line", "the_session"]
+__all__ = ["Session", "common", "examples", "hide_command_line", "hint_at_secrets", "the_session"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -95,6 +95,15 @@ class Session:
         self.broker_is_said = config.source("broker") != DEFAULT
         if isinstance(config.broker, str):
             self.secrets.add(config.broker)
+
+
+def hint_at_secrets(app: TaskQ) -> None:
+    """Beneath arguments of jobs: where no job is known here, neither is which of them it declares secret."""
+    if not any(True for _ in app.registry):
+        hint(
+            "No application is named: arguments by position are shown as they are, and only those with a name like "
+            "password are masked. To name it: --app YOUR.JOBS"
+        )
 
 
 def put_in_force(app: TaskQ, *, close: bool) -> TaskQ:

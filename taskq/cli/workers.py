@@ -16,7 +16,7 @@ from taskq.cli.groups import ListedGroup
 from taskq.cli.output import Column, complain, count_of, duration, hint, json_option, say, show, show_facts, show_json
 from taskq.cli.output import as_json as json_text
 from taskq.cli.progress import Long
-from taskq.cli.session import common, examples, the_session
+from taskq.cli.session import common, examples, hint_at_secrets, the_session
 from taskq.errors import nearest
 from taskq.operator import WorkerState
 from taskq.records import WorkerInfo
@@ -61,6 +61,8 @@ def list_(as_json: bool) -> None:
     if found:
         show(columns, [_row(app, worker, now) for worker in found])
         working = sum(worker.info.job is not None for worker in found)
+        if working:
+            hint_at_secrets(app)
         hint(f"{working} of {count_of(len(found), 'worker')} working.")
         if any(worker.looks_dead for worker in found):
             hint("Some look dead. What becomes of their jobs, and to forget them: taskq workers prune")

@@ -9,10 +9,12 @@ import click
 import pytest
 from click.testing import CliRunner
 
+import taskq
 from taskq.cli import output
 from taskq.cli.main import program
 from taskq.cli.output import Column
-from tests.cli.conftest import Shop
+from taskq.registry import Registry
+from tests.cli.conftest import Shop, run
 
 
 @pytest.mark.parametrize(
@@ -135,3 +137,18 @@ def test_json_is_json_whatever_a_payload_held(value: object) -> None:
 )
 def test_duration(seconds: float, said: str) -> None:
     assert output.duration(seconds) == said
+
+
+@pytest.mark.parametrize("command", [("queues", "peek", "q"), ("delayed", "list")])
+def test_where_no_application_is_named_it_is_said_that_nobody_knows_what_is_secret(
+    command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path / 'jobs.db'}"
+    with taskq.TaskQ(broker=url, registry=Registry()) as app:
+        app.enqueue_to("q", "Login", "ada", "s3cr3t")
+        app.options(queue="q", delay=1000).enqueue("Login", "ada", "s3cr3t")
+    done = run("-b", url, *command)
+    assert "s3cr3t" in done.stdout
+    assert "No application is named" not in done.stderr  # a pipe has no reader
+    monkeypatch.setattr(output, "on_terminal", lambda: True)
+    assert "No application is named" in run("-b", url, *command).stderr
