@@ -7,13 +7,14 @@ method whose name is a letter off is nobody's, and would never be called.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from inspect import Parameter, Signature
 from types import CodeType, FunctionType
 from typing import Final, TypeAlias
+
+from taskq.errors import nearest
 
 __all__ = ["misfits", "misspelt", "refusal"]
 
@@ -72,12 +73,12 @@ def misspelt(made: object, interface: type) -> list[str]:
     wrong = []
     for name in strange:
         given = inspect.getattr_static(kind, name, None)
-        for near in difflib.get_close_matches(name.lower().removeprefix("on_"), missing, cutoff=_NEAR):
-            if _could_be(given, getattr(interface, near)) and name not in _used_by(kind, interface):
-                wrong.append(
-                    f"{kind.__qualname__}.{name} would never be used: call it {near}, or _{name} where it is a helper"
-                )
-                break
+        could_be = [each for each in missing if _could_be(given, getattr(interface, each))]
+        near = nearest(name.removeprefix("on_"), could_be, cutoff=_NEAR) if could_be else None
+        if near is not None and name not in _used_by(kind, interface):
+            wrong.append(
+                f"{kind.__qualname__}.{name} would never be used: call it {near}, or _{name} where it is a helper"
+            )
     return wrong
 
 

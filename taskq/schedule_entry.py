@@ -6,7 +6,6 @@ Its keys are resque-scheduler's: `cron` or `every`, `class`, `queue`, `args`, `d
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -149,9 +148,9 @@ def decode(name: str, entry: object, *, stored: bool = False) -> Schedule:
 def misspelt(schedule: Schedule) -> str:
     """What is wrong with a key that is likely meant to be another; empty where none is."""
     for key in schedule.further:
-        near = difflib.get_close_matches(str(key).casefold(), _KEYS, n=1, cutoff=_ALIKE)
-        if near:
-            return f'"{key}" is no key of a schedule. Did you mean "{near[0]}"?'
+        near = nearest(str(key), _KEYS, cutoff=_ALIKE)
+        if near is not None:
+            return f'"{key}" is no key of a schedule. Did you mean "{near}"?'
     return ""
 
 

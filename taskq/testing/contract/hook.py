@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import difflib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Final, Literal, get_args
@@ -17,7 +16,7 @@ import pytest
 from taskq import envelope
 from taskq.app import TaskQ
 from taskq.chain import Hooks, Moment
-from taskq.errors import TermException
+from taskq.errors import TermException, nearest
 from taskq.failure_handler import Discard, Fail, Retry
 from taskq.hook import Accepted, Deferred, Enqueued, EnqueueRequest, Hook, PerformContext, Settled, Vetoed
 from taskq.job_options import KnownOptions
@@ -94,7 +93,7 @@ class HookContract:
         assert declares or any(_defines(hook, method) for method in _METHODS), f"no method of {_METHODS}"
         for name in dir(type(hook)):
             if not name.startswith("_") and name not in dir(Hook):
-                assert not difflib.get_close_matches(name, _METHODS, n=1, cutoff=_NEAR), f"{name} is never called"
+                assert nearest(name, _METHODS, cutoff=_NEAR) is None, f"{name} is never called"
 
     def test_methods_take_what_they_are_given(self, hook: Any) -> None:
         """Each can be called as the interface says."""
