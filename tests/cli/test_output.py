@@ -10,10 +10,10 @@ import pytest
 from click.testing import CliRunner
 
 import taskq
+from taskq import registry
 from taskq.cli import output
 from taskq.cli.main import program
 from taskq.cli.output import Column
-from taskq.registry import Registry
 from tests.cli.conftest import Shop, run
 
 
@@ -143,8 +143,9 @@ def test_duration(seconds: float, said: str) -> None:
 def test_where_no_application_is_named_it_is_said_that_nobody_knows_what_is_secret(
     command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.setattr(registry.DEFAULT, "_by_name", {})  # other modules of tests define jobs in this process
     url = f"sqlite:///{tmp_path / 'jobs.db'}"
-    with taskq.TaskQ(broker=url, registry=Registry()) as app:
+    with taskq.TaskQ(broker=url) as app:
         app.enqueue_to("q", "Login", "ada", "s3cr3t")
         app.options(queue="q", delay=1000).enqueue("Login", "ada", "s3cr3t")
     done = run("-b", url, *command)

@@ -50,3 +50,9 @@ class TestOnFakeredis(BrokerContract):
 
     def make_broker(self) -> Broker:
         return open_broker(fakeredis.FakeRedis(server=self.server, decode_responses=True))
+
+    def test_a_queue_is_listed_while_it_has_jobs_though_it_is_drained_beside_who_pushes(
+        self, broker: Broker, other: Broker
+    ) -> None:
+        """A push is two commands in one write, SADD and RPUSH, as Ruby's: Redis runs them at once, fakeredis apart."""
+        pytest.skip("fakeredis lets a drain in between the two commands of a push, which Redis reads as one")

@@ -218,6 +218,20 @@ class WrongWipe(MemoryBroker):
         return first
 
 
+@breaks(Queues, "a_queue_is_listed_while_it_has_jobs_though_it_is_drained_beside_who_pushes")
+class WrongList(MemoryBroker):
+    """Of queues that were drained it lists those that are empty, and hides those that came back."""
+
+    def drain(self, queue: str, count: int) -> Sequence[bytes]:
+        self._drained = {*getattr(self, "_drained", ()), queue}
+        return super().drain(queue, count)
+
+    def queues(self) -> Sequence[str]:
+        drained: set[str] = getattr(self, "_drained", set())
+        there = super().queues()
+        return [*(name for name in there if name not in drained), *(name for name in drained if name not in there)]
+
+
 # ---- order and front
 
 
