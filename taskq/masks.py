@@ -6,12 +6,14 @@ knows neither jobs nor where something is shown; `taskq.showing` puts both toget
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeAlias, cast
 
-__all__ = ["DEFAULT", "Hide", "Masks", "hidden", "strings"]
+__all__ = ["DEFAULT", "Hide", "Masks", "Quoted", "hidden", "strings"]
 
 DEFAULT: Final = (
     "password", "passwd", "pwd", "passphrase", "secret", "token", "api_key", "access_key", "private_key",
@@ -27,12 +29,37 @@ _SUFFIX_LEAST: Final = 5  # letters of a rule that also hides `accesstoken`; sho
 _KEPT: Final = 4096  # keys whose rule is remembered
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _BETWEEN: Final = re.compile(r"[\W_]+")
-_MEMBER: Final = re.compile(r"""(?P<quote>\\*["'])(?P<name>[^"'\\\n]{1,200})(?P=quote)\s*:\s*""")
-_QUOTE: Final = re.compile(r"""\\*["']""")
+# A quotation mark with the backslashes before it. It is looked for where they begin: of many each would be tried else.
+_QUOTE: Final = re.compile(r"""(?<!\\)\\*["']""")
+_MEMBER: Final = re.compile(rf"""(?P<quote>{_QUOTE.pattern})(?P<name>[^"'\\\n]{{1,200}})(?P=quote)\s*:\s*""")
 _NOTHING: Final = ("null", "None", '""', "''", "[]", "{}")
 _PLAIN: Final = re.compile(r"""[^\s,}\]"'\\]+""")
 _PARAMETER: Final = re.compile(r"([?&])([\w.\[\]-]{1,100})=([^&\s#\"'<>]+)")
 _CREDENTIALS: Final = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]*://)([^\s/@:\"'<>]*):([^\s/@\"'<>]+)@")
+
+
+@dataclass(frozen=True, slots=True)
+class Quoted:
+    """A value that was hidden within a text: in a JSON text that is an argument, be it whole or cut off.
+
+    Attributes:
+        text: what stands there, with its quotation marks and whatever is escaped.
+        quote: the quotation mark of its name, with the backslashes before it; what stands for it has the same.
+    """
+
+    text: str
+    quote: str
+
+    @property
+    def value(self) -> object:
+        """What it says; its text where it was cut off, or is no JSON."""
+        text, slashes = self.text, len(self.quote) - 1
+        try:
+            while slashes > 0:  # 1, 3, 7: each text around it has doubled them, and put one before the mark
+                text, slashes = json.loads(f'"{text}"'), slashes // 2
+            return json.loads(text)
+        except (ValueError, TypeError, RecursionError):
+            return self.text.strip("\\\"'")
 
 
 def hidden(rule: str, value: object) -> str:
@@ -81,7 +108,9 @@ class Masks:
         return ""
 
     def shown(self, value: object, hide: Hide = hidden) -> object:
-        """The value with all that a rule hides replaced, at any depth. None and what is empty are nothing to hide.
+        """The value with all that a rule hides replaced, at any depth, in texts too that have JSON in them.
+
+        None and what is empty are nothing to hide.
 
         Args:
             value: what JSON or another serializer made: lists and dicts of anything.
@@ -92,8 +121,8 @@ class Masks:
             return {key: self._under(key, item, hide) for key, item in cast("dict[object, object]", value).items()}
         if kind is list or kind is tuple:
             return [self.shown(item, hide) for item in cast("Sequence[object]", value)]
-        if kind is str and "://" in cast("str", value):
-            return self._without_credentials(cast("str", value), hide)
+        if kind is str and ":" in cast("str", value):
+            return self.text(cast("str", value), hide)
         return value
 
     def _without_credentials(self, text: str, hide: Hide) -> str:
@@ -109,7 +138,14 @@ class Masks:
         return _PARAMETER.sub(parameter, text)
 
     def text(self, text: str, hide: Hide = hidden) -> str:
-        """A text that is no JSON, or not quite, without what stands behind a name that means a secret."""
+        """A text without what stands behind a name that means a secret: be it JSON, cut off, or none but in part.
+
+        It is looked through once, whatever is in it, and what is not hidden stays as it is, byte for byte.
+
+        Args:
+            text: what somebody wrote.
+            hide: what to show instead of a `Quoted` value, or of a part of an address.
+        """
         parts: list[str] = []
         done = 0
         for found in _MEMBER.finditer(text):
@@ -118,8 +154,9 @@ class Masks:
                 continue
             ends = _value_end(text, found.end())
             said = text[found.end() : ends]
-            if said and said not in _NOTHING:
-                parts += [text[done : found.end()], f'"{hide(rule, said)}"']
+            if said and said.replace("\\", "") not in _NOTHING:
+                quote = found["quote"]
+                parts += [text[done : found.end()], f"{quote}{hide(rule, Quoted(said, quote))}{quote}"]
                 done = ends
         text = "".join(parts) + text[done:]
         return self._without_credentials(text, hide) if "://" in text else text
@@ -192,5 +229,8 @@ def strings(value: object) -> Iterable[str]:
             yield from strings(item)
     elif isinstance(value, str):
         yield value
+    elif isinstance(value, Quoted):
+        yield value.text.strip("\\\"'")
+        yield from strings(value.value)
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
         yield str(value)

@@ -20,7 +20,7 @@ from taskq import envelope
 from taskq.definition import JobDefinition
 from taskq.errors import InvalidPayload
 from taskq.failed_entry import FailedJob
-from taskq.masks import Hide, Masks, hidden, strings
+from taskq.masks import Hide, Masks, Quoted, hidden, strings
 from taskq.members import join, members
 from taskq.records import Payload, Reservation
 from taskq.registry import Registry
@@ -30,7 +30,7 @@ from taskq.signature import HIDDEN, KEYWORDS
 if TYPE_CHECKING:  # a producer performs nothing: it should not pay for the import
     from taskq.performing import Task, Tools
 
-__all__ = ["LARGE", "DecodedJob", "Editable", "Showing", "ShownFailure"]
+__all__ = ["LARGE", "DecodedJob", "Editable", "Showing", "ShownFailure", "placeholder"]
 
 LARGE: Final = 200_000
 """Bytes of a payload beyond which it is shown by itself alone, and not in a list of many."""
@@ -39,6 +39,7 @@ _UNREADABLE: Final = ("[not decoded]",)
 _LEAST: Final = 4  # characters of a secret that is taken out of a text
 _BETWEEN: Final = "\n\x1e\n"  # texts that are gone through as one
 _PLACEHOLDER: Final = re.compile(r"\[secret(?: \d+)?(?:: [^\]]*)?\]")
+_PLACED: Final = re.compile(rf"""(?P<quote>(?<!\\)\\*["'])?(?P<name>{_PLACEHOLDER.pattern})(?(quote)(?P=quote))""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,10 +300,10 @@ class Showing:
         if not isinstance(args, list):
             raise InvalidPayload('The arguments are a list in JSON: [1,"two"], also where there is one or none.')
         revealed = cast("list[object]", _revealed(args, before.hidden))
-        unknown = next((found for each in strings(revealed) if (found := _PLACEHOLDER.search(each))), None)
-        if unknown is not None and unknown[0] not in body.decode(errors="replace"):
+        unknown = placeholder(revealed)
+        if unknown and unknown not in body.decode(errors="replace"):
             raise InvalidPayload(
-                f"{unknown[0]} stands for no argument of this job. Leave the placeholders as they are, or write values."
+                f"{unknown} stands for no argument of this job. Leave the placeholders as they are, or write values."
             )
         payload = envelope.decode(body)
         definition = self._registry.find(payload.job)
@@ -422,6 +423,16 @@ def _with_args(body: bytes, args: str) -> bytes:
     return join(texts)
 
 
+def placeholder(value: object) -> str:
+    """What in a value stands for something masked, `[secret: password]`, and is no value itself; empty if nothing."""
+    if isinstance(value, Mapping):
+        return next((found for each in value.items() for part in each if (found := placeholder(part))), "")
+    if isinstance(value, (list, tuple)):
+        return next((found for each in value if (found := placeholder(each))), "")
+    match = _PLACEHOLDER.search(value) if isinstance(value, str) else None
+    return match[0] if match is not None else ""
+
+
 def _revealed(value: object, kept: Mapping[str, object]) -> object:
     """The value with every placeholder as what it stands for; within a longer text as text."""
     if not kept:
@@ -432,11 +443,23 @@ def _revealed(value: object, kept: Mapping[str, object]) -> object:
         return [_revealed(item, kept) for item in value]
     if isinstance(value, str):
         if value in kept:
-            return kept[value]
-        for placeholder, item in kept.items():
-            if placeholder in value:
-                value = value.replace(placeholder, str(item))
+            item = kept[value]
+            return item.value if isinstance(item, Quoted) else item
+        return _PLACED.sub(lambda found: _put_back(found, kept), value)
     return value
+
+
+def _put_back(found: re.Match[str], kept: Mapping[str, object]) -> str:
+    """What a placeholder within a text stands for, as it stood in such a text."""
+    if found["name"] not in kept:
+        return found[0]
+    item, quote = kept[found["name"]], found["quote"] or ""
+    if not isinstance(item, Quoted):
+        return f"{quote}{item}{quote}"
+    if item.quote == quote:
+        return item.text
+    said = item.value  # somebody has put it elsewhere
+    return f"{quote}{said}{quote}" if isinstance(said, str) else json.dumps(said)
 
 
 def _json(value: object, *, indent: int | None = None) -> str:

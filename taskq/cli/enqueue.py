@@ -20,6 +20,7 @@ from taskq.due import shown
 from taskq.errors import UnknownJob
 from taskq.hook import Accepted, Deferred, Enqueued, Vetoed
 from taskq.operator import served_by
+from taskq.showing import placeholder
 
 __all__ = ["enqueue", "read_argument"]
 
@@ -96,14 +97,20 @@ def read_argument(argument: str) -> object:
     """An argument as it was typed: what it says as JSON, or itself, where it is none.
 
     Raises:
-        Stop: it is a number that JSON cannot carry, or an object of which a part would be lost.
+        Stop: it is a number that JSON cannot carry, an object of which a part would be lost, or no value at all but
+            what stands for a masked one wherever that is shown.
     """
+    value: object = argument
+    wrong: Exception | None = None
     try:
-        return json.loads(argument, parse_constant=_no_json, object_pairs_hook=_once_each)
-    except (ValueError, RecursionError) as wrong:
-        if argument[:1] in {"{", "["}:
-            complain(f"Sent as a text, for it is no JSON ({wrong}): {plain(argument[:60])}")
-        return argument
+        value = json.loads(argument, parse_constant=_no_json, object_pairs_hook=_once_each)
+    except (ValueError, RecursionError) as error:
+        wrong = error
+    if masked := placeholder(value):
+        raise Stop(USAGE, f"{plain(masked)} stands for what is masked: type the value itself.", "Nothing was enqueued.")
+    if wrong is not None and argument[:1] in {"{", "["}:
+        complain(f"Sent as a text, for it is no JSON ({wrong}): {plain(argument[:60])}")
+    return value
 
 
 def _no_json(constant: str) -> object:

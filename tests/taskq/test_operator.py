@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Final
 from urllib.parse import quote
 
 import pytest
@@ -115,8 +117,8 @@ def test_what_is_hidden_is_hidden_however_an_error_quotes_it(app: taskq.TaskQ, q
         ('{"a":[{"password":"leakme"', '{"a":[{"password":"*"'),
         ('{"token" : ["leakme", {"x": "leakme"}], "b":1', '{"token" : "*", "b":1'),
         ('{"api_key":["leakme"', '{"api_key":"*"'),
-        ("{'pwd': 12345, 'user': 'ada'}", "{'pwd': \"*\", 'user': 'ada'}"),
-        ('"{\\"secret\\":\\"leak\\\\\\"me\\",\\"b\\":1', '"{\\"secret\\":"*",\\"b\\":1'),
+        ("{'pwd': 12345, 'user': 'ada'}", "{'pwd': '*', 'user': 'ada'}"),
+        ('"{\\"secret\\":\\"leak\\\\\\"me\\",\\"b\\":1', '"{\\"secret\\":\\"*\\",\\"b\\":1'),
         ('{"password":null,"user":"ada"', '{"password":null,"user":"ada"'),
         ("see https://x.example/a?page=1&token=leakme#b", "see https://x.example/a?page=1&token=*#b"),
     ],
@@ -178,6 +180,72 @@ def test_edit_keeps_what_is_hidden_and_checks_the_call(app: taskq.TaskQ) -> None
         app.failures.requeue_edited(failed, text.replace("secret 1", "secret 2"))
     assert app.failures.requeue_edited(failed, text.replace("ada", "bob")) is Requeued.DONE
     assert list(app.broker.peek("emails", 0, 9)) == [b'{"class":"log_in","args":["bob","hunter2"],"id":7}']
+
+
+WITHIN: Final = {"user": "ada", "password": 'h"u\u00e4\\nter2', "deep": {"token": [1, {"x": "leakme"}]}, "pin": 5}
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        json.dumps(WITHIN),
+        json.dumps({"s": json.dumps({"s": json.dumps(WITHIN, ensure_ascii=False)})}, indent=1),
+        json.dumps(WITHIN)[:-30],
+        repr(WITHIN),
+        '{"password":null,"otp" : 123456, "user":"ada"}',
+        "see https://ada:leakme@x.example/?token=leakme and 'auth': 'leakme'",
+    ],
+)
+def test_what_is_hidden_within_a_text_is_hidden_everywhere_and_an_edit_keeps_it_byte_for_byte(
+    app: taskq.TaskQ, stored: str
+) -> None:
+    body = json.dumps({"class": "Job", "args": [{"s": stored}, 7]}, separators=(",", ":"), ensure_ascii=False).encode()
+    fail(app, body, f"wrong: {stored}")
+    [failed] = app.failures.page().jobs
+    seen = app.showing.failed(failed)
+    text = app.failures.editable(failed).text
+    pieces = (seen.payload, seen.error, *map(str, seen.args), text, app.showing.value(failed.entry))
+    for secret in ("nter2", "leakme", "123456"):
+        assert not [piece for piece in pieces if secret in piece]
+    assert "ada" in text
+    assert app.failures.requeue_edited(failed, text.replace("7", "8")) is Requeued.DONE
+    assert list(app.broker.peek("emails", 0, 9)) == [body.replace(b"7]", b"8]")]
+
+
+@pytest.mark.parametrize(
+    ("edited", "args"),
+    [
+        ('["[secret 1: password]"]', ["leakme"]),
+        ('["as [secret 1: password]"]', ["as leakme"]),
+        (r'["{\"p\":\"[secret 1: password]\"}"]', ['{"p":"leakme"}']),
+        ('[{"[secret 2: otp]": "[secret 2: otp]"}]', None),
+        ('["[secret 2: otp]", "[secret 3: token]"]', [42, "other"]),
+        (r'["{\"p\":\"[secret 3: token]\"}"]', ['{"p":"other"}']),
+        ('["[secret: password]"]', None),
+        ('["{[secret]}"]', None),
+    ],
+)
+def test_a_placeholder_stands_for_its_value_wherever_it_is_put(
+    app: taskq.TaskQ, edited: str, args: list[object] | None
+) -> None:
+    fail(app, json.dumps({"class": "Job", "args": ['{"password":"leakme","otp":42}', {"token": "other"}]}).encode())
+    [failed] = app.failures.page().jobs
+    if args is None:
+        with pytest.raises(InvalidPayload, match="stands for no argument"):
+            app.failures.requeue_edited(failed, edited)
+        return
+    assert app.failures.requeue_edited(failed, edited) is Requeued.DONE
+    [body] = app.broker.peek("emails", 0, 9)
+    assert json.loads(body)["args"] == args
+
+
+@pytest.mark.parametrize(
+    "text", ["\\" * 200_000 + ":", '{"password":[' + "\\" * 200_000, '"password":' * 20_000, '"a" ' * 50_000 + ":"]
+)
+def test_no_text_takes_long_to_look_through(text: str) -> None:
+    ends = time.process_time() + 5  # of what goes through it again and again it takes minutes
+    Masks().shown([text])
+    assert time.process_time() < ends
 
 
 # ---- pages, filters, groups
