@@ -7,7 +7,7 @@ over. A scheduler moves what is due meanwhile, so what was listed may be gone; e
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
@@ -21,11 +21,17 @@ from taskq.records import Payload, ScheduledJob
 from taskq.registry import Registry
 from taskq.showing import DecodedJob
 
-__all__ = ["Cursor", "Delayed", "DelayedJob", "DelayedPage", "DelayedTime"]
+__all__ = ["Cursor", "Delayed", "DelayedFilter", "DelayedJob", "DelayedPage", "DelayedTally", "DelayedTime"]
 
 _PAGE: Final = 500
 
 _AnyJob: TypeAlias = "Job[Any, object] | type | str"
+
+Tell: TypeAlias = "Callable[[DelayedTally], object]"
+"""Is told how far it is, some times a second."""
+
+Stop: TypeAlias = Callable[[], bool]
+"""Says whether to stop; asked as often."""
 
 
 class Cursor(NamedTuple):
@@ -86,6 +92,62 @@ class DelayedPage:
 
     jobs: Sequence[DelayedJob]
     next: Cursor | None
+
+
+@dataclass(frozen=True, slots=True)
+class DelayedFilter:
+    """Which delayed jobs are meant: those for which all that is said holds.
+
+    Attributes:
+        job: of this job, its old names too; a name may be that of a job of another program. None is any.
+        queue: those that go into this queue; None is any.
+        args: those with exactly these arguments; None is any.
+        at: those that wait for just this time, unix seconds; None is any.
+    """
+
+    job: _AnyJob | None = None
+    queue: str | None = None
+    args: Sequence[object] | None = None
+    at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DelayedTally:
+    """How far an act on many delayed jobs is, or what became of it.
+
+    Attributes:
+        total: how many there were to be looked at; 0 where nobody was told how far it is.
+        searched: how many were looked at.
+        matched: how many of them were meant.
+        done: with how many it was done.
+        refused: how many stay, for no queue is known for them.
+        why: why the first of those stays; empty where none does.
+        stopped: whether somebody said to stop.
+    """
+
+    total: int = 0
+    searched: int = 0
+    matched: int = 0
+    done: int = 0
+    refused: int = 0
+    why: str = ""
+    stopped: bool = False
+
+
+class _Taken(NamedTuple):
+    """Of each that was to be taken away, whether it was; how many were refused, and why the first was."""
+
+    done: Sequence[bool]
+    refused: int = 0
+    why: str = ""
+
+
+_Take: TypeAlias = Callable[[Sequence[ScheduledJob]], _Taken]
+
+
+def _left(some: Sequence[ScheduledJob]) -> _Taken:
+    """Leave all where they are."""
+    return _Taken([False] * len(some))
 
 
 class Holder(Protocol):
@@ -170,13 +232,33 @@ class Delayed:
 
     def count(self) -> int:
         """How many jobs wait. All times are looked at, page by page."""
-        jobs, last = 0, 0.0
-        while True:
-            page = self._broker.scheduled_times(last, _PAGE + 1)  # the last one of the page before, and those behind it
-            jobs += sum(waiting for at, waiting in page if at > last)
-            if len(page) <= _PAGE:
-                return jobs
-            last = page[-1][0]
+        jobs, after = self.count_some(None, _PAGE)
+        while after is not None:
+            more, after = self.count_some(after, _PAGE)
+            jobs += more
+        return jobs
+
+    def count_some(self, after: float | None = None, times: int = _PAGE) -> tuple[int, float | None]:
+        """How many jobs wait for some `times` times behind one, and behind which time to go on; None: those were all.
+
+        Each step is short, however many there are.
+        """
+        # From the last one of the step before: which time comes next, nobody knows.
+        page = self._broker.scheduled_times(0.0 if after is None else after, times + 1)
+        jobs = sum(waiting for at, waiting in page if after is None or at > after)
+        return jobs, page[-1][0] if len(page) > times else None
+
+    def count_matching(
+        self, meant: DelayedFilter, *, tell: Tell | None = None, stop: Stop | None = None
+    ) -> DelayedTally:
+        """How many are meant; all that may be are looked at, page by page.
+
+        Args:
+            meant: which.
+            tell: is told how far it is.
+            stop: says whether to stop.
+        """
+        return self._walk(meant.at, self._matching(meant), _left, tell, stop)
 
     def at(self, when: datetime | float, count: int = 20, *, skip: int = 0) -> Sequence[DelayedJob]:
         """Up to `count` of those that wait for just this time, after `skip` others of it."""
@@ -207,7 +289,7 @@ class Delayed:
             How many were removed; 0 where it is gone.
         """
         if isinstance(what, DelayedJob):
-            return self._withdrawn_many([what.stored]).count(True)
+            return sum(self._withdrawn_many([what.stored]).done)
         holder = self._holder()
         alike = self._alike(what, "remove")
         removed = sum(
@@ -227,21 +309,38 @@ class Delayed:
         names = self._names(job)
         return self._act(lambda each: queue in (None, each.queue) and job_of(each.body) in names, self._withdrawn_many)
 
+    def remove_matching(
+        self, meant: DelayedFilter, *, tell: Tell | None = None, stop: Stop | None = None
+    ) -> DelayedTally:
+        """Remove all that are meant, page by page; what becomes delayed meanwhile may go too.
+
+        Args:
+            meant: which.
+            tell: is told how far it is.
+            stop: says whether to stop; what is removed by then stays removed.
+        """
+        return self._walk(meant.at, self._matching(meant), self._withdrawn_many, tell, stop)
+
     def clear(self) -> int:
         """Remove all of them. How many there were, as far as that is known.
 
         Where a hook listens to what is taken away, they go page by page, and it is told of each. Those that others
         delay meanwhile go too; but of who does that as fast some stay.
         """
-        holder = self._holder()
-        if not holder.told_of_removals:
+        if not self._holder().told_of_removals:
             return self._broker.clear_scheduled()
         removed, most = 0, 2 * self.count() + _PAGE
-        while removed < most and (page := self._broker.drain_scheduled(_PAGE)):
-            for each in page:
-                holder.taken_away(each.queue, each.body)
-            removed += len(page)
+        while removed < most and (gone := self.clear_some(_PAGE)):
+            removed += gone
         return removed
+
+    def clear_some(self, count: int = _PAGE) -> int:
+        """Remove up to `count` of them in one step, the next to be due first. How many; 0 where none is left."""
+        holder = self._holder()
+        page = self._broker.drain_scheduled(count)
+        for each in page:
+            holder.taken_away(each.queue, each.body)
+        return len(page)
 
     # ---- ahead of their time
 
@@ -267,56 +366,118 @@ class Delayed:
                 while self._broker.promote(ScheduledJob(at, what.queue, body)):
                     moved += 1
         if not moved or alike.likely:
-            moved += self._act(lambda each: each.queue == what.queue and alike(each.body), self._broker.promote_many)
+            moved += self._act(lambda each: each.queue == what.queue and alike(each.body), self._promoted_many)
         return moved
+
+    def enqueue_matching(
+        self, meant: DelayedFilter, *, tell: Tell | None = None, stop: Stop | None = None
+    ) -> DelayedTally:
+        """Move all that are meant to the ends of their queues now, page by page, the next to be due first.
+
+        One that says no queue goes into its job's own; where nobody here knows that, it stays, and is refused.
+
+        Args:
+            meant: which.
+            tell: is told how far it is.
+            stop: says whether to stop; what is moved by then stays moved.
+        """
+        return self._walk(meant.at, self._matching(meant), self._promoted_many, tell, stop)
 
     def enqueue_all_at(self, when: datetime | float) -> int:
         """Move all that wait for just this time to the ends of their queues now. How many.
 
         Those that say no queue, and of which nobody here knows it, stay.
         """
-        at = _seconds_of(when)
-        moved = stay = 0
-        seen: Sequence[ScheduledJob] = ()
-        while page := [each for each in self._broker.scheduled(at, stay, _PAGE) if each.at == at]:
-            if page == seen:
-                return moved  # they are Ruby's to move
-            done = moved + stay
-            moved += sum(self._broker.promote_many([stored for stored in page if stored.queue]))
-            for stored in page:
-                if stored.queue:
-                    continue
-                try:
-                    moved += self._promote(stored)
-                except InvalidPayload:
-                    stay += 1
-            seen = page if moved + stay == done else ()
+        meant, moved = DelayedFilter(at=_seconds_of(when)), 0
+        # Again until none is left: where a scheduler takes some meanwhile, others come to where was looked already.
+        while (tally := self.enqueue_matching(meant)).done:
+            moved += tally.done
         return moved
 
     # ---- what these are made of
 
-    def _act(
-        self, meant: Callable[[ScheduledJob], bool], take: Callable[[Sequence[ScheduledJob]], Sequence[bool]]
-    ) -> int:
+    def _act(self, meant: Callable[[ScheduledJob], bool], take: _Take) -> int:
         """Take away all that are meant, page by page. How many there were."""
-        count, cursor = 0, Cursor()
-        while True:
-            page = self._broker.scheduled(*cursor, _PAGE)
-            chosen = [each for each in page if meant(each)]
-            gone = [each.at for each, done in zip(chosen, take(chosen) if chosen else (), strict=True) if done]
-            count += len(gone)
-            following = _behind(cursor, page, _PAGE)
-            if following is None:
-                return count
-            # What went has shifted what follows it at the same time.
-            cursor = following._replace(skip=following.skip - gone.count(following.since))
+        return self._walk(None, meant, take, None, None).done
 
-    def _withdrawn_many(self, chosen: Sequence[ScheduledJob]) -> Sequence[bool]:
+    def _walk(
+        self,
+        at: float | None,
+        meant: Callable[[ScheduledJob], bool],
+        take: _Take,
+        tell: Tell | None,
+        stop: Stop | None,
+    ) -> DelayedTally:
+        """Take away all that are meant, or all of a time that are, page by page."""
+        tally = DelayedTally(total=0 if tell is None else self._total(at, tell, stop))
+        cursor: Cursor | None = Cursor(0.0 if at is None else at)
+        while cursor is not None:
+            if stop is not None and stop():
+                return replace(tally, stopped=True)
+            found = self._broker.scheduled(*cursor, _PAGE)
+            page = found if at is None else [each for each in found if each.at == at]
+            chosen = [each for each in page if meant(each)]
+            taken = take(chosen) if chosen else _Taken(())
+            gone = [each.at for each, done in zip(chosen, taken.done, strict=True) if done]
+            tally = replace(
+                tally,
+                searched=tally.searched + len(page),
+                matched=tally.matched + len(chosen),
+                done=tally.done + len(gone),
+                refused=tally.refused + taken.refused,
+                why=tally.why or taken.why,
+            )
+            if tell is not None:
+                tell(replace(tally, total=max(tally.total, tally.searched)))
+            following = _behind(cursor, found, _PAGE) if len(page) == len(found) else None
+            # What went has shifted what follows it at the same time.
+            cursor = following and following._replace(skip=following.skip - gone.count(following.since))
+        return tally
+
+    def _total(self, at: float | None, tell: Tell, stop: Stop | None) -> int:
+        """How many are there to be looked at, as far as it is known by the time somebody says to stop."""
+        if at is not None:
+            return next((jobs for time, jobs in self._broker.scheduled_times(at, 1) if time == at), 0)
+        jobs, after = self.count_some(None, _PAGE)
+        while after is not None and not (stop is not None and stop()):
+            more, after = self.count_some(after, _PAGE)
+            jobs += more
+            tell(DelayedTally(total=jobs))
+        return jobs
+
+    def _matching(self, meant: DelayedFilter) -> Callable[[ScheduledJob], bool]:
+        names = None if meant.job is None else self._names(meant.job)
+        args = None if meant.args is None else list(meant.args)
+
+        def matches(stored: ScheduledJob) -> bool:
+            if meant.queue not in (None, stored.queue) or (names is not None and job_of(stored.body) not in names):
+                return False
+            if args is None:
+                return True
+            payload = self._holder().read(stored.body).payload
+            return payload is not None and list(payload.args) == args
+
+        return matches
+
+    def _promoted_many(self, chosen: Sequence[ScheduledJob]) -> _Taken:
+        """Move these, and those that say no queue one by one; whether each was moved."""
+        routed = [stored for stored in chosen if stored.queue]
+        moved = iter(self._broker.promote_many(routed) if routed else ())
+        done, refused, why = [], 0, ""
+        for stored in chosen:
+            try:
+                done.append(next(moved) if stored.queue else self._promote(stored))
+            except InvalidPayload as wrong:
+                done.append(False)
+                refused, why = refused + 1, why or str(wrong)
+        return _Taken(done, refused, why)
+
+    def _withdrawn_many(self, chosen: Sequence[ScheduledJob]) -> _Taken:
         """Take these away, and tell who is to be told; whether each was there."""
         done = self._broker.withdraw_many(chosen)
         for each, was_there in zip(chosen, done, strict=True):
             self._holder().taken_away(each.queue, each.body, int(was_there))
-        return done
+        return _Taken(done)
 
     def _promote(self, stored: ScheduledJob) -> bool:
         if stored.queue:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 
@@ -14,13 +14,13 @@ from taskq.app import TaskQ
 from taskq.cli.asking import confirm, yes_option
 from taskq.cli.endings import DONE, INTERRUPTED, NOTHING_MATCHED, SOME_FAILED, USAGE, Stop
 from taskq.cli.groups import ListedGroup
-from taskq.cli.output import Column, complain, count_of, duration, hint, json_option, say, show, show_json
+from taskq.cli.output import Column, complain, count_of, duration, hint, json_option, plain, say, show, show_json
 from taskq.cli.output import as_json as json_text
 from taskq.cli.progress import Long
 from taskq.cli.session import common, examples, hint_at_secrets, the_session
 from taskq.cli.times import read_time
-from taskq.delayed_jobs import Cursor, DelayedJob
-from taskq.errors import InvalidPayload
+from taskq.delayed_jobs import Cursor, DelayedFilter, DelayedJob, DelayedTally
+from taskq.showing import placeholder
 
 __all__ = ["delayed"]
 
@@ -99,24 +99,14 @@ def list_(job: str | None, queue: str | None, since: str | None, skip: int, limi
 @common
 @json_option
 def run(job: str | None, args: str | None, queue: str | None, at: str | None, all_: bool, as_json: bool) -> int:
-    """Move delayed jobs into their queues now. No scheduler is needed for it."""
+    """Move delayed jobs into their queues now. No scheduler is needed for it. Ctrl-C stops it between two of them."""
+    meant = _meant(job, args, queue, at, all_, "run")
     app = the_session().connected()
-    refused = 0
-
-    def enqueue(each: DelayedJob) -> int:
-        nonlocal refused
-        try:
-            return app.delayed.enqueue_now(each)
-        except InvalidPayload as wrong:
-            complain(f"{due.shown(each.at)}: {wrong}")
-            refused += 1
-            return 0
-
-    meant = _looked_for(app, _meant(app, job, args, queue, at, all_, "run"))
-    if meant is None:
-        return INTERRUPTED
-    done, stopped = _each("Enqueueing", meant, enqueue)
-    return _ended(done, refused, "Enqueued", app, stopped=stopped, as_json=as_json)
+    with Long("Enqueueing") as work:
+        tally = app.delayed.enqueue_matching(meant, tell=_telling(work), stop=work.stop)
+    if tally.refused:
+        complain(tally.why if tally.refused == 1 else f"{tally.refused:,} stay where they are. The first: {tally.why}")
+    return _ended(tally, "Enqueued", app, as_json=as_json)
 
 
 @delayed.command(epilog=examples("taskq delayed remove --class Emailer", "taskq delayed remove --at 1900000000 --yes"))
@@ -128,15 +118,19 @@ def run(job: str | None, args: str | None, queue: str | None, at: str | None, al
 @common
 @json_option
 def remove(job: str | None, args: str | None, queue: str | None, at: str | None, yes: bool, as_json: bool) -> int:
-    """Remove delayed jobs for good. It asks first."""
+    """Remove delayed jobs for good. It asks first. Ctrl-C stops it between two of them."""
+    meant = _meant(job, args, queue, at, False, "remove")
     app = the_session().connected()
-    meant = _looked_for(app, _meant(app, job, args, queue, at, False, "remove"))
-    if meant is None:
+    with Long("Looking") as work:
+        found = app.delayed.count_matching(meant, tell=_telling(work), stop=work.stop)
+    if found.stopped:
         return INTERRUPTED
-    if meant:
-        confirm(f"Remove {count_of(len(meant), 'delayed job')}", yes=yes)
-    done, stopped = _each("Removing", meant, app.delayed.remove)
-    return _ended(done, 0, "Removed", app, stopped=stopped, as_json=as_json)
+    tally = found
+    if found.matched:
+        confirm(f"Remove {count_of(found.matched, 'delayed job')}", yes=yes)
+        with Long("Removing") as work:
+            tally = app.delayed.remove_matching(meant, tell=_telling(work), stop=work.stop)
+    return _ended(tally, "Removed", app, as_json=as_json)
 
 
 @delayed.command(epilog=examples("taskq delayed clear", "taskq delayed clear --yes"))
@@ -144,24 +138,39 @@ def remove(job: str | None, args: str | None, queue: str | None, at: str | None,
 @common
 @json_option
 def clear(yes: bool, as_json: bool) -> int:
-    """Remove all delayed jobs for good. It asks first."""
+    """Remove all delayed jobs for good. It asks first. Ctrl-C stops it between two of them."""
     app = the_session().connected()
-    times = app.delayed.time_count()
+    total = 0
+    with Long("Counting") as work:
+        after: float | None = None
+        while not work.stopped:
+            more, after = app.delayed.count_some(after)
+            total += more
+            if after is None:
+                break
+            work.tell(total, None)
+    if work.stopped:
+        return INTERRUPTED
+    if total:
+        confirm(f"Remove all {count_of(total, 'delayed job')}" if total > 1 else "Remove the delayed job", yes=yes)
     gone = 0
-    if times:
-        confirm(f"Remove all delayed jobs, of {count_of(times, 'time')}", yes=yes)
-        gone = app.delayed.clear()
+    with Long("Removing") as work:
+        # What comes meanwhile goes too; of who delays as fast as it goes, some stay.
+        while gone < 2 * total and not work.stopped and (more := app.delayed.clear_some()):
+            gone += more
+            work.tell(gone, max(total, gone))
     if as_json:
-        show_json("delayed_removed/1", {"done": gone, "refused": 0})
+        show_json("delayed_removed/1", {"done": gone, "refused": 0, "stopped": work.stopped})
     else:
-        say(f"Removed {count_of(gone, 'delayed job')}." if times else "There are no delayed jobs.")
+        say(f"Removed {count_of(gone, 'delayed job')}." if gone else "There are no delayed jobs.")
+    if work.stopped:
+        return _stopped(gone, total)
     return DONE
 
 
 def _meant(
-    app: TaskQ, job: str | None, args: str | None, queue: str | None, at: str | None, all_: bool, verb: str
-) -> Iterator[DelayedJob | None]:
-    """Each that may be meant, and None in its place where it is not."""
+    job: str | None, args: str | None, queue: str | None, at: str | None, all_: bool, verb: str
+) -> DelayedFilter:
     said = job is not None or queue is not None or at is not None
     if said == all_:
         what = "Say which are meant or --all, not both." if said else "Which ones?"
@@ -170,64 +179,46 @@ def _meant(
     wanted = None if args is None else _list(args)
     if wanted is not None and job is None:
         raise Stop(USAGE, "--args are a job's: say --class too.")
-    moment = None if at is None else read_time(at)
-    for each in app.delayed.each(job, queue=queue):
-        right = wanted is None or (each.payload is not None and list(each.payload.args) == wanted)
-        yield each if right and (moment is None or each.at == moment) else None
+    return DelayedFilter(job, queue, wanted, None if at is None else read_time(at))
 
 
-def _looked_for(app: TaskQ, each: Iterator[DelayedJob | None]) -> list[DelayedJob] | None:
-    """Those that are meant of all that were looked at; None where somebody said to stop."""
-    meant: list[DelayedJob] = []
-    with Long("Looking") as work:
-        total = 0
-        for place, one in enumerate(each):
-            if work.stopped:
-                return None
-            if one is not None:
-                meant.append(one)
-            if place % 1000 == 999:
-                total = total or app.delayed.count()
-                work.tell(place + 1, max(total, place + 1))
-    return meant
+def _telling(work: Long) -> Callable[[DelayedTally], None]:
+    def tell(tally: DelayedTally) -> None:
+        work.tell(tally.searched, tally.total, f"{tally.done:,} done" if tally.done else "")
+
+    return tell
 
 
 def _list(args: str) -> list[object]:
     try:
         read = json.loads(args)
-    except ValueError as wrong:
+    except (ValueError, RecursionError) as wrong:
         raise Stop(USAGE, f"--args is no JSON ({wrong}). As in: --args '[7, \"a@example.com\"]'") from None
     if not isinstance(read, list):
         raise Stop(USAGE, f"--args is a list of all arguments. As in: --args '[{args}]'")
+    if masked := placeholder(read):
+        raise Stop(USAGE, f"--args: {plain(masked)} stands for what is masked: type the value itself.")
     return read
 
 
-def _each(what: str, meant: Sequence[DelayedJob], act: Callable[[DelayedJob], int]) -> tuple[int, str]:
-    """Do it with each until somebody says to stop: with how many it was done, and how far it got if somebody did."""
-    done = 0
-    with Long(what) as work:
-        for place, each in enumerate(meant):
-            if work.stopped:
-                return done, f"{place:,} of {len(meant):,}"
-            done += act(each)
-            work.tell(place + 1, len(meant))
-    return done, ""
-
-
-def _ended(done: int, refused: int, verb: str, app: TaskQ, *, stopped: str, as_json: bool) -> int:
+def _ended(tally: DelayedTally, verb: str, app: TaskQ, *, as_json: bool) -> int:
     if as_json:
-        show_json(f"delayed_{verb.lower()}/1", {"done": done, "refused": refused})
-    elif done:
-        say(f"{verb} {count_of(done, 'delayed job')}.")
-    if stopped:
-        complain(f"Stopped after {stopped}. To go on: the same again.")
-        return INTERRUPTED
-    if refused:
+        show_json(f"delayed_{verb.lower()}/1", {"done": tally.done, "refused": tally.refused, "stopped": tally.stopped})
+    elif tally.done:
+        say(f"{verb} {count_of(tally.done, 'delayed job')}.")
+    if tally.stopped:
+        return _stopped(tally.searched, tally.total)
+    if tally.refused:
         return SOME_FAILED
-    if not done:
-        there = app.delayed.time_count()
+    if not tally.done:
+        there = app.delayed.time_count(1)
         raise Stop(NOTHING_MATCHED, "None of the delayed jobs is like that." if there else "There are no delayed jobs.")
     return DONE
+
+
+def _stopped(searched: int, total: int) -> int:
+    complain(f"Stopped after {searched:,} of {total:,}. To go on: the same again.")
+    return INTERRUPTED
 
 
 def _row(each: DelayedJob, now: float) -> Sequence[str]:

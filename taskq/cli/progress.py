@@ -65,12 +65,12 @@ class Long:
         done = f"{tally.done:,} done" if tally.done else ""
         self.tell(tally.searched, tally.total, done)
 
-    def tell(self, searched: int, total: int, done: str = "") -> None:
+    def tell(self, searched: int, total: int | None, done: str = "") -> None:
         """Show how far it is.
 
         Args:
             searched: how many were looked at.
-            total: of how many.
+            total: of how many; None where that is not known.
             done: what came of it so far, in a few words.
         """
         if sys.stderr is None or not sys.stderr.isatty() or time.monotonic() - self._began < _PATIENCE:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
 
 import pytest
@@ -61,6 +62,34 @@ def test_clear_asks_first(full: Shop) -> None:
     assert full.app.delayed.count() == 4
     assert full.run("delayed", "clear", "--yes").exit_code == 0
     assert full.app.delayed.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "step"),
+    [
+        (["run", "--all"], "promote_many"),
+        (["remove", "--class", "Other", "--yes"], "withdraw_many"),
+        (["clear", "--yes"], "drain_scheduled"),
+    ],
+)
+def test_ctrl_c_stops_it_between_two_says_how_far_it_got_and_the_same_again_goes_on(
+    memory_shop: Shop, arguments: list[str], step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker = memory_shop.app.broker
+    broker.schedule(THEN, "low", [b'{"class":"Other","args":[%d]}' % number for number in range(1200)])
+    done = getattr(broker, step)
+
+    def interrupted(*args: object) -> object:
+        signal.raise_signal(signal.SIGINT)
+        return done(*args)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(broker, step, interrupted)
+        result = memory_shop.run("delayed", *arguments)
+    assert result.exit_code == 130
+    assert "500 delayed jobs." in result.stdout
+    assert "Stopped after 500 of 1,200. To go on: the same again." in result.stderr
+    assert "700 delayed jobs." in memory_shop.run("delayed", *arguments).stdout
 
 
 def test_what_says_no_queue_is_refused_and_named(memory_shop: Shop) -> None:

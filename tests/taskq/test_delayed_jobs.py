@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 import taskq
-from taskq.delayed_jobs import Cursor, DelayedTime
+from taskq.delayed_jobs import Cursor, DelayedFilter, DelayedTally, DelayedTime
 from taskq.errors import EnqueueError, InvalidPayload, WrongCall, WrongTime
 from taskq.hook import Accepted, Enqueued, EnqueueRequest, Hook, Vetoed
 from taskq.jobs import job
@@ -368,6 +368,32 @@ def test_all_of_a_job_are_removed_page_by_page(app: taskq.TaskQ, monkeypatch: py
     assert app.delayed.remove_all("Unknown::Elsewhere") == 0
     assert app.delayed.clear() == there - removed
     assert app.delayed.count() == 0
+
+
+def test_many_are_counted_removed_and_enqueued_a_page_at_a_time_and_told_until_somebody_says_to_stop(
+    app: taskq.TaskQ, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("taskq.delayed_jobs._PAGE", 2)
+    for number in range(9):
+        app.enqueue_in(1 + number // 4, "Report" if number % 3 == 0 else "send", number)
+    app.broker.schedule(NOW + 1, "", [b'{"class":"Elsewhere","args":[]}'])
+    told: list[DelayedTally] = []
+
+    def soon() -> bool:
+        return told[-1].searched >= 4 if told else False
+
+    reports = DelayedFilter(job=Report)
+    assert app.delayed.count_matching(reports) == DelayedTally(searched=10, matched=3)
+    stopped = app.delayed.remove_matching(reports, tell=told.append, stop=soon)
+    assert stopped == DelayedTally(total=10, searched=4, matched=2, done=2, stopped=True)
+    told.clear()
+    assert app.delayed.remove_matching(DelayedFilter(job="send", args=[2])).done == 1
+    assert app.delayed.remove_matching(DelayedFilter(queue="low", at=NOW + 1)).done == 0
+    tally = app.delayed.enqueue_matching(DelayedFilter(at=NOW + 1), tell=told.append)
+    assert (tally.total, tally.searched, tally.done, tally.refused) == (2, 2, 1, 1)
+    assert "says no queue" in tally.why
+    assert [each.at - NOW for each in app.delayed.each()] == [1, *[2] * 4, 3]
+    assert [app.delayed.clear_some(4) for _ in range(3)] == [4, 2, 0]
 
 
 # ---- ahead of their time
