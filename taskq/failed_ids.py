@@ -2,7 +2,8 @@
 
 A place alone shifts whenever somebody removes an older entry. The mark says whether what is found is what was seen; it
 is looked for near its place. A place alone is taken as it stands. In a queue's own list the queue comes first, and a
-colon: `emails:12-8f3a1c`. Six digits are what a person types; a page that acts on a click gives more.
+colon: `emails:12-8f3a1c`; a digest of it where its name is long. Six digits are what a person types; a page that acts
+on a click gives more.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from taskq import failed_entry
@@ -18,6 +19,7 @@ from taskq.broker import Broker
 from taskq.failed_entry import FailedJob
 from taskq.failed_parts import backwards
 from taskq.records import StoredFailure
+from taskq.short_names import short, whole
 
 __all__ = ["FailedId", "Missing", "find", "id_of", "mark", "parse"]
 
@@ -65,7 +67,7 @@ def id_of(failed: FailedJob, digits: int = 6) -> str:
         failed: as it was listed.
         digits: how many hex digits its mark has, 6 to 64; 32 cannot mean another entry.
     """
-    queue = "" if failed.queue is None else f"{failed.queue}:"
+    queue = "" if failed.queue is None else f"{short(failed.queue)}:"
     return f"{queue}{failed.position}-{mark(failed.entry, digits)}"
 
 
@@ -84,6 +86,11 @@ def parse(text: str) -> FailedId | None:
 
 def find(broker: Broker, wanted: FailedId) -> FailedJob | Missing:
     """The entry that is meant. Reads some pages of the list at most."""
+    if wanted.queue is not None:
+        queue = whole(wanted.queue, broker.failed_queues)
+        if queue is None:
+            return Missing(f"{wanted.text} is gone, and the failed list that it was in.")
+        wanted = replace(wanted, queue=queue)
     here = broker.failures(wanted.place, 1, queue=wanted.queue)
     if here and (wanted.mark is None or wanted.means(here[0].entry)):
         return failed_entry.decode(here[0])

@@ -21,6 +21,7 @@ from taskq.failed_filter import FailureFilter
 from taskq.failed_ids import mark
 from taskq.failed_parts import AT_ONCE, at_once, backwards
 from taskq.records import StoredFailure
+from taskq.short_names import short, whole
 
 __all__ = [
     "Bounds",
@@ -138,7 +139,10 @@ class _Spot:
 def lists_of(broker: Broker, place: str | None = None) -> Sequence[FailedList]:
     """The failed lists, the common one first, or only that one which `place` names (see `FailureFilter`)."""
     queues: Sequence[str | None]
-    queues = (None, *broker.failed_queues()) if place is None else (place or None,)
+    # A long name that is gone since stands for itself: such a list is empty.
+    queues = (
+        (None, *broker.failed_queues()) if place is None else (whole(place, broker.failed_queues) or place or None,)
+    )
     return [FailedList(queue, broker.failure_count(queue=queue)) for queue in queues]
 
 
@@ -172,14 +176,14 @@ def _until_top(broker: Broker, lists: Sequence[FailedList], said: str, passed: i
     """
     if not said:
         return lists
-    counts: dict[str | None, int] = {one.queue: one.count for one in lists[: passed + 1]}
+    counts: dict[str | None, int] = {_called(one): one.count for one in lists[: passed + 1]}
     for cursor in said.split(" ") if said != _NOTHING else ():
         if not cursor.startswith("n"):
             raise ValueError(f'"{cursor[:60]}" is no cursor of a failed list.')
         queue = _queue_of(cursor)
-        if queue not in counts and any(one.queue == queue for one in lists):
+        if queue not in counts and any(_called(one) == queue for one in lists):
             counts[queue] = _spot(broker, lists, cursor).position
-    return [FailedList(one.queue, min(one.count, counts.get(one.queue, 0))) for one in lists]
+    return [FailedList(one.queue, min(one.count, counts.get(_called(one), 0))) for one in lists]
 
 
 def page(
@@ -407,13 +411,18 @@ def _spot(broker: Broker, lists: Sequence[FailedList], cursor: str) -> _Spot:
 
 
 def _queue_of(cursor: str) -> str | None:
+    """What its list is called; see `_called`. None for the common one."""
     _, at, queue = cursor.partition("@")
     return unquote(queue, errors="surrogateescape") if at else None
 
 
+def _called(one: FailedList) -> str | None:
+    return None if one.queue is None else short(one.queue)
+
+
 def _number_of(lists: Sequence[FailedList], cursor: str) -> int | None:
     queue = _queue_of(cursor)
-    return next((number for number, one in enumerate(lists) if one.queue == queue), None)
+    return next((number for number, one in enumerate(lists) if _called(one) == queue), None)
 
 
 def _found_again(broker: Broker, one: FailedList, position: int, wanted: str) -> int | None:
@@ -444,7 +453,7 @@ def _below(broker: Broker, stored: StoredFailure) -> str:
 
 def _named(towards: str, position: int, wanted: str, queue: str | None) -> str:
     return f"{towards}{position}{wanted}" + (
-        "" if queue is None else f"@{quote(queue, safe='', errors='surrogateescape')}"
+        "" if queue is None else f"@{quote(short(queue), safe='', errors='surrogateescape')}"
     )
 
 

@@ -7,6 +7,7 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
+from taskq.short_names import short
 from taskq_web import assets, shown
 from taskq_web.access import Role
 from taskq_web.parameters import plain
@@ -39,6 +40,7 @@ def _environment() -> Environment:
         quoted=shlex.quote,
         pretty=shown.pretty,
         rate=shown.rate,
+        short=short,
         short_id=shown.short_id,
         size=shown.size,
         visible=shown.visible,

@@ -83,6 +83,7 @@ ROUTES: Final[Sequence[Route]] = (
     Route("POST", "/schedule/enable", schedule.enable, Role.ALL),
     Route("POST", "/schedule/disable", schedule.disable, Role.ALL),
     Route("GET", "/delayed", delayed.show),
+    Route("GET", "/delayed/all", delayed.count, Role.ALL),
     Route("POST", "/delayed/now", delayed.now, Role.RETRY),
     Route("POST", "/delayed/time/now", delayed.now_at, Role.RETRY),
     Route("POST", "/delayed/remove", delayed.remove, Role.ALL),

@@ -15,6 +15,7 @@ from typing import Final
 __all__ = [
     "ago",
     "args",
+    "brief",
     "count",
     "duration",
     "exact",
@@ -40,6 +41,11 @@ def visible(text: str) -> str:
 def named(name: str) -> str:
     """A name that is to be seen, and clicked on, also where it is blank."""
     return visible(name) if name.strip() else "(no name)"
+
+
+def brief(name: str) -> str:
+    """A name within a sentence: its beginning, where it is long."""
+    return named(name) if len(name) <= 120 else f"{named(name[:120])}…"
 
 
 def _picture(found: re.Match[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -17,6 +17,7 @@ from werkzeug.wrappers import Request, Response
 
 from taskq import TaskqError
 from taskq.broker import Capability
+from taskq.short_names import short, whole
 from taskq_web.access import Role, Visitor
 from taskq_web.parameters import Parameters, address
 from taskq_web.rendering import template
@@ -49,6 +50,7 @@ _TABS: Final = (
 )
 
 UNDER: Final = {
+    "/delayed/all": "/delayed",
     "/failed/all": "/failed",
     "/failure": "/failed",
     "/failure/edit": "/failed",
@@ -59,6 +61,10 @@ UNDER: Final = {
     "/workers/prune": "/workers",
 }
 """Which tab a page belongs to, where it is none itself."""
+
+
+_NAMES: Final = frozenset({"list", "name"})
+"""The parameters that are names which anybody gives: of queues, failed lists and schedules."""
 
 
 _SHOWS_ARGUMENTS: Final = frozenset({
@@ -146,8 +152,30 @@ class Visit:
         return UNDER.get(self.request.path, self.request.path) == path
 
     def url(self, path: str, **parameters: object) -> str:
-        """The address of a page, wherever the dashboard is mounted."""
-        return address(self.request.root_path.rstrip("/"), path, parameters)
+        """The address of a page, wherever the dashboard is mounted. Long names stand there shortened."""
+        said = {
+            key: short(str(value)) if key in _NAMES and value is not None else value
+            for key, value in parameters.items()
+        }
+        return address(self.request.root_path.rstrip("/"), path, said)
+
+    def named(self, parameter: str, names: Callable[[], Iterable[str]], what: str) -> str:
+        """The name that a parameter of the address says.
+
+        Args:
+            parameter: which.
+            names: gives those that there are.
+            what: it is of, in a word.
+
+        Raises:
+            Refused: the address has none, or there is none (any more) like that.
+        """
+        if parameter not in self.query:
+            raise Refused(HTTPStatus.BAD_REQUEST, f"Which {what}? The address names none.")
+        found = whole(self.query.get(parameter), names)
+        if found is None:
+            raise Refused(HTTPStatus.GONE, f"There is no such {what} any more. Nothing was changed.")
+        return found
 
     def here(self, **changed: object) -> str:
         """The address of this page, with some parameters changed; None takes one out."""

@@ -99,9 +99,21 @@ def test_edit_and_retry_with_a_secret(site: Site, opened: Window) -> None:
 
 @pytest.mark.posts("/failed/retry", "/failed/remove")
 def test_what_is_ticked_is_retried_and_removed(site: Site, opened: Window) -> None:
+    from playwright.sync_api import expect
+
     fail(site, "one", "two", "three")
     page = opened.open("/failed")
+    retry, remove = page.get_by_role("button", name="Retry ticked"), page.locator("summary", has_text="Remove ticked")
+    scripts = page.locator("#pause").is_visible()
+    assert retry.is_disabled() == scripts
+    for button in (retry, remove):
+        expect(button).to_have_css("cursor", "default")
+    if scripts:
+        remove.click()
+        assert not page.get_by_role("button", name="Remove them").is_visible()
     page.locator(".rows input").nth(0).check()
+    for button in (retry, remove):
+        expect(button).to_have_css("cursor", "pointer")
     page.locator(".rows input").nth(2).check()
     page.get_by_role("button", name="Retry ticked").click()
     assert opened.said() == "Requeued 2 failures."
@@ -287,9 +299,9 @@ def test_delayed_jobs_are_enqueued_now_removed_and_cleared(site: Site, opened: W
     assert opened.said() == "2 jobs are in their queues."
     site.work_off()
     assert site.app.failures.count() == 3
-    page.locator("summary", has_text="Clear all").click()
+    page.get_by_role("link", name="Clear all").click()
     page.get_by_label("Type clear, to be sure:").fill("clear")
-    page.get_by_role("button", name="Clear all").click()
+    page.get_by_role("button", name="Remove 1").click()
     assert opened.said() == "Removed 1 delayed job: all there were."
     assert "Nothing is delayed" in page.locator("main").inner_text()
 

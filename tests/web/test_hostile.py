@@ -9,6 +9,7 @@ import pytest
 from werkzeug.test import Client
 
 from taskq import TaskQ
+from taskq.short_names import short
 from taskq.testing import stores
 from taskq_web import Dashboard, everybody
 from taskq_web.parameters import address
@@ -143,7 +144,7 @@ def test_every_name_leads_to_its_own_page(browser: Browser, app: TaskQ, told: di
     pages = [unescape(browser.page(link)) for link in links]
     assert any(f"<h1><bdi>{begins}" in page for page in pages)
     [worker] = [each["href"] for each in Page(browser.page("/workers")).all("a") if "/worker?" in each.get("href", "")]
-    assert f"<h1><bdi>{shown}:1:{shown}</bdi>" in unescape(browser.page(worker))
+    assert f"<h1><bdi>{f'{shown}:1:{shown}'[:200]}" in unescape(browser.page(worker))
 
 
 def test_a_queue_of_that_name_is_steered(browser: Browser, app: TaskQ, told: dict[str, str], hostile: str) -> None:
@@ -151,3 +152,54 @@ def test_a_queue_of_that_name_is_steered(browser: Browser, app: TaskQ, told: dic
     assert app.broker.paused().queues == frozenset()
     browser.act(address("", "/queue/pause", {"name": hostile}))
     assert app.broker.paused().queues == {hostile}
+
+
+LONG = 100_000
+
+
+@pytest.mark.parametrize("long", ["job", "exception", "queue", "worker", "argument", "message", "all"])
+def test_names_of_any_length_keep_every_page_small_and_lead_to_what_they_name(
+    long: str, app: TaskQ, browser: Browser
+) -> None:
+    job, exception, queue, worker, argument, message = (
+        f"{kind}-" * (LONG // (len(kind) + 1)) if long in (kind, "all") else kind
+        for kind in ("job", "exception", "queue", "worker", "argument", "message")
+    )
+    body = json.dumps({"class": job, "args": [argument]}).encode()
+    app.broker.push(queue, [body] * 3)
+    at_work = Working(app, f"{worker}:1:{queue}")
+    at_work.fail(queue, kind=exception, message=message)
+    at_work.fail(queue, kind=exception, message=message, by_queue=True)
+    at_work.take(queue)
+    app.broker.push(queue, [body])
+    app.broker.schedule(2e9, queue, [body])
+    entry = {"class": job, "args": [argument], "every": "5m", "queue": queue}
+    app.broker.put_schedule(f"every {queue}", json.dumps(entry).encode())
+    seen = {"/metrics", "/stats.txt", "/stats.json"}  # no pages
+    actions: set[str] = set()
+    todo = [route.path for route in ROUTES if route.method == "GET"]
+    while todo:
+        path = todo.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        answer = browser.get(path)
+        # Half of 60 kB is the style and the script; what has no room is refused, and says which command does it.
+        assert len(answer.data) < 33_000, (path[:100], len(answer.data))
+        assert answer.status_code in {200, 400, 404, 501} or "taskq failed edit" in answer.text, path[:100]
+        page = Page(answer.text)
+        todo += [link["href"] for link in page.all("a") if link["href"].startswith("/")]
+        forms = [*page.all("form"), *page.all("button")]
+        actions |= {form.get("action") or form.get("formaction", "") for form in forms}
+    assert all(len(action) < 1000 for action in actions)
+    [pause] = {action for action in actions if action.startswith("/queue/pause")}
+    assert browser.act(pause).endswith("Jobs in hand go on.")
+    assert app.broker.paused().queues == {queue}
+    [mine] = {one for one in actions if one.startswith("/failure/retry") and "%3A" in one}
+    assert "in its queue again" in browser.act(mine)
+    [run] = {action for action in actions if action.startswith("/schedule/run")}
+    assert "is in the queue" in browser.act(run)
+    assert app.size(queue) == 3
+    [remove] = {action for action in actions if action.startswith("/queue/remove")}
+    assert browser.act(remove, {"name": short(queue)}).endswith("with 3 jobs.")
+    assert browser.post(remove, {"name": short(queue)}).status_code == (410 if len(queue) > 200 else 303)

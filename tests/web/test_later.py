@@ -14,6 +14,10 @@ from tests.web.conftest import Browser, Working
 from tests.web.reading import Page
 
 
+def _fields_of(page: str) -> dict[str, str]:
+    return dict(re.findall(r'name="(\w+)" value="([^"]*)"', page.partition("data-goes-on>")[2]))
+
+
 def actions(text: str, path: str) -> list[str]:
     return [each["action"] for each in Page(text).all("form") if each.get("action", "").partition("?")[0] == path]
 
@@ -61,6 +65,29 @@ class TestDelayed:
         [now] = actions(one, "/delayed/time/now")
         assert browser.act(now) == "2 jobs are in their queues."
         assert app.delayed.count() == 1
+
+    @pytest.mark.parametrize("path", ["/delayed/clear", "/delayed/time/now?at=2000000000.0"])
+    def test_many_go_a_slice_a_request_until_it_is_stopped(
+        self, path: str, app: TaskQ, browser: Browser, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("taskq_web.pages.delayed._SLICE", 0.0)
+        monkeypatch.setattr("taskq.delayed_jobs._PAGE", 2)
+        monkeypatch.setattr("taskq_web.pages.delayed._STEP", 2)
+        for at in (2e9, 2e9 + 1):
+            app.broker.schedule(at, "emails", [b'{"class":"send_email","args":["a"]}'] * 3)
+        total = 6 if path == "/delayed/clear" else 3
+        asked = "/delayed/all"
+        while "Go on counting" in (counted := browser.page(asked)):
+            asked = address("", "/delayed/all", _fields_of(counted))
+        assert "<b>6</b> jobs are delayed." in counted
+        form, far = {"sure": "clear", "total": str(total)}, []
+        while (answer := browser.post(path, form)).status_code == 200:
+            assert "data-goes-on" in answer.text
+            form = {**form, **_fields_of(answer.text)}
+            far.append((form["done"], form["total"]))
+        assert answer.status_code == 303
+        assert far[0] == ("2", str(total))
+        assert app.delayed.count() == 6 - total
 
     def test_all_are_cleared_when_the_word_was_typed(self, app: TaskQ, browser: Browser) -> None:
         app.options(delay=1000).enqueue("send_email", "a@example.com")

@@ -1,9 +1,14 @@
-"""Delayed jobs, by time: performed now, removed, all of one time, all times of one job."""
+"""Delayed jobs, by time: performed now, removed, all of one time, all times of one job.
+
+Many are moved or removed as the failures of `taskq_web.pages.sweep` are: a slice a request, with progress, by a form
+that goes on by itself, until it is stopped.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import math
+import time
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
@@ -12,17 +17,36 @@ from werkzeug.wrappers import Response
 
 from taskq import InvalidPayload
 from taskq.dates import parse_when
-from taskq.delayed_jobs import Cursor, DelayedJob
+from taskq.delayed_jobs import Cursor, DelayedFilter, DelayedJob, DelayedTally
+from taskq_web.parameters import Parameters
 from taskq_web.visit import Refused, Visit
 
-__all__ = ["clear", "now", "now_at", "remove", "show"]
+__all__ = ["clear", "count", "now", "now_at", "remove", "show"]
 
 _PAGE: Final = 18
 _TIMES: Final = 100
 _COUNTED: Final = 10_000
-"""Times that are counted: a file of a million takes longer to count than a page may."""
+"""Times, and jobs of a time, that are counted: a file of a million takes longer to count than a page may."""
 _NEAR: Final = 1000
 """How far from where it was seen a job of one time is looked for: others of that time were taken meanwhile."""
+
+
+_SLICE: Final = 0.7  # seconds that one request of long work takes
+_FIRST: Final = 0.02  # and the one that opens its page, which is to be there at once
+_STEP: Final = 500  # jobs or times between two looks at the clock
+_WORD: Final = "clear"
+
+
+@dataclass(frozen=True, slots=True)
+class _Progress:
+    """How far it is, as it travels from answer to request. It is only shown, and believed by nobody."""
+
+    total: int = 0
+    done: int = 0
+
+    @classmethod
+    def of(cls, said: Parameters) -> _Progress:
+        return cls(said.number("total"), said.number("done"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +90,7 @@ def show(visit: Visit) -> Response:
         "delayed.html",
         rows=rows,
         times=delayed.time_count(_COUNTED + 1),
+        waiting=_waiting(visit, at) if at is not None else 0,
         counted=_COUNTED,
         at=at,
         of=of,
@@ -74,6 +99,13 @@ def show(visit: Visit) -> Response:
         first=not (visit.query.get("since") or visit.query.get("from") or skip),
         problem=problem,
     )
+
+
+def _waiting(visit: Visit, at: float) -> int:
+    """How many wait for a time; one more than are counted, where there are more."""
+    if visit.app.delayed.at(at, 1, skip=_COUNTED):
+        return _COUNTED + 1
+    return sum(each.jobs for each in visit.app.delayed.times(1, since=at) if each.at == at)
 
 
 def now(visit: Visit) -> Response:
@@ -96,17 +128,53 @@ def remove(visit: Visit) -> Response:
 
 
 def now_at(visit: Visit) -> Response:
-    """Move all of one time to the ends of their queues."""
-    moved = visit.app.delayed.enqueue_all_at(_seconds(visit.query.get("at")))
-    return visit.back(f"{moved:,} {'job is' if moved == 1 else 'jobs are'} in their queues.", "/delayed")
+    """Move all of one time to the ends of their queues, a slice a request."""
+    at = _seconds(visit.query.get("at"))
+    so_far = _Progress.of(visit.form)
+    ends = time.monotonic() + _SLICE
+    told: list[DelayedTally] = []
+    tally = visit.app.delayed.enqueue_matching(
+        DelayedFilter(at=at), tell=told.append, stop=lambda: bool(told) and time.monotonic() >= ends
+    )
+    so_far = _Progress(max(so_far.total, so_far.done + tally.total), so_far.done + tally.done)
+    if tally.stopped and tally.done:
+        return _further(visit, "now", so_far, at)
+    said = f"{so_far.done:,} {'job is' if so_far.done == 1 else 'jobs are'} in their queues."
+    if tally.refused:
+        said += f" {tally.refused:,} {'stays' if tally.refused == 1 else 'stay'} delayed: {tally.why}"
+    return visit.back(said, "/delayed")
+
+
+def count(visit: Visit) -> Response:
+    """How many there are, a slice a request, and the form that removes all of them when its word was typed."""
+    first = not visit.query.get("after")
+    ends = time.monotonic() + (_FIRST if first else _SLICE)
+    total, after = visit.query.number("total"), None if first else _seconds(visit.query.get("after"))
+    while True:
+        more, after = visit.app.delayed.count_some(after, _STEP)
+        total += more
+        if after is None or time.monotonic() >= ends:
+            break
+    stage = "counted" if after is None else "counting"
+    return visit.render("delayed_all.html", stage=stage, so_far=_Progress(total), after=after, verb="remove", at=None)
 
 
 def clear(visit: Visit) -> Response:
-    """Remove all there are; the word was typed."""
-    if visit.form.get("sure").strip().lower() != "clear":
-        raise Refused(HTTPStatus.CONFLICT, "The word clear was not typed. Nothing was removed.")
-    removed = visit.app.delayed.clear()
-    return visit.back(f"Removed {removed:,} delayed {'job' if removed == 1 else 'jobs'}: all there were.", "/delayed")
+    """Remove all there are, a slice a request; the word was typed."""
+    if visit.form.get("sure").strip().lower() != _WORD:
+        raise Refused(HTTPStatus.CONFLICT, f"The word {_WORD} was not typed. Nothing was removed.")
+    so_far = _Progress.of(visit.form)
+    ends = time.monotonic() + _SLICE
+    while removed := visit.app.delayed.clear_some(_STEP):
+        so_far = _Progress(max(so_far.total, so_far.done + removed), so_far.done + removed)
+        if time.monotonic() >= ends:
+            return _further(visit, "remove", so_far, None)
+    done = so_far.done
+    return visit.back(f"Removed {done:,} delayed {'job' if done == 1 else 'jobs'}: all there were.", "/delayed")
+
+
+def _further(visit: Visit, verb: str, so_far: _Progress, at: float | None) -> Response:
+    return visit.render("delayed_all.html", stage="act", verb=verb, so_far=so_far, at=at, after=None)
 
 
 _GONE: Final = "That job is already gone: it came due, or somebody removed it. Nothing was changed."

@@ -19,14 +19,14 @@ from taskq.broker import Capability
 from taskq.dates import parse_when
 from taskq.definition import JobDefinition
 from taskq.failed_entry import FailedJob
-from taskq_web.pages.failed import is_large
-from taskq_web.shown import exact
+from taskq.showing import placeholder
+from taskq_web.pages.failed import is_large, is_too_much
+from taskq_web.shown import brief, exact, size
 from taskq_web.visit import Refused, Visit
 
 __all__ = ["enqueue", "show"]
 
 _TEXTS: Final = frozenset({"str", "str | None", "Optional[str]", "typing.Optional[str]"})
-_MASKED: Final = re.compile(r"\[secret(?: \d+)?(?:: [^\]]*)?\]")
 _SPAN: Final = re.compile(r"(?:in )?(\d{1,6})\s*(s|min|h|d)")
 _SECONDS: Final = {"s": 1, "min": 60, "h": 3600, "d": 86400}
 _NOTHING: Final = "Nothing was enqueued."
@@ -78,6 +78,8 @@ def show(visit: Visit) -> Response:
     if again is not None and again.payload is not None:
         name = again.payload.job
     definition = visit.app.registry.find(name) if name else None
+    if again is not None:
+        _refuse_too_much(visit, again)
     if definition is not None:
         # What is masked is not sent to the browser: it is asked for anew.
         shown = visit.app.read(again.body).shown if again is not None and again.body is not None else ()
@@ -123,15 +125,15 @@ def _send(visit: Visit, job: str, args: Sequence[object], kwargs: dict[str, obje
     done = visit.app.options(front=given.front, at=at).enqueue_to(given.queue, job, *args, **kwargs)
     match done:
         case Accepted(at=float(when)):
-            return f"{job} goes into the queue {given.queue} at {exact(when)}."
+            return f"{brief(job)} goes into the queue {brief(given.queue)} at {exact(when)}."
         case Accepted():
             by = next((each.served_by for each in visit.app.operator.queues() if each.name == given.queue), ())
             served = "" if by else " No worker serves that queue."
-            return f"{job} is in the queue {given.queue}.{served}"
+            return f"{brief(job)} is in the queue {brief(given.queue)}.{served}"
         case Vetoed():
             raise _Mistyped(f"{done.by} said no: {done.reason}. {_NOTHING}")
         case _:
-            return f"{job} was taken over by a hook, which enqueues it later."
+            return f"{brief(job)} was taken over by a hook, which enqueues it later."
 
 
 def _moment(said: str, now: float) -> float:
@@ -236,8 +238,8 @@ def _typed(visit: Visit, definition: JobDefinition) -> tuple[list[object], dict[
         said = _said(visit, parameter)
         if said == "":
             continue
-        if masked := _MASKED.search(said):
-            raise _Mistyped(f"{masked[0]} stands for what is masked in {parameter.name}: type it anew. {_NOTHING}")
+        if masked := placeholder(said):
+            raise _Mistyped(f"{masked} stands for what is masked in {parameter.name}: type it anew. {_NOTHING}")
         value = said if _is_text(parameter) else _value(parameter, said)
         if parameter.kind is parameter.VAR_POSITIONAL:
             args += _a(list, value, parameter)
@@ -279,7 +281,7 @@ def _a(kind: type[Any], value: Any, parameter: inspect.Parameter) -> Any:
 
 
 def _typeable(parameter: inspect.Parameter, value: object) -> str:
-    if value is parameter.default or (isinstance(value, str) and _MASKED.fullmatch(value)):
+    if value is parameter.default or (isinstance(value, str) and placeholder(value) == value):
         return ""
     if _is_text(parameter) and isinstance(value, str):
         return value
@@ -323,8 +325,8 @@ def _listed(text: str) -> list[object]:
         raise _Mistyped(f"The arguments are nested too deeply to be read. {_NOTHING}") from None
     if not isinstance(value, list):
         raise _Mistyped(f"The arguments are a list, as in [1, 2], and not {text[:100]}. {_NOTHING}")
-    if masked := _MASKED.search(text):
-        raise _Mistyped(f"{masked[0]} stands for what is masked: type the value itself. {_NOTHING}")
+    if masked := placeholder(value):
+        raise _Mistyped(f"{masked} stands for what is masked: type the value itself. {_NOTHING}")
     return value
 
 
@@ -339,12 +341,18 @@ def _again(visit: Visit) -> FailedJob | None:
         return None
     if not isinstance(found, FailedJob):
         return None
-    if is_large(found):
-        edit = f"taskq failed edit {shlex.quote(visit.app.failures.id_of(found))}"
-        raise Refused(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "These arguments are too much for a page.", advice=f"By {edit}"
-        )
     return found
+
+
+def _refuse_too_much(visit: Visit, again: FailedJob) -> None:
+    """Refuse what the form cannot hold: it would be enqueued with less."""
+    given = _given_again(visit, again, again.payload.job if again.payload is not None else "")
+    if is_large(again) or is_too_much(given.job, given.args, given.queue):
+        edit = f"taskq failed edit {shlex.quote(visit.app.failures.id_of(again))}"
+        raise Refused(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"This job is {size(len(again.body or b''))}, too much for a page.",
+            advice=f"Enqueue it again by: {edit}",
+        )  # fmt: skip
 
 
 def _given_again(visit: Visit, again: FailedJob | None, name: str) -> _Given:

@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import unquote
 
+from markupsafe import escape
 from werkzeug.wrappers import Response
 
 from taskq import failed_ids
@@ -21,7 +22,19 @@ from taskq_web.frames import first_of
 from taskq_web.shown import size
 from taskq_web.visit import Refused, Visit
 
-__all__ = ["WORDS", "Row", "filter_of", "is_large", "remove", "retry", "row_of", "show", "tells_apart", "told"]
+__all__ = [
+    "WORDS",
+    "Row",
+    "filter_of",
+    "is_large",
+    "is_too_much",
+    "remove",
+    "retry",
+    "row_of",
+    "show",
+    "tells_apart",
+    "told",
+]
 
 WORDS: Final = ("class", "exception", "queue", "text", "since", "until", "retried", "group", "list")
 """The words of a filter, in a page's address as in the options of the commands."""
@@ -31,6 +44,7 @@ _GROUPS: Final = 12
 # Two looks a page; together they leave half of the 50 ms that a page may take.
 _BOUNDS: Final = Bounds(entries=10_000, seconds=0.008, size=8_000_000)
 _FRAMES: Final = 4
+_FIELDS: Final = 24_000  # bytes of what stands in the fields of one form
 _MARK: Final = 16  # hex digits of the mark of what is acted on
 
 
@@ -141,6 +155,11 @@ def tells_apart(failed_id: str) -> bool:
 def is_large(failed: FailedJob) -> bool:
     """Whether its payload is more than a page can hold: its beginning is shown, and it is edited by a command."""
     return failed.body is not None and len(failed.body) > LARGE
+
+
+def is_too_much(*texts: str) -> bool:
+    """Whether these cannot stand in the fields of a page, of whose 60 kB half is its style and script."""
+    return sum(len(escape(text).encode("utf-8", "replace")) for text in texts) > _FIELDS
 
 
 def told(tally: Tally, verb: str, missing: int = 0) -> str:

@@ -18,8 +18,8 @@ from taskq.failed_entry import FailedJob
 from taskq.showing import Editable
 from taskq.signature import HIDDEN
 from taskq_web.frames import is_library
-from taskq_web.pages.failed import is_large, row_of, tells_apart
-from taskq_web.shown import size
+from taskq_web.pages.failed import is_large, is_too_much, row_of, tells_apart
+from taskq_web.shown import brief, size
 from taskq_web.visit import Refused, Visit
 
 _TRACE: Final = 9_000  # characters of a traceback
@@ -114,6 +114,8 @@ def edited(visit: Visit) -> Response:
 def _form(visit: Visit, failed: FailedJob, text: str | None, queue: str, problem: str) -> Response:
     """The form, with what was typed; None is the arguments as they are."""
     editable = _too_large(visit, failed) if is_large(failed) else visit.app.failures.editable(failed)
+    if is_too_much(editable.text, failed.job_queue):
+        editable = _too_large(visit, failed)
     definition = visit.app.registry.find(failed.payload.job) if failed.payload is not None else None
     return visit.render(
         "edit.html",
@@ -131,12 +133,12 @@ def _form(visit: Visit, failed: FailedJob, text: str | None, queue: str, problem
 def _too_large(visit: Visit, failed: FailedJob) -> Editable:
     command = f"taskq failed edit {shlex.quote(visit.app.failures.id_of(failed))}"
     return Editable(
-        "", f"These arguments are {size(len(failed.body or b''))}, too much for a page. Edit them by: {command}"
+        "", f"This job is {size(len(failed.body or b''))}, too much for a page. Edit its arguments by: {command}"
     )
 
 
 def _after(visit: Visit, became: Requeued, failed: FailedJob) -> Response:
-    job = failed.payload.job if failed.payload is not None else "The job"
+    job = brief(failed.payload.job) if failed.payload is not None else "The job"
     match became:
         case Requeued.DONE:
             return visit.back(f"{job} is in its queue again.", "/failed")

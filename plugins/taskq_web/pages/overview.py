@@ -30,7 +30,8 @@ def show(visit: Visit) -> Response:
     there = [worker for worker in workers if worker.info.registered]
     alive = [worker for worker in there if not worker.looks_dead]
     queues = app.operator.queues([worker.info for worker in alive], history, ages=())
-    working = sum(worker.info.job is not None for worker in there)
+    # Of those that live, as the workers are: what a dead one has left is marked in its row.
+    working = sum(worker.info.job is not None for worker in alive)
     pending, failed = sum(queue.size for queue in queues), app.failures.count()
     then = hour_ago(history)
     figures: Sequence[tuple[str, int, str, int | None]] = (
@@ -54,8 +55,9 @@ def show(visit: Visit) -> Response:
         unserved=[queue.name for queue in queues if queue.size and not queue.served_by],
         silent=[worker for worker in workers if worker.looks_dead],
         unheard=[worker for worker in workers if worker.unheard],
-        workers=len(there),
-        working=in_hand(app, (worker.info for worker in there), count=_WORKING),
+        workers=len(alive),
+        left=sum(worker.info.job is not None for worker in there) - working,
+        working=in_hand(app, there, count=_WORKING),
         working_count=working,
         chart=chart(history),
         kinds=[(group, folded(app.showing.briefly(group.example).error)) for group in latest],

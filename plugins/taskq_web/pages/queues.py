@@ -8,8 +8,9 @@ from typing import Final
 
 from werkzeug.wrappers import Response
 
-from taskq.operator import named
 from taskq.records import WorkerInfo
+from taskq.short_names import short
+from taskq_web.shown import brief
 from taskq_web.visit import Refused, Visit
 
 __all__ = ["one", "pause", "pause_all", "remove", "remove_job", "show", "unpause", "unpause_all"]
@@ -63,7 +64,7 @@ def pause(visit: Visit) -> Response:
     """Let workers take nothing more from a queue."""
     queue = _queue(visit)
     visit.app.pause(queue)
-    return visit.back(f"{named(queue)} is paused. Jobs in hand go on.", "/queues")
+    return visit.back(f"{brief(queue)} is paused. Jobs in hand go on.", "/queues")
 
 
 def unpause(visit: Visit) -> Response:
@@ -71,7 +72,7 @@ def unpause(visit: Visit) -> Response:
     queue = _queue(visit)
     visit.app.unpause(queue)
     still = " All queues still are." if visit.app.broker.paused().all else ""
-    return visit.back(f"{named(queue)} is not paused any more.{still}", "/queues")
+    return visit.back(f"{brief(queue)} is not paused any more.{still}", "/queues")
 
 
 def pause_all(visit: Visit) -> Response:
@@ -84,21 +85,21 @@ def unpause_all(visit: Visit) -> Response:
     """Undo that."""
     visit.app.unpause()
     still = sorted(visit.app.broker.paused().queues)
-    rest = f" Still paused by name: {', '.join(map(named, still[:12]))}." if still else ""
+    rest = f" Still paused by name: {', '.join(map(brief, still[:12]))}." if still else ""
     return visit.back(f"No longer are all queues paused.{rest}", "/queues")
 
 
 def remove(visit: Visit) -> Response:
     """Remove a queue and all that waits in it; its name was typed."""
     queue = _queue(visit)
-    if visit.form.get("name").strip() != queue.strip():
+    if visit.form.get("name").strip() not in {queue.strip(), short(queue)}:
         raise Refused(
             HTTPStatus.CONFLICT,
-            f"What was typed is not the queue's name, {queue}. Nothing was removed.",
+            f"What was typed is not the queue's name, {brief(queue)}. Nothing was removed.",
             advice="Go back and type it as it is written.",
         )
     removed = visit.app.remove_queue(queue)
-    return visit.back(f"Removed {named(queue)} with {removed:,} {'job' if removed == 1 else 'jobs'}.", "/queues")
+    return visit.back(f"Removed {brief(queue)} with {removed:,} {'job' if removed == 1 else 'jobs'}.", "/queues")
 
 
 def remove_job(visit: Visit) -> Response:
@@ -117,6 +118,4 @@ def remove_job(visit: Visit) -> Response:
 
 
 def _queue(visit: Visit) -> str:
-    if "name" not in visit.query:
-        raise Refused(HTTPStatus.BAD_REQUEST, "Which queue? The address names none.")
-    return visit.query.get("name")
+    return visit.named("name", lambda: (*visit.app.queues(), *visit.app.broker.paused().queues), "queue")

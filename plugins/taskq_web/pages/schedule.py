@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 
 from taskq import Accepted, TaskqError, Vetoed
 from taskq.schedule_entry import WrongSchedule
+from taskq_web.shown import brief
 from taskq_web.visit import Visit
 
 if TYPE_CHECKING:
@@ -59,20 +60,20 @@ def show(visit: Visit) -> Response:
 
 def run(visit: Visit) -> Response:
     """Enqueue one now; its own times go on as ever."""
-    name = visit.query.get("name")
+    name = _name(visit)
     if not _as_seen(visit, name):
-        return visit.back(_CHANGED.format(name), "/schedule", wrong=True)
+        return visit.back(_CHANGED.format(brief(name)), "/schedule", wrong=True)
     try:
         done = visit.app.schedules.run_now(name)
     except (TaskqError, WrongSchedule) as wrong:
         return visit.back(str(wrong), "/schedule", wrong=True)
     match done:
         case Accepted():
-            return visit.back(f"{done.job} is in the queue {done.queue}.", "/schedule")
+            return visit.back(f"{brief(done.job)} is in the queue {brief(done.queue)}.", "/schedule")
         case Vetoed():
             return visit.back(f"{done.by} said no: {done.reason}. Nothing was enqueued.", "/schedule", wrong=True)
         case _:
-            return visit.back(f"{name} was taken over by a hook, which enqueues it later.", "/schedule")
+            return visit.back(f"{brief(name)} was taken over by a hook, which enqueues it later.", "/schedule")
 
 
 def enable(visit: Visit) -> Response:
@@ -86,15 +87,19 @@ def disable(visit: Visit) -> Response:
 
 
 def _switched(visit: Visit, *, on: bool) -> Response:
-    name, schedules = visit.query.get("name"), visit.app.schedules
+    name, schedules = _name(visit), visit.app.schedules
     if not _as_seen(visit, name):
-        return visit.back(_CHANGED.format(name), "/schedule", wrong=True)
+        return visit.back(_CHANGED.format(brief(name)), "/schedule", wrong=True)
     try:
         changed = schedules.enable(name) if on else schedules.disable(name)
     except (TaskqError, WrongSchedule) as wrong:
         return visit.back(str(wrong), "/schedule", wrong=True)
     word = "enabled" if on else "disabled"
-    return visit.back(f"{name} is {word}." if changed else f"{name} was {word} already.", "/schedule")
+    return visit.back(f"{brief(name)} is {word}." if changed else f"{brief(name)} was {word} already.", "/schedule")
+
+
+def _name(visit: Visit) -> str:
+    return visit.named("name", lambda: (each.name for each in visit.app.schedules.list()), "schedule")
 
 
 def _mark(listed: ListedSchedule) -> str:

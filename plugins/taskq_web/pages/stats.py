@@ -8,6 +8,7 @@ from http import HTTPStatus
 
 from werkzeug.wrappers import Response
 
+from taskq.short_names import LONG
 from taskq_web.history import chart
 from taskq_web.visit import Refused, Visit
 
@@ -42,8 +43,8 @@ def keys(visit: Visit) -> Response:
 
 
 def _address(name: str, shown: str, page: str) -> dict[str, object]:
-    """What addresses a key: its name, but where that has a secret in it, a digest and the page that it was seen on."""
-    return {"key": name} if shown == name else {"mark": _mark(name), "page": page}
+    """What addresses a key: its name; where that has a secret in it or is long, a digest, and where it was seen."""
+    return {"key": name} if shown == name and len(name) <= LONG else {"mark": _mark(name), "page": page}
 
 
 def _mark(name: str) -> str:

@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 
 from taskq.operator import WorkerState
 from taskq_web.looking import in_hand
+from taskq_web.shown import brief
 from taskq_web.visit import Refused, Visit
 
 __all__ = ["dead", "one", "prune", "show"]
@@ -28,7 +29,7 @@ def show(visit: Visit) -> Response:
     return visit.render(
         "workers.html",
         hosts=[(host, list(of_it), of_host[host]) for host, of_it in groupby(shown, key=lambda worker: worker.host)],
-        working={each.worker.id: each for each in in_hand(visit.app, (worker.info for worker in shown))},
+        working={each.worker.id: each for each in in_hand(visit.app, shown)},
         rates={worker.info.id: _rate(worker, visit.clock) for worker in shown},
         count=len(workers),
         start=start,
@@ -39,14 +40,15 @@ def show(visit: Visit) -> Response:
 
 def one(visit: Visit) -> Response:
     """One worker, and what it has in hand."""
-    state = visit.app.operator.worker(visit.query.get("id"))
+    worker = _worker(visit)
+    state = visit.app.operator.worker(worker)
     if state is None:
         raise Refused(
             HTTPStatus.NOT_FOUND,
-            f"There is no worker {visit.query.get('id')} (any more).",
+            f"There is no worker {brief(worker)} (any more).",
             advice="It ended, or was taken for dead. The others are under Workers.",
         )
-    held = in_hand(visit.app, [state.info])
+    held = in_hand(visit.app, [state])
     return visit.render(
         "worker.html",
         state=state,
@@ -65,12 +67,16 @@ def dead(visit: Visit) -> Response:
 
 def prune(visit: Visit) -> Response:
     """Settle what a dead worker left, and forget it."""
-    worker = visit.query.get("id")
+    worker = _worker(visit)
     state = visit.app.operator.worker(worker)
     if state is None:
-        return visit.back(f"{worker} is already gone. Nothing was changed.", "/workers/prune", wrong=True)
+        return visit.back(f"{brief(worker)} is already gone. Nothing was changed.", "/workers/prune", wrong=True)
     pruned = visit.app.operator.prune(state)
     return visit.back(pruned.said, "/workers/prune", wrong=not pruned.done)
+
+
+def _worker(visit: Visit) -> str:
+    return visit.named("id", lambda: (worker.info.id for worker in visit.workers()), "worker")
 
 
 def _rate(state: WorkerState, now: float) -> float | None:

@@ -16,13 +16,17 @@ _PAGE: Final = 40
 
 def show(visit: Visit) -> Response:
     """Every job in hand, the one that takes longest first."""
-    workers = [worker.info for worker in visit.workers() if worker.info.registered]
+    workers = [worker for worker in visit.workers() if worker.info.registered]
+    alive = [worker for worker in workers if not worker.looks_dead]
+    count, working = (sum(worker.info.job is not None for worker in of) for of in (workers, alive))
     start = visit.query.number("start")
     return visit.render(
         "working.html",
         working=in_hand(visit.app, workers, start=start, count=_PAGE),
-        count=sum(worker.job is not None for worker in workers),
+        count=count,
+        working_count=working,
+        left=count - working,
         start=start,
         page=_PAGE,
-        workers=len(workers),
+        workers=len(alive),
     )
