@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.dashboard import dashboard
+from benchmarks.dashboard import dashboard, dashboard_sqlite
 from benchmarks.delayed import delayed
 from benchmarks.drain import ahead, children, fork, inline, machine
 from benchmarks.enqueue import enqueue
@@ -32,6 +32,7 @@ print_table(
         "delayed": delayed,
         "scheduler": scheduler,
         "dashboard": dashboard,
+        "dashboard-sqlite": dashboard_sqlite,
         "sqlite": sqlite,
     },
     program="benchmarks",

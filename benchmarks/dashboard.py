@@ -1,5 +1,7 @@
 """The dashboard over a million each of failures, waiting and delayed jobs: how long each page takes, and what it holds.
 
+Once on Redis, once on a file of SQLite, which are filled alike.
+
 The pages are made in a process of their own, so that its memory is that of the dashboard alone:
 `python -m benchmarks.dashboard URL` prints what it measured.
 """
@@ -10,17 +12,19 @@ import contextlib
 import json
 import re
 import resource
+import sqlite3
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from benchmarks.figures import Figure
-from benchmarks.processes import Bench
+from benchmarks.processes import ROOT, Bench
 from taskq import failed_entry
 from taskq.app import TaskQ
+from taskq.broker import Broker
 from taskq.failure_handler import Failure
 from taskq.plugins import open_broker
 from taskq.records import ErrorRecord, ProcessIdentity, Registration, Tokens
@@ -38,37 +42,61 @@ _BACKTRACE: Final = tuple(f"/app/shop/billing.py:{line}:in 'charge_the_card_of'"
 
 
 def dashboard(bench: Bench) -> Iterator[Figure]:
-    """Milliseconds in which the server answers, the median; megabytes that it holds at the end."""
+    """On Redis: milliseconds in which the server answers, the median; megabytes that it holds at the end."""
     bench.clean()
-    _fill(bench)
-    command = [sys.executable, "-m", "benchmarks.dashboard", bench.server.url]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    with contextlib.closing(open_broker(bench.server.url)) as broker:
+        _fill(broker, lambda entries: bench.redis.rpush("resque:failed", *entries))
+    yield from _figures("dashboard", bench.server.url)
+    bench.clean()
+
+
+def dashboard_sqlite(bench: Bench) -> Iterator[Figure]:
+    """The same on a file of SQLite."""
+    path = bench.notes.parent / "dashboard.db"
+    url = f"sqlite:///{path}"
+    try:
+        with contextlib.closing(open_broker(url)) as broker, contextlib.closing(sqlite3.connect(path)) as file:
+            _fill(broker, lambda entries: _put(file, entries))
+        yield from _figures("dashboard-sqlite", url)
+    finally:
+        for end in ("", "-wal", "-shm"):
+            path.with_name(path.name + end).unlink(missing_ok=True)
+
+
+def _figures(row: str, url: str) -> Iterator[Figure]:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.dashboard", url], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     said = json.loads(done.stdout)
     for name, times in said["ms"].items():
         told = f"{_MANY:,} failures, jobs and delayed jobs, {len(times)} times, longest {max(times):.1f} ms"
-        yield Figure("dashboard", name, statistics.median(times), "ms", 50, "least", told, {"ms": times})
-    yield Figure("dashboard", "memory at the end", said["mb"], "MB", 100, "least", "resident, at most")
-    bench.clean()
+        yield Figure(row, name, statistics.median(times), "ms", 50, "least", told, {"ms": times})
+    yield Figure(row, "memory at the end", said["mb"], "MB", 100, "least", "resident, at most")
 
 
-def _fill(bench: Bench) -> None:
+def _fill(broker: Broker, fail: Callable[[Sequence[bytes]], object]) -> None:
+    """A million of each. No broker appends to a failed list by the thousand, so that is told to the store itself."""
     for begin in range(0, _MANY, _PUSHED):
-        entries, bodies = [], []
-        for number in range(begin, begin + _PUSHED):
-            body = b'{"class":"Billing::Charge","args":["person@example.com",%d]}' % number
-            entries.append(_entry(number % _KINDS).replace(b"NUMBER", b"%d" % number))
-            bodies.append(body)
-        bench.redis.rpush("resque:failed", *entries)
-        bench.redis.rpush("resque:queue:billing", *bodies)
-    bench.redis.sadd("resque:queues", "billing")
-    with contextlib.closing(open_broker(bench.server.url)) as broker:
-        for begin in range(0, _AT_ONE_TIME, _PUSHED):
-            broker.schedule(_THEN, "billing", [_delayed(number) for number in range(begin, begin + _PUSHED)])
-        for begin in range(_AT_ONE_TIME, _MANY, _A_TIME):
-            broker.schedule(_THEN + begin, "billing", [_delayed(begin + number) for number in range(_A_TIME)])
+        numbers = range(begin, begin + _PUSHED)
+        broker.push("billing", [_job(number) for number in numbers])
+        fail([_entry(number % _KINDS).replace(b"NUMBER", b"%d" % number) for number in numbers])
+    for begin in range(0, _AT_ONE_TIME, _PUSHED):
+        broker.schedule(_THEN, "billing", [_job(number) for number in range(begin, begin + _PUSHED)])
+    for begin in range(_AT_ONE_TIME, _MANY, _A_TIME):
+        broker.schedule(_THEN + begin, "billing", [_job(begin + number) for number in range(_A_TIME)])
 
 
-def _delayed(number: int) -> bytes:
+def _put(file: sqlite3.Connection, entries: Sequence[bytes]) -> None:
+    with file:
+        file.executemany("INSERT INTO taskq_failed (queue, entry) VALUES (NULL, ?)", [(entry,) for entry in entries])
+        file.execute(
+            "INSERT INTO taskq_failed_lists (name, count) VALUES ('c', ?) "
+            "ON CONFLICT (name) DO UPDATE SET count = count + excluded.count",
+            (len(entries),),
+        )
+
+
+def _job(number: int) -> bytes:
     return b'{"class":"Billing::Charge","args":["person@example.com",%d]}' % number
 
 
@@ -100,6 +128,7 @@ def _measure(url: str) -> None:
         failure = {"id": app.failures.id_of(page.jobs[0], digits=16)}
         group = app.failures.groups().groups[-1].key
         waiting = app.operator.queue_page("billing").next
+        keys = app.operator.can_show_keys()
         job = re.findall('times=([^"&]+)', client.get("/delayed").text)[3]
         pages = {
             "overview": "/",
@@ -125,17 +154,16 @@ def _measure(url: str) -> None:
             "delayed, from a time on": "/delayed?from=2096-10-02T09:00:00Z",
             "delayed, those of one time": address("", "/delayed", {"at": repr(_THEN), "skip": 250_000}),
             "delayed, all times of a job": address("", "/delayed", {"times": job}),
+            "delayed, all counted": "/delayed/all",
             "enqueue": "/enqueue?foreign=1",
             "stats": "/stats",
             "stats.txt": "/stats.txt",
-            "keys": "/stats/keys",
-            "the key of the failed list": "/stats/key?key=resque:failed",
+            **({"keys": "/stats/keys", "the key of the failed list": "/stats/key?key=resque:failed"} if keys else {}),
             "stats.json": "/stats.json",
             "metrics": "/metrics",
         }
-        assert {path.partition("?")[0] for path in pages.values()} == {
-            one.path for one in ROUTES if one.method == "GET"
-        }
+        all_pages = {one.path for one in ROUTES if one.method == "GET" and (keys or "/key" not in one.path)}
+        assert {path.partition("?")[0] for path in pages.values()} == all_pages
         found: dict[str, list[float]] = {}
         for name, path in pages.items():
             times = found[name] = []

@@ -456,6 +456,19 @@ class Broker(Protocol):
         """The times for which jobs with exactly these bytes wait for this queue, in order."""
         raise self._has_no(Capability.DELAY)
 
+    def scheduled_at_part(self, queue: str, body: bytes, after: int = 0) -> tuple[Sequence[float], int | None]:
+        """A part of `scheduled_at`, a short step where all of it would be a long one, and after what to go on.
+
+        Args:
+            queue: which queue they wait for.
+            body: their bytes.
+            after: what the part before said; 0 to begin.
+
+        Returns:
+            Times, in order within the part; and what the next part is asked with, None where this was the last.
+        """
+        return self.scheduled_at(queue, body), None
+
     def unschedule(self, queue: str, body: bytes, *, at: float | None = None) -> int:
         """Remove every delayed job with exactly these bytes for this queue; with `at` of that time only. How many."""
         raise self._has_no(Capability.DELAY)

@@ -50,6 +50,7 @@ T = TypeVar("T")
 _CLAIM_AT_START: Final = 60.0  # seconds, as Resque's own lock
 _LOOK: Final = 5.0  # seconds between looks at the file itself, by one who waits for a key
 _NEAR: Final = 200  # entries of a failed list that are looked at around a position, before all are
+_A_PART: Final = 50_000  # delayed jobs that are looked through in one go: some milliseconds
 
 
 class _Seat:
@@ -638,6 +639,15 @@ class SQLiteBroker(Broker):
     def scheduled_at(self, queue: str, body: bytes) -> Sequence[float]:
         with self._store.reading() as db:
             return sorted({at for _, at in delayed.find(db, queue, body, None)})
+
+    def scheduled_at_part(self, queue: str, body: bytes, after: int = 0) -> tuple[Sequence[float], int | None]:
+        with self._store.reading() as db:
+            first, last = db.execute(SQL["delayed_ids_after"], (after,)).fetchone()
+            if first is None:
+                return (), None
+            ends = first + _A_PART
+            found = db.execute(SQL["find_delayed_among"], (first, ends, queue, body)).fetchall()
+            return sorted({at for (at,) in found}), ends if ends < last else None
 
     def unschedule(self, queue: str, body: bytes, *, at: float | None = None) -> int:
         with self._store.reading() as db:  # which takes long, and holds nobody up

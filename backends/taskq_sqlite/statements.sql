@@ -322,7 +322,10 @@ DELETE FROM taskq_delayed WHERE id = ?;
 SELECT min(at) FROM taskq_delayed;
 
 -- name: delayed_at
-SELECT at, queue, body FROM taskq_delayed WHERE at = ? ORDER BY id LIMIT ? OFFSET ?;
+-- Where the page begins is found in the index alone: to pass over 250,000 rows takes three times as long.
+SELECT at, queue, body FROM taskq_delayed
+WHERE at = ?1 AND id >= (SELECT id FROM taskq_delayed WHERE at = ?1 ORDER BY id LIMIT 1 OFFSET ?3)
+ORDER BY id LIMIT ?2;
 
 -- name: delayed_of
 SELECT id, queue, body FROM taskq_delayed WHERE at = ? ORDER BY id;
@@ -355,6 +358,15 @@ SELECT count(at) FROM times;
 -- name: find_delayed
 -- Reads all of them: 80 ms for 1,000,000.
 SELECT id, at FROM taskq_delayed WHERE queue = ? AND body = ? ORDER BY at, id;
+
+-- name: delayed_ids_after
+-- Two steps in the table: max() and min() together would be a walk through all of it.
+SELECT
+  (SELECT min(id) FROM taskq_delayed WHERE id > ?1),
+  (SELECT max(id) FROM taskq_delayed);
+
+-- name: find_delayed_among
+SELECT at FROM taskq_delayed WHERE id BETWEEN ? AND ? AND queue = ? AND body = ?;
 
 -- name: find_delayed_at
 SELECT id, at FROM taskq_delayed WHERE at = ? AND queue = ? AND body = ? ORDER BY id;

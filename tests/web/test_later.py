@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from html import unescape
+from pathlib import Path
 
 import pytest
+from werkzeug.test import Client
 
 import taskq
 from taskq import TaskQ
+from taskq_web import Dashboard, everybody
 from taskq_web.parameters import address
 from tests.web.conftest import Browser, Working
 from tests.web.reading import Page
@@ -88,6 +91,29 @@ class TestDelayed:
         assert answer.status_code == 303
         assert far[0] == ("2", str(total))
         assert app.delayed.count() == 6 - total
+
+    def test_the_times_of_a_job_are_looked_for_a_part_at_a_time(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("taskq_web.pages.delayed._FIRST", 0.0)
+        monkeypatch.setattr("taskq_sqlite.broker._A_PART", 2)
+        with TaskQ(broker=f"sqlite:///{tmp_path}/jobs.db") as app:
+            browser = Browser(Client(Dashboard(app, access=everybody)))
+            for hour in range(5):
+                bodies = [b'{"class":"A","args":[%d]}' % number for number in (1, hour + 2)]
+                app.broker.schedule(2e9 + 3600 * hour, "emails", bodies)
+            path = next(each["href"] for each in Page(browser.page("/delayed")).all("a") if "times=" in each["href"])
+            found, parts = set(), 0
+            while path:
+                page = browser.page(path)
+                part = page.partition('data-key="times"')[2].partition("</section>")[0]
+                assert "<h2>Times of" in part
+                found |= set(re.findall(r"2033-05-18 (\d\d):33:20 UTC", part))
+                parts += 1
+                on = [each["href"] for each in Page(page).all("a") if "looked=" in each["href"] and "Go on" in page]
+                path = on[0] if on else ""
+            assert found == {f"{3 + hour:02}" for hour in range(5)}
+            assert parts > 2
 
     def test_all_are_cleared_when_the_word_was_typed(self, app: TaskQ, browser: Browser) -> None:
         app.options(delay=1000).enqueue("send_email", "a@example.com")

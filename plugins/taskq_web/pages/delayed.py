@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
@@ -64,6 +65,21 @@ class _Row:
     key: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Times:
+    """The times for which one job waits.
+
+    Attributes:
+        found: those that were found.
+        after: where to go on looking; None where nothing is left.
+        whole: whether all that is delayed was looked at.
+    """
+
+    found: Sequence[float]
+    after: int | None
+    whole: bool
+
+
 def show(visit: Visit) -> Response:
     """The delayed jobs, the next to be due first; with `at` only those of one time."""
     delayed = visit.app.delayed
@@ -94,11 +110,24 @@ def show(visit: Visit) -> Response:
         counted=_COUNTED,
         at=at,
         of=of,
-        times_of=visit.app.broker.scheduled_at(of.queue, of.body)[:_TIMES] if of is not None else (),
+        times_of=_times_of(visit, of) if of is not None else None,
         further=further,
         first=not (visit.query.get("since") or visit.query.get("from") or skip),
         problem=problem,
     )
+
+
+def _times_of(visit: Visit, of: DelayedJob) -> _Times:
+    """For what times a job waits: all, or those found in the time that a page may take."""
+    after: int | None = visit.query.number("looked")
+    found: set[float] = set()
+    ends = time.monotonic() + _FIRST
+    while after is not None:
+        part, after = visit.app.broker.scheduled_at_part(of.queue, of.body, after)
+        found.update(part)
+        if time.monotonic() >= ends:
+            break
+    return _Times(sorted(found)[:_TIMES], after, whole=after is None and not visit.query.number("looked"))
 
 
 def _waiting(visit: Visit, at: float) -> int:

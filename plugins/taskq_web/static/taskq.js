@@ -185,7 +185,7 @@
     const all = boxes(), on = all.filter((box) => box.checked);
     each("[data-ticked]", main, (el) => say(el, on.length ? on.length + " selected" : "None selected"));
     each("button[data-needs-ticks]", main, (el) => { el.disabled = !on.length; });
-    each("summary[data-needs-ticks]", main, (el) => { el.setAttribute("aria-disabled", String(!on.length)); if (!on.length) el.parentNode.open = false; });
+    each("summary[data-needs-ticks]", main, (el) => el.setAttribute("aria-disabled", !on.length));
     each("[data-tick-all]", main, (el) => {
       el.hidden = false;
       el.checked = all.length > 0 && on.length === all.length;
@@ -196,12 +196,6 @@
     if (event.target.matches("[data-tick-all]")) boxes().forEach((box) => { box.checked = event.target.checked; });
     if (event.target.matches("[data-goes]")) event.target.form.requestSubmit();
     ticked();
-  });
-
-  main.addEventListener("click", (event) => {
-    if (!event.target.closest("summary[aria-disabled=true]")) return;
-    event.preventDefault();
-    tell("Nothing is ticked.");
   });
 
   // ---- long work: a form that goes on by itself until it is done or stopped

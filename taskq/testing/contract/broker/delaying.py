@@ -338,6 +338,11 @@ class Delaying(OnABroker):
         for at, queue, bodies in ((THEN + 4, "q", [ONE, ONE]), (THEN, "q", [TWO, ONE]), (THEN + 1, "r", [ONE])):
             broker.schedule(at, queue, bodies)
         assert list(broker.scheduled_at("q", ONE)) == [THEN, THEN + 4]
+        found, after = [*broker.scheduled_at_part("q", ONE)[0]], broker.scheduled_at_part("q", ONE)[1]
+        while after is not None:
+            part, after = broker.scheduled_at_part("q", ONE, after)
+            found += part
+        assert sorted(set(found)) == [THEN, THEN + 4]
         assert list(broker.scheduled_at("q", THREE)) == []
         assert list(broker.scheduled_at("none", ONE)) == []
 
