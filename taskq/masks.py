@@ -31,7 +31,8 @@ _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _BETWEEN: Final = re.compile(r"[\W_]+")
 # A quotation mark with the backslashes before it. It is looked for where they begin: of many each would be tried else.
 _QUOTE: Final = re.compile(r"""(?<!\\)\\*["']""")
-_MEMBER: Final = re.compile(rf"""(?P<quote>{_QUOTE.pattern})(?P<name>[^"'\\\n]{{1,200}})(?P=quote)\s*:\s*""")
+# As JSON and Python write it, or Ruby.
+_MEMBER: Final = re.compile(rf"""(?P<quote>{_QUOTE.pattern})(?P<name>[^"'\\\n]{{1,200}})(?P=quote)\s*(?::|=>)\s*""")
 _NOTHING: Final = ("null", "None", '""', "''", "[]", "{}")
 _PLAIN: Final = re.compile(r"""[^\s,}\]"'\\]+""")
 _PARAMETER: Final = re.compile(r"([?&])([\w.\[\]-]{1,100})=([^&\s#\"'<>]+)")
@@ -121,7 +122,7 @@ class Masks:
             return {key: self._under(key, item, hide) for key, item in cast("dict[object, object]", value).items()}
         if kind is list or kind is tuple:
             return [self.shown(item, hide) for item in cast("Sequence[object]", value)]
-        if kind is str and ":" in cast("str", value):
+        if kind is str and (":" in cast("str", value) or "=>" in cast("str", value)):
             return self.text(cast("str", value), hide)
         return value
 

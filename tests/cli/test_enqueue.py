@@ -37,6 +37,8 @@ def test_arguments_are_json_or_texts(shop: Shop) -> None:
         ("NaN", "NaN is a number that JSON cannot carry. As a text it goes in quotes of its own: '\"NaN\"'."),
         ('{"a": [Infinity]}', "Infinity is a number that JSON cannot carry."),
         ('[{"a": 1, "b": 2, "a": 3}]', 'The key "a" is there twice in one object.'),
+        ('["[secret]"]', "[secret] stands for what is masked: type the value itself."),
+        ("as [secret 2: token]", "[secret 2: token] stands for what is masked: type the value itself."),
     ],
 )
 def test_what_would_not_arrive_as_it_was_typed_is_refused(memory_shop: Shop, typed: str, said: str) -> None:

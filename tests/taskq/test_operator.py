@@ -118,6 +118,7 @@ def test_what_is_hidden_is_hidden_however_an_error_quotes_it(app: taskq.TaskQ, q
         ('{"token" : ["leakme", {"x": "leakme"}], "b":1', '{"token" : "*", "b":1'),
         ('{"api_key":["leakme"', '{"api_key":"*"'),
         ("{'pwd': 12345, 'user': 'ada'}", "{'pwd': '*', 'user': 'ada'}"),
+        ('{"token"=>"leakme", :a=>1}', '{"token"=>"*", :a=>1}'),
         ('"{\\"secret\\":\\"leak\\\\\\"me\\",\\"b\\":1', '"{\\"secret\\":\\"*\\",\\"b\\":1'),
         ('{"password":null,"user":"ada"', '{"password":null,"user":"ada"'),
         ("see https://x.example/a?page=1&token=leakme#b", "see https://x.example/a?page=1&token=*#b"),

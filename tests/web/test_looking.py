@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from werkzeug.test import Client
 
@@ -64,3 +66,24 @@ def test_pages_that_bring_themselves_up_to_date_look_at_workers_once_a_second(ap
     assert sights.workers(app, shared=True) is opened
     now = 1.5
     assert sights.workers(app, shared=True) is not opened
+
+
+def test_what_a_dead_worker_holds_is_marked_and_counts_as_no_work(
+    app: TaskQ, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app.enqueue("send_email", "a@example.com")
+    worker = Working(app)
+    worker.take("emails")
+    for path in ("/", "/working"):
+        page = browser.page(path)
+        assert "Working" in page
+        assert re.search(r'<span class="dim">1 of 1', page)
+        assert 'class="state silent"' not in page
+    later = app.broker.now() + 3600
+    monkeypatch.setattr(app.broker, "now", lambda: later)
+    for path in ("/", "/working"):
+        page = browser.page(path)
+        assert re.search(r'<span class="dim">0 of 0( workers)?, and 1 job in dead hands</span>', page)
+        assert re.search(r'data-key="host-1:4711:\*".*<span class="state (silent|dead)">', page)
+    figures = re.findall(r'class="what">(\w+)</span> <span class="value">(\d+)', browser.page("/"))
+    assert dict(figures)["Working"] == dict(figures)["Workers"] == "0"
