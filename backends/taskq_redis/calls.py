@@ -19,6 +19,9 @@ __all__ = ["LONG", "Calls"]
 LONG = 100_000
 """Entries of a failed list from which on a warning is due."""
 
+_FAR = 5_000  # elements from the oldest, up to which LRANGE is the quickest
+_SLICE = scripts.load("slice", "list")
+
 _log = logging.getLogger("taskq.redis")
 
 
@@ -67,7 +70,10 @@ class Calls(Broker):
     def _slice(self, key: bytes, start: int, count: int) -> list[bytes]:
         if count <= 0:
             return []
-        return list(self._read(b"LRANGE", (key, "list"), b"%d" % start, b"%d" % (start + count - 1)))
+        if start < _FAR:
+            return list(self._read(b"LRANGE", (key, "list"), b"%d" % start, b"%d" % (start + count - 1)))
+        packed = pack_script(_SLICE, [key], [b"%d" % start, b"%d" % count])
+        return list(self._links.run(_SLICE, packed, keys=[key], repeatable=True))
 
     def _failed_list(self, queue: str | None) -> tuple[bytes, bytes]:
         """A failed list's key, and its name in `failed_queues`, where the common one is not."""

@@ -154,7 +154,9 @@ class Links:
         except Answered as error:
             return error
 
-    def run(self, script: Script, packed: bytes, *, keys: Sequence[bytes] = (), soon: bool = False) -> Any:
+    def run(
+        self, script: Script, packed: bytes, *, keys: Sequence[bytes] = (), soon: bool = False, repeatable: bool = False
+    ) -> Any:
         """Call a script, telling Redis its text where it does not know it.
 
         Args:
@@ -162,19 +164,20 @@ class Links:
             packed: the call, as `pack_script` makes it.
             keys: its keys, for the error where one is of the wrong type.
             soon: see `Wire.read`.
+            repeatable: as in `ask`.
 
         Raises:
             BrokerError: as `ask`; and, naming the key, where one holds what it must not. Then nothing was changed.
         """
         try:
-            return self.ask(packed, soon=soon)
+            return self.ask(packed, repeatable=repeatable, soon=soon)
         except Answered as error:
             self._known.clear()  # perhaps somebody flushed them all
             if error_code(error) != "NOSCRIPT":
                 raise self.explained(error, [(key, script.type_of(place)) for place, key in enumerate(keys)]) from None
         try:
             # Its text and the call in one command: between a SCRIPT LOAD and an EVALSHA somebody may flush again.
-            return self.ask(_with_text(script, packed))
+            return self.ask(_with_text(script, packed), repeatable=repeatable)
         except Answered as error:
             raise self.explained(error, [(key, script.type_of(place)) for place, key in enumerate(keys)]) from None
 
