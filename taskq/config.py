@@ -270,7 +270,7 @@ class _Reading:
 
     def unknown(self, name: str, source: str, among: Collection[str] | None = None) -> None:
         among = {*_SETTINGS, *_MODELS} if among is None else among
-        near = nearest(name, among)
+        near = f'execution = "{name}"' if name in ("fork", "spawn") else nearest(name, among)
         meant = f" Did you mean {near}?" if near else ""
         known = "" if near else f" Known: {', '.join(sorted(among))}."
         self.problems.append(Problem(name, source, f'there is no setting "{name}".{meant}{known}'))
