@@ -101,13 +101,17 @@ def test_edit_and_retry_with_a_secret(site: Site, opened: Window) -> None:
 def test_what_is_ticked_is_retried_and_removed(site: Site, opened: Window) -> None:
     fail(site, "one", "two", "three")
     page = opened.open("/failed")
+    removal = page.locator("summary", has_text="Remove ticked")
+    if page.locator("[aria-disabled]").count():  # the script is there: what asks about those ticked waits for one
+        removal.click(force=True)
+        assert not page.get_by_text("This removes those that are ticked").is_visible()
     page.locator(".rows input").nth(0).check()
     page.locator(".rows input").nth(2).check()
     page.get_by_role("button", name="Retry ticked").click()
     assert opened.said() == "Requeued 2 failures."
     assert site.app.size("emails") == 2
     page.locator(".rows input").nth(1).check()
-    page.locator("summary", has_text="Remove ticked").click()
+    removal.click()
     page.get_by_role("button", name="Remove them").click()
     assert opened.said() == "Removed 1 failure."
     assert site.app.failures.count() == 2
