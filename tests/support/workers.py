@@ -51,6 +51,7 @@ class RunningWorker:
         """
         self.output: list[str] = []
         self._came = threading.Condition()
+        self._silent = False  # whether nothing more will come
         self._killed = False
         quiet = {name: value for name, value in os.environ.items() if not name.startswith(("TASKQ_", "QUEUE"))}
         variables = {**quiet, "TASKQ_BROKER": url, "PYTHONUNBUFFERED": "", **(env or {})}
@@ -100,8 +101,11 @@ class RunningWorker:
                 found = [match for line in self.output if (match := re.search(pattern, line))]
                 if len(found) >= times:
                     return found[times - 1]
-                if not self._came.wait(ends - time.monotonic()):
-                    raise AssertionError(f"no line {pattern!r} came; the log:\n{''.join(self.output)}")
+                if self._silent or not self._came.wait(ends - time.monotonic()):
+                    status = self.process.poll()  # of one that somebody killed, say
+                    raise AssertionError(
+                        f"no line {pattern!r} came (exit status: {status}); the log:\n{''.join(self.output)}"
+                    )
 
     def started(self) -> str:
         """Wait until it is registered. Its id."""
@@ -166,6 +170,9 @@ class RunningWorker:
             with self._came:
                 self.output.append(line)
                 self._came.notify_all()
+        with self._came:
+            self._silent = True
+            self._came.notify_all()
 
 
 def children_of(pid: int) -> list[int]:
