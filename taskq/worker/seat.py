@@ -20,7 +20,7 @@ from taskq.cancelling import Words
 from taskq.errors import BrokerRefused, BrokerUnavailable, NotRegistered, TaskqError
 from taskq.identity import ids
 from taskq.records import Again, ProcessIdentity, Registration, Reservation, Reserved, Token, Tokens
-from taskq.worker.control import Instructions
+from taskq.worker.control import LAST_WORDS, Instructions
 from taskq.worker.outage import GaveUp, Outage
 
 __all__ = ["Seat", "Unseated"]
@@ -77,7 +77,8 @@ class Seat:
             queues: the queue part of the id.
             beat: seconds between heartbeats.
             dead_after: the silence after which others may take this worker's jobs.
-            patience: seconds that a stopping worker goes on telling a broker that is away what became of its job.
+            patience: seconds that a worker which QUIT stops goes on telling a broker that is away what became of its
+                job. What TERM and INT give the job, and a second for last words, is for this too.
             number: what to begin with: 0 is `host`, 1 is `host+1`, and so on (see `identity.ids`).
             hidden: other programs are not told of it.
             waits: whether its first registration waits for a broker that is away.
@@ -364,9 +365,12 @@ class Seat:
             control = self._control
             if control.stopped_at is None:
                 return False
+            if control.hurried or not in_hand:
+                return True
+            if control.deadline is not None:  # one time for all that is in hand: what the job took of it is gone
+                return time.monotonic() > control.deadline + LAST_WORDS
             # Not from when it was told to stop alone: by QUIT its job may have taken hours since.
-            since = max(control.stopped_at, began)
-            return control.hurried or not in_hand or time.monotonic() > since + self._patience
+            return time.monotonic() > max(control.stopped_at, began) + self._patience
 
         rest = self._control.rest
         return self.outage.persist(call, rest=rest, give_up=give_up, in_hand=in_hand, failed=failed)

@@ -14,6 +14,7 @@ import pytest
 from taskq import events
 from taskq.errors import BrokerRefused, BrokerUnavailable
 from taskq.records import Reservation, Token
+from taskq.worker.control import Manners
 from taskq.worker.outage import GaveUp
 from tests.support.bench import Bench, CutBroker, payload, stranger
 
@@ -236,19 +237,33 @@ class TestGivingUp:
             with pytest.raises(GaveUp):
                 bench.seat.reserve(["jobs"])
 
-    @pytest.mark.parametrize("number", [signal.SIGQUIT, signal.SIGTERM])
-    def test_but_goes_on_saying_what_became_of_a_job_however_long_ago_it_was_told_to_stop(self, number: int) -> None:
+    def test_but_goes_on_saying_what_became_of_a_job_however_long_ago_quit_stopped_it(self) -> None:
         with Bench(patience=5.0) as bench:
             bench.seat.register()
             bench.push("job", 1)
             [job] = bench.seat.reserve(["jobs"]).jobs
-            signal.raise_signal(number)
+            signal.raise_signal(signal.SIGQUIT)
             bench.control.listen()
             assert bench.control.stopped_at is not None
             bench.control.stopped_at -= 3600.0
             bench.broker.away = 4
             assert bench.seat.finish(job)
             assert bench.broker.stats().processed == 1
+
+    @pytest.mark.parametrize("left", [True, False], ids=["left", "over"])
+    def test_by_term_it_has_what_is_left_of_the_jobs_time_and_none_of_its_own(self, left: bool) -> None:
+        with Bench(patience=3600.0, manners=Manners(shutdown_timeout=5.0 if left else -60.0)) as bench:
+            bench.seat.register()
+            bench.push("job", 1)
+            [job] = bench.seat.reserve(["jobs"]).jobs
+            signal.raise_signal(signal.SIGTERM)
+            bench.control.listen()
+            bench.broker.away = 4 if left else True
+            if left:
+                assert bench.seat.finish(job)
+            else:
+                with pytest.raises(GaveUp):
+                    bench.seat.finish(job)
 
     def test_and_gives_up_after_its_patience(self) -> None:
         with Bench(patience=0.1) as bench:
