@@ -21,6 +21,7 @@ from taskq.cli.keys import pressed_keys
 from taskq.cli.output import Column, change, duration, json_option, on_terminal, plain, show, show_json, table
 from taskq.cli.output import as_json as json_text
 from taskq.cli.session import common, examples, the_session
+from taskq.cli.times import Seconds
 from taskq.errors import BrokerRefused, BrokerUnavailable
 from taskq.failed_entry import FailedJob
 from taskq.history import Sample
@@ -49,7 +50,7 @@ class _Look:
 
 @click.command(epilog=examples("taskq top", "taskq top --interval 5", "taskq top --once --json"))
 @click.option(
-    "--interval", type=click.FloatRange(min=0.2), default=2.0, show_default=True, help="Seconds between two looks."
+    "--interval", type=Seconds(0.2), default=2.0, show_default=True, metavar="SECONDS", help="Between two looks."
 )
 @click.option("--once", is_flag=True, help="Look once, and end.")
 @common
