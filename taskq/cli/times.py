@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,10 +12,15 @@ from taskq.cli.endings import USAGE, Stop
 from taskq.recurring import WrongRule, seconds_of
 from taskq.spans import is_seconds
 
+if TYPE_CHECKING:
+    _Float = click.ParamType[float]
+else:  # of which older releases of click have one for all
+    _Float = click.ParamType
+
 __all__ = ["Seconds", "read_span", "read_time"]
 
 
-class Seconds(click.ParamType):
+class Seconds(_Float):
     """A number of seconds from `least` on, or above 0 without, and no more than a century."""
 
     name = "seconds"

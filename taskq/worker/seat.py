@@ -1,7 +1,7 @@
 """A worker's place at the broker: its registration, its tokens, its heartbeat, and every call that it makes there.
 
 A call that changes something carries a token, and is asked again with the same one until it is answered. This module
-knows nothing of jobs; it holds reservations.
+knows nothing of jobs but where a suspected one begins; it holds reservations.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, TypeVar
 
-from taskq import events
+from taskq import crashes, events
 from taskq.broker import Broker, Capability
 from taskq.cancelling import Words
 from taskq.errors import BrokerRefused, BrokerUnavailable, NotRegistered, TaskqError
 from taskq.identity import ids
+from taskq.performing import Task
 from taskq.records import Again, ProcessIdentity, Registration, Reservation, Reserved, Token, Tokens
 from taskq.worker.control import LAST_WORDS, Instructions
 from taskq.worker.outage import GaveUp, Outage
@@ -236,6 +237,15 @@ class Seat:
         """
         self._ask(lambda: self._broker.hear_out(self.id), in_hand=True)
         return self.reserve(()).jobs
+
+    def begins(self, task: Task) -> None:
+        """Note that a job begins which was in hand before when its process died; else nothing is asked.
+
+        Raises:
+            GaveUp: the worker was told to end while the broker was away.
+        """
+        if task.payload is not None and task.payload.extra:
+            self._ask(lambda: crashes.begins(self._broker, task.payload, task.reservation), in_hand=True)
 
     def note(self, reservation: Reservation) -> None:
         """Note that a job held ahead begins, and that those before it ended well. It may be lost."""

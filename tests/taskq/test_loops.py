@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import sys
-import types
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -39,7 +39,7 @@ async def answers() -> int:
     return 7
 
 
-async def awaits(it: types.CoroutineType[None, None, int]) -> int:
+async def awaits(it: Coroutine[Any, Any, int]) -> int:
     return await it
 
 

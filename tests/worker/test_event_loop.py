@@ -193,14 +193,16 @@ class TestPerform:
                     log.append("clean")
 
             loop = asyncio.get_running_loop()
-            log.append([loop, loop.create_task(exits()), loop.create_task(cleans_up())])
+            loops.append(loop)
+            tasks.extend((loop.create_task(exits()), loop.create_task(cleans_up())))
             await asyncio.sleep(0.01)  # so that both have begun
 
+        loops: list[asyncio.AbstractEventLoop] = []
+        tasks: list[asyncio.Task[None]] = []
         many = on_loop(leaves, at_once=1)
         many.push("leaves")
         many.works()
-        (loop, *tasks), said = log  # type: ignore[misc]  # what it is
-        assert (loop.is_closed(), said) == (True, "clean")
+        assert ([loop.is_closed() for loop in loops], log) == ([True], ["clean"])
         with pytest.raises(SystemExit):
             tasks[0].result()
 
