@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 from taskq import crashes, events
 from taskq.broker import Broker, Capability
 from taskq.cancelling import Words
-from taskq.errors import BrokerRefused, BrokerUnavailable, NotRegistered, TaskqError
+from taskq.errors import BrokerInTrouble, BrokerRefused, BrokerUnavailable, NotRegistered, TaskqError
 from taskq.identity import ids
 from taskq.performing import Task
 from taskq.records import Again, ProcessIdentity, Registration, Reservation, Reserved, Token, Tokens
@@ -244,8 +244,13 @@ class Seat:
         Raises:
             GaveUp: the worker was told to end while the broker was away.
         """
+
+        def note() -> None:
+            with contextlib.suppress(BrokerInTrouble, BrokerRefused):  # full, say: it is to be drained all the same
+                crashes.begins(self._broker, task.payload, task.reservation)
+
         if task.payload is not None and task.payload.extra:
-            self._ask(lambda: crashes.begins(self._broker, task.payload, task.reservation), in_hand=True)
+            self._ask(note, in_hand=True)
 
     def note(self, reservation: Reservation) -> None:
         """Note that a job held ahead begins, and that those before it ended well. It may be lost."""

@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from taskq import events
+from taskq import crashes, events
 from taskq.errors import BrokerRefused, BrokerUnavailable
+from taskq.performing import prepare
 from taskq.records import Reservation, Token
 from taskq.worker.control import Manners
 from taskq.worker.outage import GaveUp
-from tests.support.bench import Bench, CutBroker, payload, stranger
+from tests.support.bench import Bench, CutBroker, held, payload, stranger
 
 PID = os.getpid()
 
@@ -287,6 +288,35 @@ class TestGivingUp:
             with pytest.raises(GaveUp):
                 bench.seat.finish(job)
             assert bench.control.status == 128 + signal.SIGINT
+
+
+class TestBegins:
+    """Where a job begins that was in hand before when its process died."""
+
+    SUSPECTED = b'{"class":"job","args":[1],"taskq:crashes":1}'
+
+    def test_is_noted_once_the_broker_is_there(self) -> None:
+        with Bench() as bench:
+            task = prepare(held(self.SUSPECTED), bench.tools)
+            assert not crashes.had_begun(bench.broker, task.payload, task.reservation)
+            bench.broker.away = 2
+            bench.seat.begins(task)
+            assert crashes.had_begun(bench.broker, task.payload, task.reservation)
+
+    def test_asks_nothing_for_any_other(self) -> None:
+        with Bench() as bench:
+            bench.broker.away = True
+            for body in (payload("job", 1), b'{"class":"job","args":[1],"id":7}', b"no payload"):
+                bench.seat.begins(prepare(held(body), bench.tools))
+
+    def test_a_broker_that_takes_no_notes_is_worked_for_all_the_same(self) -> None:
+        """It is full, say, and drained by its workers; none of them waits for it."""
+        with Bench() as bench:
+            task = prepare(held(self.SUSPECTED), bench.tools)
+            bench.broker.refusing = True
+            bench.seat.begins(task)
+            bench.broker.refusing = False
+            assert not crashes.had_begun(bench.broker, task.payload, task.reservation)
 
 
 class TestLeave:
