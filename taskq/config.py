@@ -7,7 +7,7 @@ wrong with its address where something else is wrong already.
 
 from __future__ import annotations
 
-import math
+import contextlib
 import os
 import posixpath
 import re
@@ -19,6 +19,7 @@ from typing import Any, Final, Literal
 
 from taskq import plugins, queue_lists
 from taskq.errors import ConfigurationError, Problem, nearest
+from taskq.spans import is_seconds
 from taskq.urls import redacted
 
 __all__ = ["DEFAULT", "ONE_FOR_ALL", "Config", "Count", "Table", "for_worker", "load", "parse_toml"]
@@ -270,7 +271,7 @@ class _Reading:
 
     def unknown(self, name: str, source: str, among: Collection[str] | None = None) -> None:
         among = {*_SETTINGS, *_MODELS} if among is None else among
-        near = nearest(name, among)
+        near = f'execution = "{name}"' if name in ("fork", "spawn") else nearest(name, among)
         meant = f" Did you mean {near}?" if near else ""
         known = "" if near else f" Known: {', '.join(sorted(among))}."
         self.problems.append(Problem(name, source, f'there is no setting "{name}".{meant}{known}'))
@@ -336,17 +337,14 @@ def _count(value: object, text: bool) -> Count:
 
 def _seconds(*, zero: bool) -> Callable[[object, bool], float]:
     def read(value: object, text: bool) -> float:
-        number = math.nan
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            number = float(value)
-        elif text and isinstance(value, str):
-            try:
+        number = value
+        if text and isinstance(value, str):
+            with contextlib.suppress(ValueError):
                 number = float(value)
-            except ValueError:
-                number = math.nan
-        if not math.isfinite(number) or number < 0 or (number == 0 and not zero):
-            raise _Wrong(f"must be a number of seconds{', 0 or more' if zero else ' above 0'}, not {_shown(value)}.")
-        return number
+        if not is_seconds(number, zero=zero):
+            from_ = ", 0 or more" if zero else " above 0"
+            raise _Wrong(f"must be a number of seconds{from_}, a century at most, not {_shown(value)}.")
+        return float(number)
 
     return read
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -18,6 +17,7 @@ from taskq.errors import JobDefinitionError, WrongCall
 from taskq.job_options import check_queue
 from taskq.on_crash import OnCrash, times
 from taskq.signature import Signature
+from taskq.spans import is_seconds
 
 if TYPE_CHECKING:  # few jobs recur
     from datetime import timedelta
@@ -312,8 +312,9 @@ def _definition(
 
 
 def _seconds(timeout: float, where: str) -> float:
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < math.inf:
-        raise JobDefinitionError(f"{where}: timeout is a number of seconds above 0, or None for none, not {timeout!r}.")
+    if not is_seconds(timeout):
+        message = "timeout is a number of seconds above 0, a century at most, or None for none"
+        raise JobDefinitionError(f"{where}: {message}, not {timeout!r}.")
     return float(timeout)
 
 

@@ -16,6 +16,7 @@ What does not come back from C hears no exception anywhere. This module knows ne
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine, Generator
@@ -26,6 +27,7 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeAlias, TypeVar
 
 from taskq.errors import JobTimeout
+from taskq.loops import at_a_seam
 
 if TYPE_CHECKING:
     import asyncio
@@ -94,7 +96,7 @@ class _Alarm:
         at = None if frame is None else frame.f_code
         if self._over or at is _Alarm.__exit__.__code__:
             return
-        if at is _Alarm.__enter__.__code__:
+        if at is _Alarm.__enter__.__code__ or at_a_seam(frame):
             signal.setitimer(signal.ITIMER_REAL, _AT_ONCE, self._again)
             return
         if self.driven is not None and self.driven.is_waiting():
@@ -278,6 +280,10 @@ class ByThread:
                     if job.ends <= now:
                         job.ends = now + self._again
                         if job.driven is not None and job.driven.is_waiting():
+                            continue
+                        # Where it waits for the interpreter's lock, it will raise just there.
+                        if at_a_seam(sys._current_frames().get(job.thread)):  # noqa: SLF001  # there is no other way
+                            job.ends = now + _AT_ONCE
                             continue
                         job.coming = True
                         kind = ctypes.py_object(job.kind)

@@ -17,7 +17,7 @@ from functools import partial
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
-from taskq import attempts, crashes, envelope, in_job, limits, postponing
+from taskq import attempts, crashes, envelope, in_job, limits, loops, postponing
 from taskq.chain import Hooks
 from taskq.definition import JobDefinition
 from taskq.errors import (
@@ -546,13 +546,13 @@ def _run(coroutine: Awaitable[object]) -> object:
     with suppress(RuntimeError):
         caller = asyncio.get_running_loop()
     if caller is None:
-        return asyncio.run(main())
+        return loops.run(main(), coroutine)
     # Inline in a web application or its tests: no loop runs within another, and the caller waits in any case.
     from concurrent.futures import ThreadPoolExecutor
     from contextvars import copy_context
 
     with ThreadPoolExecutor(1) as thread:
-        return thread.submit(copy_context().run, asyncio.run, main()).result()
+        return thread.submit(copy_context().run, loops.run, main(), coroutine).result()
 
 
 # ---- failing

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from taskq import failed_entry, performing
+from taskq import crashes, failed_entry, performing
 from taskq.broker import Broker
 from taskq.failure_handler import Decision, Fail, Failure, Quarantine, Retry
 from taskq.hook import Settled
@@ -45,6 +45,8 @@ def recover(broker: Broker, tools: Tools, info: WorkerInfo, why: str) -> Recover
     if info.job is None:
         return Recovery() if broker.recover(info, None) else None
     task = performing.prepare(info.job, tools)
+    if not crashes.had_begun(broker, task.payload, info.job):
+        return Recovery("retried") if broker.recover(info, None) else None  # as it came
     crash = Crash(worker_lost=True, last_heartbeat=None if "process" in why else info.heartbeat)
     requeues = {} if info.registration is None else info.registration.requeues
     decision = performing.crashed(task, crash, tools, 0.0, requeues=requeues).decision

@@ -35,6 +35,7 @@ from taskq.records import (
 
 __all__ = ["MemoryBroker", "open_broker"]
 
+_A_DAY = 86400.0  # seconds of one wait at most: a system's takes no more than 24 days
 _CLAIM_AT_START = 60.0  # seconds, as Resque's own lock
 
 
@@ -257,7 +258,7 @@ class MemoryBroker(Broker):
             with selectors.DefaultSelector() as selector:
                 for fd in {ear, *interrupts}:
                     selector.register(fd, selectors.EVENT_READ)
-                return any(key.fd == ear for key, _ in selector.select(max(timeout, 0)))
+                return any(key.fd == ear for key, _ in selector.select(min(max(timeout, 0.0), _A_DAY)))
         finally:
             with self._lock:
                 self._waiters.discard(waiter)

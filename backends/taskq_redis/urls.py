@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from taskq.errors import ConfigurationError, Problem, nearest
+from taskq.spans import is_seconds
 from taskq.urls import redacted
 from taskq_redis import direct
 from taskq_redis.errors import Place
@@ -57,7 +58,7 @@ def _truth(text: str) -> bool:
 
 
 def _seconds(text: str) -> float:
-    if (value := float(text)) > 0:
+    if is_seconds(value := float(text)):
         return value
     raise ValueError(text)
 

@@ -39,6 +39,7 @@ _SHARE = 0.005  # seconds of delay for each rival, at most
 _FIRST, _LONGEST = 0.004, 2.0  # seconds of delay: after the first vain wake, at most
 _QUIET = 3.0  # seconds without a vain wake that halve the delay
 _POLL_FIRST, _POLL_LONGEST = 0.02, 1.0  # seconds between looks where there is no doorbell
+_A_DAY = 86400.0  # seconds of one wait at most: `poll` takes no more than 24 days
 _TRY_AGAIN, _REFUSED_FOR = 5.0, 60.0  # seconds until the doorbell is tried again
 
 
@@ -336,5 +337,5 @@ def _readable(bell: socket.socket | None, interrupts: Sequence[int], seconds: fl
         poll.register(fd, select.POLLIN)
     if bell is not None:
         poll.register(bell, select.POLLIN)
-    ready = {fd for fd, _ in poll.poll(seconds * 1000)}
+    ready = {fd for fd, _ in poll.poll(min(seconds, _A_DAY) * 1000)}
     return not ready.isdisjoint(interrupts)

@@ -25,6 +25,7 @@ __all__ = ["Watch"]
 _KEPT = 4  # connections kept for the next ones
 _POLL_FIRST, _POLL_LONGEST = 0.01, 0.5  # seconds between looks where Redis does not tell us
 _REFUSED_FOR = 60.0  # seconds until it is tried again
+_A_DAY = 86400.0  # seconds of one wait at most: `poll` takes no more than 24 days
 _SLACK = 0.002  # seconds that a key is given to be gone when its time is over
 
 
@@ -150,4 +151,4 @@ def _readable(sock: socket.socket, seconds: float) -> None:
         return
     poll = select.poll()
     poll.register(sock, select.POLLIN)
-    poll.poll(seconds * 1000)
+    poll.poll(min(seconds, _A_DAY) * 1000)

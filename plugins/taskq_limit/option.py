@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from taskq.errors import JobDefinitionError
 from taskq.job_options import option_value
+from taskq.spans import is_seconds
 
 __all__ = ["Limit"]
 
@@ -52,10 +52,8 @@ class Limit:
             raise JobDefinitionError("Limit(starts=..., per=...) takes both: so many starts per so many seconds.")
         for name in ("per", "lease", "wait", "wait_most"):
             value = getattr(self, name)
-            if value is not None and (
-                not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf
-            ):
-                raise JobDefinitionError(f"Limit({name}=...) takes seconds above 0, not {value!r}.")
+            if value is not None and not is_seconds(value):
+                raise JobDefinitionError(f"Limit({name}=...) takes seconds above 0, a century at most, not {value!r}.")
         if self.name is not None and not (isinstance(self.name, str) and self.name):
             raise JobDefinitionError(f"Limit(name=...) takes a text, not {self.name!r}.")
         if self.key is not None and not callable(self.key):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from taskq.errors import JobDefinitionError
 from taskq.job_options import option_value
+from taskq.spans import is_seconds
 
 __all__ = ["Results"]
 
@@ -30,7 +30,8 @@ class Results:
     def __post_init__(self) -> None:
         for name in ("keep", "pending"):
             value = getattr(self, name)
-            if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf:
-                raise JobDefinitionError(f"Results({name}=...) takes seconds above 0, not {value!r}.")
+            if not is_seconds(value):
+                message = f"Results({name}=...) takes seconds above 0, a century at most"
+                raise JobDefinitionError(f"{message}, not {value!r}.")
         if not isinstance(self.max_bytes, int) or isinstance(self.max_bytes, bool) or self.max_bytes < 1:
             raise JobDefinitionError(f"Results(max_bytes=...) takes a number of bytes, not {self.max_bytes!r}.")

@@ -12,11 +12,11 @@ from taskq.errors import InvalidPayload, JobCancelled, JobDefinitionError, JobTi
 from taskq.failure_handler import Failure
 from taskq.job_options import option_value
 from taskq.records import Crash, ErrorRecord
+from taskq.spans import is_seconds
 
 __all__ = ["Exponential", "Retry"]
 
 _ATTEMPTS: Final = 5  # where nothing else says how often
-_LONGEST: Final = 100 * 365.25 * 86400.0  # seconds: what is later than that is no delay, but a mistake
 
 
 def _is_whole(value: object) -> bool:
@@ -25,10 +25,6 @@ def _is_whole(value: object) -> bool:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _is_delay(value: object) -> bool:
-    return isinstance(value, int | float) and _is_number(value) and 0 <= value <= _LONGEST
 
 
 def _is_exception(kind: object) -> bool:
@@ -102,7 +98,7 @@ class Retry:
         if self.attempts is not None and (not _is_whole(self.attempts) or self.attempts < 1):
             raise JobDefinitionError(f"Retry(attempts=...) takes a whole number of at least 1, not {self.attempts!r}.")
         if isinstance(self.backoff, list | tuple):
-            if not self.backoff or not all(map(_is_delay, self.backoff)):
+            if not self.backoff or not all(is_seconds(delay, zero=True) for delay in self.backoff):
                 raise JobDefinitionError(
                     f"Retry(backoff=[...]) takes seconds, one at least, none beyond a century, not {self.backoff!r}."
                 )
@@ -150,7 +146,7 @@ class Retry:
         if isinstance(self.backoff, Sequence):
             return self.backoff[min(attempts, len(self.backoff)) - 1]
         delay = self.backoff(attempts)
-        if not _is_delay(delay):
+        if not is_seconds(delay, zero=True):
             raise ValueError(f"Retry(backoff=...) answered {delay!r} for attempt {attempts}; it answers seconds.")
         return delay
 

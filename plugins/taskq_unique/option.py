@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from taskq.errors import EnqueueError, JobDefinitionError
 from taskq.job_options import option_value
+from taskq.spans import is_seconds
 
 __all__ = ["AlreadyEnqueued", "Unique"]
 
@@ -40,8 +40,8 @@ class Unique:
         if self.key is not None and not callable(self.key):
             raise JobDefinitionError(f"Unique(key=...) takes a function of the job's arguments, not {self.key!r}.")
         expires = self.expires
-        if not isinstance(expires, int | float) or isinstance(expires, bool) or not 0 < expires < math.inf:
-            raise JobDefinitionError(f"Unique(expires=...) takes seconds above 0, not {expires!r}.")
+        if not is_seconds(expires):
+            raise JobDefinitionError(f"Unique(expires=...) takes seconds above 0, a century at most, not {expires!r}.")
         if self.on_duplicate not in ("skip", "existing", "error"):
             raise JobDefinitionError(
                 f'Unique(on_duplicate=...) is "skip", "existing" or "error", not {self.on_duplicate!r}.'

@@ -281,4 +281,4 @@ def _meant(name: str, there: Sequence[str] | frozenset[str]) -> str:
 
 def _listed(names: Sequence[str], most: int = 12) -> str:
     more = f", and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(map(plain, names[:most])) + more
+    return ", ".join(plain(named(name)) for name in names[:most]) + more

@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # imported where they are needed: help needs none of them
     from taskq.app import TaskQ
     from taskq.config import Config
 
-__all__ = ["Session", "common", "examples", "hide_command_line", "hint_at_secrets", "the_session"]
+__all__ = ["Session", "common", "examples", "hide_command_line", "hint_at_secrets", "nameless", "the_session"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -99,11 +99,18 @@ class Session:
 
 def hint_at_secrets(app: TaskQ) -> None:
     """Beneath arguments of jobs: where no job is known here, neither is which of them it declares secret."""
-    if not any(True for _ in app.registry):
-        hint(
-            "No application is named: arguments by position are shown as they are, and only those with a name like "
-            "password are masked. To name it: --app YOUR.JOBS"
-        )
+    if said := nameless(app):
+        hint(said)
+
+
+def nameless(app: TaskQ) -> str:
+    """What is to stand beside arguments where no job is known here; empty where some are."""
+    if any(True for _ in app.registry):
+        return ""
+    return (
+        "No application is named: arguments by position are shown as they are, and only those with a name like "
+        "password are masked. To name it: --app YOUR.JOBS"
+    )
 
 
 def put_in_force(app: TaskQ, *, close: bool) -> TaskQ:

@@ -4,11 +4,41 @@ from __future__ import annotations
 
 import math
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import click
 
 from taskq.cli.endings import USAGE, Stop
 from taskq.recurring import WrongRule, seconds_of
+from taskq.spans import is_seconds
 
-__all__ = ["read_span", "read_time"]
+if TYPE_CHECKING:
+    _Float = click.ParamType[float]
+else:  # of which older releases of click have one for all
+    _Float = click.ParamType
+
+__all__ = ["Seconds", "read_span", "read_time"]
+
+
+class Seconds(_Float):
+    """A number of seconds from `least` on, or above 0 without, and no more than a century."""
+
+    name = "seconds"
+
+    def __init__(self, least: float = 0.0) -> None:
+        """Of `least` at least."""
+        self._least = least
+
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number."""
+        try:
+            seconds = float(value)
+        except ValueError:
+            seconds = 0.0
+        if not is_seconds(seconds) or seconds < self._least:
+            least = f"of at least {self._least:g}" if self._least else "above 0"
+            self.fail(f"{value!r} is no number of seconds {least}, a century at most.", param, ctx)
+        return seconds
 
 
 def read_time(text: str) -> float:

@@ -20,7 +20,8 @@ from taskq.cli.endings import DONE, USAGE, Stop
 from taskq.cli.keys import pressed_keys
 from taskq.cli.output import Column, change, duration, json_option, on_terminal, plain, show, show_json, table
 from taskq.cli.output import as_json as json_text
-from taskq.cli.session import common, examples, the_session
+from taskq.cli.session import common, examples, nameless, the_session
+from taskq.cli.times import Seconds
 from taskq.errors import BrokerRefused, BrokerUnavailable
 from taskq.failed_entry import FailedJob
 from taskq.history import Sample
@@ -49,7 +50,7 @@ class _Look:
 
 @click.command(epilog=examples("taskq top", "taskq top --interval 5", "taskq top --once --json"))
 @click.option(
-    "--interval", type=click.FloatRange(min=0.2), default=2.0, show_default=True, help="Seconds between two looks."
+    "--interval", type=Seconds(0.2), default=2.0, show_default=True, metavar="SECONDS", help="Between two looks."
 )
 @click.option("--once", is_flag=True, help="Look once, and end.")
 @common
@@ -183,6 +184,8 @@ def _drawn(
     ]
     if trouble:
         head.append(Text(plain(trouble), style="red"))
+    if any(worker.info.job for worker in look.workers) and (said := nameless(app)):
+        head.append(Text(said, style="dim"))
     if live:
         head.append(Text("q: leave", style="dim"))
     queues, workers, failed = list(_queue_rows(look)), list(_worker_rows(app, look)), list(_failed_rows(app, look))

@@ -17,6 +17,7 @@ from taskq.cli.output import Column, complain, count_of, duration, hint, json_op
 from taskq.cli.output import as_json as json_text
 from taskq.cli.progress import Long
 from taskq.cli.session import common, examples, hint_at_secrets, the_session
+from taskq.cli.times import Seconds
 from taskq.errors import nearest
 from taskq.operator import WorkerState
 from taskq.records import WorkerInfo
@@ -189,7 +190,7 @@ def _names(some: Sequence[WorkerState]) -> str:
 @workers.command(epilog=examples("taskq workers check --max-age 30", "taskq workers check --worker web-1:17:emails"))
 @click.option(
     "--max-age",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Seconds(),
     default=30.0,
     show_default=True,
     metavar="SECONDS",

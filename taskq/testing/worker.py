@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
-from taskq import events, limits, performing, queue_lists
+from taskq import crashes, events, limits, performing, queue_lists
 from taskq.app import TaskQ
 from taskq.broker import Broker
 from taskq.limits import Limiter
@@ -126,6 +126,7 @@ class ChildKilled(Here):
 
 
 def _perform_until_killed(app: TaskQ, task: Task, *, at_end: bool) -> None:
+    crashes.begins(app.broker, task.payload, task.reservation)
     if at_end and task.definition is not None and task.problem is None:
         try:
             app.tools.call(task)

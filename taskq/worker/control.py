@@ -71,6 +71,11 @@ class Instructions(Protocol):
         ...
 
     @property
+    def deadline(self) -> float | None:
+        """When the time of what is in hand is over, by the monotonic clock; None where it may take it."""
+        ...
+
+    @property
     def hurried(self) -> bool:
         """It was said again: nothing is waited for any more."""
         ...

@@ -202,8 +202,13 @@ class EventLoop:
         left = asyncio.all_tasks(loop)
         for task in left:
             task.cancel()
-        if left:
-            loop.run_until_complete(asyncio.wait(left))
+        while left:
+            try:
+                loop.run_until_complete(asyncio.wait(left))
+            except BaseException:  # one of them has exited, and the others have their way all the same
+                left = {task for task in left if not task.done()}
+            else:
+                break
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()  # with it the threads of `to_thread`, as soon as each has nothing in hand
 

@@ -86,6 +86,7 @@ class Fork:
         """Perform it in a child, and watch."""
         if task.problem is not None:  # nothing of it will run, so nothing needs a process of its own
             return performing.perform(task, self._tools)
+        self._seat.begins(task)
         if self._run_at_exit or self._tools.hooks.listens("flush"):
             self._children.see_out(self._at_work)  # something of the application's runs in it after its outcome
         else:

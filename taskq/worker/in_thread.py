@@ -102,6 +102,7 @@ class InThread:
                 return NotBegun("another job runs here that was in hand when its process died too", waits=True)
             self._is_suspect = True
         try:
+            self._seat.begins(task)
             return self._perform(task)
         finally:
             with self._lock:

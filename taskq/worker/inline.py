@@ -99,6 +99,7 @@ class Inline:
     def perform(self, task: Task) -> Outcome:
         """Perform it here."""
         outcome: Outcome
+        self._seat.begins(task)
         self._interrupted = self._told_at = None
         self._began = time.monotonic()
         self._task, self._held, self._look_at = task, task.reservation, self._began + AGE

@@ -6,6 +6,7 @@ import sys
 from types import CodeType, FrameType
 
 from taskq import performing
+from taskq.loops import at_a_seam
 
 __all__ = ["in_job", "raise_in"]
 
@@ -19,7 +20,7 @@ def in_job(frame: FrameType | None, around: CodeType) -> bool:
         frame: what is running.
         around: the code of the function that calls `performing.perform`.
     """
-    if frame is not None and frame.f_code is performing.perform.__code__:
+    if at_a_seam(frame) or (frame is not None and frame.f_code is performing.perform.__code__):
         return False
     while frame is not None:
         if frame.f_code is performing.perform.__code__:

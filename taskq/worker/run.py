@@ -10,7 +10,7 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Final, NoReturn, TextIO
@@ -70,6 +70,7 @@ def run(
     observers: tuple[events.Tell, ...] = (),
     beside: Sequence[Crew] = (),
     ends: bool = False,
+    one_of_many: bool = False,
 ) -> int:
     """Run one worker in this process, or with `count` several under a supervisor, from start to end. Main thread only.
 
@@ -83,6 +84,7 @@ def run(
         beside: what else is to run beside the worker, each in a process of its own; with it there is a supervisor.
         ends: whether this process ends when this returns. Threads that were started in it have what is left of the
             time to stop then, and at least a second; where nobody said how long that is, `shutdown_timeout`.
+        one_of_many: whether what is true of each of several workers was said before, for all.
 
     Returns:
         The exit status: 0, or 128 and the number of the signal that hurried it.
@@ -131,8 +133,9 @@ def run(
             with application.using(app):
                 if _reach(process, audience):
                     app.hooks.tell("before_first_fork", next(identity.ids(host_of(config), queues.id, first=first)))
+                    if not one_of_many and (unkept := _limits_not_kept(app, config.execution)):
+                        audience(events.Warned(unkept))
                     if config.execution in {"threads", "async"}:
-                        _warn_of_limits(app, audience)
                         left = work_side_by_side(process, audience)
                     else:
                         _work_alone(process, audience, ear, report.entitle)
@@ -320,10 +323,21 @@ def _supervised(
     write_lines_at_once()
     write_pid(config.pidfile, config.source("pidfile"))
     report = Report(config.verbose, out=out, place=app.broker.address)
-    for notice in dict.fromkeys((*config.notices, *(notice for group in groups for notice in group.config.notices))):
-        report(events.Warned(notice))
+    said: set[str] = set()
+
+    def say_once(notices: Iterable[str]) -> None:
+        for notice in notices:
+            if notice not in said:
+                said.add(notice)
+                report(events.Warned(notice))
+
+    say_once(config.notices)
+    for group in groups:
+        say_once(group.config.notices)
 
     def crew(group: Group) -> Crew:
+        if unkept := _limits_not_kept(app, group.config.execution):
+            say_once([unkept])
         alone = dataclasses.replace(group.config, count=Count(), pidfile=None, notices=())
 
         def run_one(orders: int, registered: Callable[[], None]) -> int:
@@ -331,7 +345,15 @@ def _supervised(
                 # The supervisor's business alone. Not ignored, for what a job starts would inherit that.
                 signal.signal(signal.SIGHUP, _pass_over)
             try:
-                return run(app, alone, out=out, supervisor=orders, registered=registered, observers=observers)
+                return run(
+                    app,
+                    alone,
+                    out=out,
+                    supervisor=orders,
+                    registered=registered,
+                    observers=observers,
+                    one_of_many=True,
+                )
             except (ConfigurationError, BrokerRefused) as error:
                 report(events.Warned(str(error)))
                 return 2
@@ -444,7 +466,8 @@ def _execution(
             why = f"another process would not see the store of the backend {app.broker.name}."
     if config.execution == "inline" or why:
         tell(events.Chose("in the worker's own process", why))
-        _warn_of_limits(app, tell)
+        if why and (unkept := _limits_not_kept(app, "inline")):
+            tell(events.Warned(unkept))
         return Inline(app.tools, seat, hand, control, ear, tell)
 
     def look_out() -> None:
@@ -474,15 +497,15 @@ def _execution(
     )
 
 
-def _warn_of_limits(app: TaskQ, tell: events.Tell) -> None:
-    """Say what cannot be done where jobs have no process of their own."""
-    if limited := sorted(job.name for job in app.registry if job.timeout is not None):
-        tell(
-            events.Warned(
-                f"Jobs with a time limit ({', '.join(limited)}) are told here when it is over, "
-                "and cannot be killed: one that does not heed it holds this worker up."
-            )
-        )
+def _limits_not_kept(app: TaskQ, execution: str) -> str:
+    """What to say where jobs have a time limit and no process of their own; empty where there is nothing to say."""
+    limited = sorted(job.name for job in app.registry if job.timeout is not None)
+    if not limited or execution not in {"inline", "threads", "async"}:
+        return ""
+    return (
+        f"Jobs with a time limit ({', '.join(limited)}) are told here when it is over, "
+        "and cannot be killed: one that does not heed it holds its worker up."
+    )
 
 
 def write_lines_at_once() -> None:

@@ -1,7 +1,7 @@
 """A worker's place at the broker: its registration, its tokens, its heartbeat, and every call that it makes there.
 
 A call that changes something carries a token, and is asked again with the same one until it is answered. This module
-knows nothing of jobs; it holds reservations.
+knows nothing of jobs but where a suspected one begins; it holds reservations.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, TypeVar
 
-from taskq import events
+from taskq import crashes, events
 from taskq.broker import Broker, Capability
 from taskq.cancelling import Words
-from taskq.errors import BrokerRefused, BrokerUnavailable, NotRegistered, TaskqError
+from taskq.errors import BrokerInTrouble, BrokerRefused, BrokerUnavailable, NotRegistered, TaskqError
 from taskq.identity import ids
+from taskq.performing import Task
 from taskq.records import Again, ProcessIdentity, Registration, Reservation, Reserved, Token, Tokens
-from taskq.worker.control import Instructions
+from taskq.worker.control import LAST_WORDS, Instructions
 from taskq.worker.outage import GaveUp, Outage
 
 __all__ = ["Seat", "Unseated"]
@@ -77,7 +78,8 @@ class Seat:
             queues: the queue part of the id.
             beat: seconds between heartbeats.
             dead_after: the silence after which others may take this worker's jobs.
-            patience: seconds that a stopping worker goes on telling a broker that is away what became of its job.
+            patience: seconds that a worker which QUIT stops goes on telling a broker that is away what became of its
+                job. What TERM and INT give the job, and a second for last words, is for this too.
             number: what to begin with: 0 is `host`, 1 is `host+1`, and so on (see `identity.ids`).
             hidden: other programs are not told of it.
             waits: whether its first registration waits for a broker that is away.
@@ -236,6 +238,20 @@ class Seat:
         self._ask(lambda: self._broker.hear_out(self.id), in_hand=True)
         return self.reserve(()).jobs
 
+    def begins(self, task: Task) -> None:
+        """Note that a job begins which was in hand before when its process died; else nothing is asked.
+
+        Raises:
+            GaveUp: the worker was told to end while the broker was away.
+        """
+
+        def note() -> None:
+            with contextlib.suppress(BrokerInTrouble, BrokerRefused):  # full, say: it is to be drained all the same
+                crashes.begins(self._broker, task.payload, task.reservation)
+
+        if task.payload is not None and task.payload.extra:
+            self._ask(note, in_hand=True)
+
     def note(self, reservation: Reservation) -> None:
         """Note that a job held ahead begins, and that those before it ended well. It may be lost."""
         self._broker.note(reservation)
@@ -364,9 +380,12 @@ class Seat:
             control = self._control
             if control.stopped_at is None:
                 return False
+            if control.hurried or not in_hand:
+                return True
+            if control.deadline is not None:  # one time for all that is in hand: what the job took of it is gone
+                return time.monotonic() > control.deadline + LAST_WORDS
             # Not from when it was told to stop alone: by QUIT its job may have taken hours since.
-            since = max(control.stopped_at, began)
-            return control.hurried or not in_hand or time.monotonic() > since + self._patience
+            return time.monotonic() > max(control.stopped_at, began) + self._patience
 
         rest = self._control.rest
         return self.outage.persist(call, rest=rest, give_up=give_up, in_hand=in_hand, failed=failed)

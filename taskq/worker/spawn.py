@@ -143,6 +143,7 @@ class Spawn:
         """Perform it in an interpreter of its own, and watch."""
         if task.problem is not None:  # nothing of it will run, so nothing needs a process of its own
             return performing.perform(task, self._tools)
+        self._seat.begins(task)
         self._children.see_out(self._at_work)
         try:
             if self._tools.hooks.listens("before_fork"):

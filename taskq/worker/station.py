@@ -124,6 +124,11 @@ class Station:
         return self._control.stopped_at
 
     @property
+    def deadline(self) -> float | None:
+        """When the time of what is in hand is over."""
+        return self._control.deadline
+
+    @property
     def hurried(self) -> bool:
         """It was said again."""
         return self._control.hurried

@@ -65,6 +65,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=why))
         elif item.get_closest_marker("long") is not None and not LONG:
             item.add_marker(pytest.mark.skip(reason="the long form: make browser"))
+        elif LONG:  # axe over twenty pages is a minute of work where others are at work too
+            item.add_marker(pytest.mark.timeout(300))
 
 
 @pytest.fixture(scope="session")

@@ -99,26 +99,19 @@ def test_edit_and_retry_with_a_secret(site: Site, opened: Window) -> None:
 
 @pytest.mark.posts("/failed/retry", "/failed/remove")
 def test_what_is_ticked_is_retried_and_removed(site: Site, opened: Window) -> None:
-    from playwright.sync_api import expect
-
     fail(site, "one", "two", "three")
     page = opened.open("/failed")
-    retry, remove = page.get_by_role("button", name="Retry ticked"), page.locator("summary", has_text="Remove ticked")
-    scripts = page.locator("#pause").is_visible()
-    assert retry.is_disabled() == scripts
-    for button in (retry, remove):
-        expect(button).to_have_css("cursor", "default")
-    if scripts:
-        expect(remove).to_have_attribute("aria-disabled", "true")
+    removal = page.locator("summary", has_text="Remove ticked")
+    if page.locator("[aria-disabled]").count():  # the script is there: what asks about those ticked waits for one
+        removal.click(force=True)
+        assert not page.get_by_text("This removes those that are ticked").is_visible()
     page.locator(".rows input").nth(0).check()
-    for button in (retry, remove):
-        expect(button).to_have_css("cursor", "pointer")
     page.locator(".rows input").nth(2).check()
     page.get_by_role("button", name="Retry ticked").click()
     assert opened.said() == "Requeued 2 failures."
     assert site.app.size("emails") == 2
     page.locator(".rows input").nth(1).check()
-    page.locator("summary", has_text="Remove ticked").click()
+    removal.click()
     page.get_by_role("button", name="Remove them").click()
     assert opened.said() == "Removed 1 failure."
     assert site.app.failures.count() == 2

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from taskq.cli import top
 from tests.cli.conftest import Failing, Shop, on_a_terminal
+from tests.web.conftest import Working
 
 
 def test_once_as_json_has_the_figures(shop: Shop, failing: Failing) -> None:
@@ -42,6 +45,20 @@ def test_on_a_terminal_a_key_ends_it(key: str, tmp_path: Path) -> None:
     assert seen.count("\x1b[?1049l") == seen.count("\x1b[?1049h") == 1
     assert "\x1b[?25h" in seen
     assert "Traceback" not in seen
+
+
+def test_arguments_where_no_application_is_named_are_shown_with_a_word(memory_shop: Shop) -> None:
+    def head() -> str:
+        said = io.StringIO()
+        console = Console(file=said, width=400)
+        app = memory_shop.app
+        console.print(top._drawn(app, (look := top._look(app)), [look.sample], "", console))
+        return said.getvalue()
+
+    assert "No application is named" not in head()
+    memory_shop.app.enqueue_to("emails", "Emailer", "hush")
+    Working(memory_shop.app).take("emails")
+    assert "No application is named" in head()
 
 
 @pytest.mark.parametrize("there", [(0, 0, 0), (1, 1, 1), (40, 0, 5), (0, 40, 5), (40, 40, 5), (3, 2, 0)])

@@ -137,6 +137,13 @@ def test_check_of_one_that_has_fallen_silent(memory_shop: Shop, monkeypatch: pyt
     assert "\tsilent\t" in memory_shop.run("workers").stdout
 
 
+@pytest.mark.parametrize("said", ["0", "-1", "soon", "nan", "inf", "1e12"])
+def test_check_takes_seconds(said: str, memory_shop: Shop) -> None:
+    result = memory_shop.run("workers", "check", "--max-age", said)
+    assert result.exit_code == 2
+    assert f"'{said}' is no number of seconds above 0, a century at most." in result.stderr
+
+
 def test_check_takes_the_youngest_heartbeat(memory_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     broker = memory_shop.app.broker
     register(memory_shop, "web:1:emails")

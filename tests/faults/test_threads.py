@@ -139,6 +139,7 @@ def test_one_ctrl_c_at_a_group_counts_once_for_each_process(
     running.line("The 2 jobs in hand have 60 s to end", times=2)
     open(gate, "w").close()
     assert running.ended() == 0
+    assert running.log.count("one that does not heed it holds its worker up") == 1  # though there are two processes
     kept = balance(app.broker, journal, ["q"])
     kept.assert_kept(range(4))
     assert kept.failed == []

@@ -48,7 +48,7 @@ def test_in_a_thread_it_is_told_between_two_steps_of_its_code(
     fault_jobs.numbered.enqueue(3)
     running = worker("--threads", "2", "--burst")
     assert running.ended() == 0
-    assert "one that does not heed it holds this worker up" in running.log
+    assert "one that does not heed it holds its worker up" in running.log
     kept = balance(app.broker, journal, ["q"])
     kept.assert_kept([1, 2, 3])
     assert sorted(kept.failed) == [1, 2]
@@ -106,7 +106,7 @@ def test_inline_one_that_goes_on_is_told_again_after_each_grace(
 ) -> None:
     fault_jobs.limited.enqueue(1, "ignores")
     running = worker("--inline", "--timeout-grace", "0.1", "--shutdown-timeout", "0")
-    running.line("one that does not heed it holds this worker up")
+    running.line("one that does not heed it holds its worker up")
     wait_until(lambda: journal.counts("heard")[1] >= 3)
     running.send(signal.SIGTERM)
     assert running.ended() == 0

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ import taskq
 from taskq.testing import Queue, swapped
 from taskq.testing.queue import Mode
 
-__all__ = ["BACKENDS", "ON_EACH", "trying"]
+__all__ = ["BACKENDS", "ON_EACH", "trying", "within_transaction"]
 
 BACKENDS = ["memory", "sqlite", pytest.param("redis", marks=pytest.mark.redis)]
 ON_EACH = pytest.mark.parametrize("backend", BACKENDS)
@@ -28,3 +30,16 @@ def trying(backend: str, registry: taskq.Registry, *, mode: Mode = "queued", **s
     ):
         queue.app.load()
         yield queue
+
+
+@contextmanager
+def within_transaction(
+    hook: str, registry: taskq.Registry, folder: Path
+) -> Iterator[tuple[taskq.TaskQ, sqlite3.Connection]]:
+    """An application whose queues are in one file with other tables, and a connection to that in a transaction."""
+    path = folder / "shop.db"
+    with taskq.TaskQ(broker=f"sqlite:///{path}", registry=registry, hooks=[hook]) as app, taskq.using(app):
+        assert app.size("q") == 0
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            yield app, connection

@@ -331,6 +331,7 @@ class TestOption:
             ({"at_once": 1, "per": 3}, "takes both"),
             ({"starts": 1, "per": 0}, r"Limit\(per="),
             ({"at_once": 1, "lease": "x"}, "lease"),
+            ({"at_once": 1, "lease": 1e12}, "lease=.* a century at most"),
             ({"at_once": 1, "name": ""}, "name"),
             ({"at_once": 1, "key": "x"}, "key"),
             ({"atonce": 1}, "Did you mean at_once"),

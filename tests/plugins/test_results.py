@@ -6,7 +6,6 @@ import asyncio
 import itertools
 import json
 import pickle
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -38,7 +37,7 @@ from taskq_results import (
     hook,
 )
 from taskq_results.record import Record
-from tests.plugins.stores import ON_EACH, trying
+from tests.plugins.stores import ON_EACH, trying, within_transaction
 
 REGISTRY = taskq.Registry()
 WITHIN: list[Callable[[], object]] = []
@@ -363,14 +362,9 @@ class TestHandle:
 class TestWithinATransaction:
     @pytest.mark.parametrize("commits", [True, False])
     def test_it_is_kept_with_it_or_not_at_all(self, tmp_path: Path, commits: bool) -> None:
-        path = tmp_path / "shop.db"
-        with taskq.TaskQ(broker=f"sqlite:///{path}", registry=REGISTRY, hooks=["results"]) as app, taskq.using(app):
-            assert app.size("q") == 0
-            connection = sqlite3.connect(path, isolation_level=None)
-            connection.execute("BEGIN IMMEDIATE")
+        with within_transaction("results", REGISTRY, tmp_path) as (app, connection):
             kept = handle(doubled.options(connection=connection).enqueue(1))
             connection.execute("COMMIT" if commits else "ROLLBACK")
-            connection.close()
             assert (app.size("q"), kept.state) == ((1, "queued") if commits else (0, "gone"))
 
 
@@ -463,7 +457,7 @@ class TestEnqueueing:
 
 
 class TestOption:
-    @pytest.mark.parametrize("said", [{"keep": 0}, {"pending": "x"}, {"max_bytes": 0}, {"keeps": 3}])
+    @pytest.mark.parametrize("said", [{"keep": 0}, {"keep": 1e12}, {"pending": "x"}, {"max_bytes": 0}, {"keeps": 3}])
     def test_what_it_cannot_be_is_told(self, said: dict[str, Any]) -> None:
         with pytest.raises(JobDefinitionError, match=next(iter(said)).rstrip("s")):
             Results(**said)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +23,7 @@ from taskq.testing.contract.alongside import side_by_side
 from taskq_memory import MemoryBroker
 from taskq_unique import AlreadyEnqueued, Unique, UniqueHook
 from taskq_unique.lock import EXTRA, Lock
-from tests.plugins.stores import ON_EACH, trying
+from tests.plugins.stores import ON_EACH, trying, within_transaction
 
 REGISTRY = taskq.Registry()
 RETRYING = taskq.Registry()
@@ -446,16 +445,11 @@ class TestTakenAway:
 class TestWithinATransaction:
     @pytest.mark.parametrize("commits", [True, False])
     def test_it_is_locked_with_it_or_not_at_all(self, tmp_path: Path, commits: bool) -> None:
-        path = tmp_path / "shop.db"
-        with taskq.TaskQ(broker=f"sqlite:///{path}", registry=REGISTRY, hooks=["unique"]) as app, taskq.using(app):
-            assert app.size("q") == 0
-            connection = sqlite3.connect(path, isolation_level=None)
-            connection.execute("BEGIN IMMEDIATE")
+        with within_transaction("unique", REGISTRY, tmp_path) as (app, connection):
             for job in (reindex.options(connection=connection), charge.options(connection=connection)):
                 assert job.enqueue(1)  # type: ignore[arg-type]
                 assert not job.enqueue(1)  # type: ignore[arg-type]
             connection.execute("COMMIT" if commits else "ROLLBACK")
-            connection.close()
             assert app.size("q") == (2 if commits else 0)
             assert bool(charge.enqueue(1)) is not commits
             again = reindex.enqueue(1)  # type: ignore[arg-type]
@@ -464,7 +458,8 @@ class TestWithinATransaction:
 
 class TestOption:
     @pytest.mark.parametrize(
-        "said", [{"until": "now"}, {"key": "x"}, {"expires": 0}, {"expires": True}, {"on_duplicate": "replace"}]
+        "said",
+        [{"until": "now"}, {"key": "x"}, {"expires": 0}, {"expires": True}, {"expires": 1e12}, {"on_duplicate": "now"}],
     )
     def test_what_it_cannot_be_is_told(self, said: dict[str, Any]) -> None:
         with pytest.raises(JobDefinitionError, match=next(iter(said))):

@@ -51,6 +51,8 @@ class RunningWorker:
         """
         self.output: list[str] = []
         self._came = threading.Condition()
+        self._silent = False  # whether nothing more will come
+        self._killed = False
         quiet = {name: value for name, value in os.environ.items() if not name.startswith(("TASKQ_", "QUEUE"))}
         variables = {**quiet, "TASKQ_BROKER": url, "PYTHONUNBUFFERED": "", **(env or {})}
         words = [*command, "--app", app, *arguments]
@@ -99,8 +101,11 @@ class RunningWorker:
                 found = [match for line in self.output if (match := re.search(pattern, line))]
                 if len(found) >= times:
                     return found[times - 1]
-                if not self._came.wait(ends - time.monotonic()):
-                    raise AssertionError(f"no line {pattern!r} came; the log:\n{''.join(self.output)}")
+                if self._silent or not self._came.wait(ends - time.monotonic()):
+                    status = self.process.poll()  # of one that somebody killed, say
+                    raise AssertionError(
+                        f"no line {pattern!r} came (exit status: {status}); the log:\n{''.join(self.output)}"
+                    )
 
     def started(self) -> str:
         """Wait until it is registered. Its id."""
@@ -135,19 +140,29 @@ class RunningWorker:
         return status
 
     def kill(self) -> None:
-        """End it at once, with all of its group and whatever it forked."""
-        for child in self.children():
-            _kill(child)
-        if self.process.poll() is None:
-            _kill(self.pid)
-            self.process.wait(LONG)
-        try:
-            os.killpg(self.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+        """End it at once, with all of its group and whatever it forked. Again it does nothing: see `_end_all`."""
+        if self._killed:
+            return
+        self._killed = True
+        self._end_all()
         self._reader.join(LONG)
         if self.process.stdout is not None:
             self.process.stdout.close()
+
+    def _end_all(self) -> None:
+        """Kill it and what it left, and nobody else.
+
+        Once it has been waited for, its number may be another's, who has nothing to do with it: a test that kills 200
+        workers takes minutes, in which a busy machine gives each number out anew.
+        """
+        if self.process.poll() is None:
+            for child in self.children():
+                _kill(child)
+            _kill_group(self.pid)
+            _kill(self.pid)  # which may not have made its group yet
+            self.process.wait(LONG)
+        elif not Path(f"/proc/{self.pid}").exists():  # no number is given out anew while a group has it
+            _kill_group(self.pid)
 
     def _read(self) -> None:
         assert self.process.stdout is not None
@@ -155,6 +170,9 @@ class RunningWorker:
             with self._came:
                 self.output.append(line)
                 self._came.notify_all()
+        with self._came:
+            self._silent = True
+            self._came.notify_all()
 
 
 def children_of(pid: int) -> list[int]:
@@ -183,5 +201,12 @@ def is_alive(pid: int) -> bool:
 def _kill(pid: int) -> None:
     try:
         os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def _kill_group(pid: int) -> None:
+    try:
+        os.killpg(pid, signal.SIGKILL)
     except ProcessLookupError:
         pass

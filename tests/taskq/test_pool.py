@@ -133,6 +133,7 @@ class TestMistakes:
             queue = "x"
             broker = "z"
             inline = true
+            spawn = true
             [group.b]
             count = "9-2"
             queues = []
@@ -142,6 +143,7 @@ class TestMistakes:
             'pool.toml [group.a] queue: there is no setting "queue". Did you mean queues?',
             f"pool.toml [group.a] broker: all groups have it in common. Say it {WHERE}",
             f"pool.toml [group.a] inline: is about enqueue, not about workers. {INLINE}",
+            'pool.toml [group.a] spawn: there is no setting "spawn". Did you mean execution = "spawn"?',
             'pool.toml [group.a]: a group says which queues it serves: queues = ["mail", "*"].',
             "pool.toml [group.b] count: must be a range from 1 or more to as many or more, such as 2-8, not '9-2'.",
             "pool.toml [group.b] queues: Please give each worker at least one queue. To serve all that there are: *",

@@ -81,7 +81,11 @@ class TestTheList:
         assert kinds == ["3", "1"]
         assert "order &lt;n&gt; was refused" in page
         [group, *_] = [link for link in links(page, "/failed") if "group=" in link]
-        assert len(rows(browser.page(group))) == 3
+        filtered = browser.page(group)
+        assert len(rows(filtered)) == 3
+        [sweep, *_] = [link for link in links(filtered, "/failed/all") if "do=retry" in link]
+        for path in (group, sweep):  # whoever acts on all of it reads what it is
+            assert "send_email, MailError: order <n> was refused" in unescape(browser.page(path)), path
 
     @pytest.mark.parametrize(
         ("words", "found"),

@@ -177,6 +177,35 @@ class TestPerform:
         with pytest.raises(SystemExit):
             log[0].result()
 
+    def test_what_exits_when_it_is_cancelled_at_the_end_leaves_no_loop_open_and_hurries_nobody(self) -> None:
+        async def leaves() -> None:
+            async def exits() -> None:
+                try:
+                    await asyncio.sleep(LONG)
+                finally:
+                    sys.exit(3)
+
+            async def cleans_up() -> None:
+                try:
+                    await asyncio.sleep(LONG)
+                finally:
+                    await asyncio.sleep(0.01)
+                    log.append("clean")
+
+            loop = asyncio.get_running_loop()
+            loops.append(loop)
+            tasks.extend((loop.create_task(exits()), loop.create_task(cleans_up())))
+            await asyncio.sleep(0.01)  # so that both have begun
+
+        loops: list[asyncio.AbstractEventLoop] = []
+        tasks: list[asyncio.Task[None]] = []
+        many = on_loop(leaves, at_once=1)
+        many.push("leaves")
+        many.works()
+        assert ([loop.is_closed() for loop in loops], log) == ([True], ["clean"])
+        with pytest.raises(SystemExit):
+            tasks[0].result()
+
     def test_one_that_cancels_itself_is_a_failure(self) -> None:
         async def job() -> None:
             task = asyncio.current_task()

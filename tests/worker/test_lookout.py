@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from taskq import events
+from taskq import crashes, envelope, events
 from taskq.errors import BrokerUnavailable
 from taskq.failure_handler import Decision, Fail, Failure, FailureHandler, Retry
 from taskq.hook import Settled
@@ -327,11 +327,26 @@ class TestWhatTheyLeft:
         assert watch.broker.failure_count() == 0
         assert watch.told.of(events.Recovered)[0].became == "retried"
 
+    def test_one_that_was_suspected_and_had_not_begun_goes_back_as_it_came(self) -> None:
+        """It waited for the end of another one, which took the process along, as often as that may be."""
+        watch = Watch(handler=FailedList())
+        tokens = stranger(watch.broker, "far:1:jobs", dead_after=25.0, requeues={"job": 2})
+        suspected = b'{"class":"job","args":[1],"taskq:crashes":2}'
+        watch.broker.push("jobs", [suspected, payload("job", 2)])
+        watch.broker.reserve("far:1:jobs", ["jobs"], tokens.next())
+        watch.look()
+        watch.passes(30.0)
+        watch.look()
+        assert list(watch.broker.peek("jobs", 0, 9)) == [suspected, payload("job", 2)]
+        assert watch.broker.workers() == []
+        assert watch.told.of(events.Recovered)[0].became == "retried"
+
     def test_is_quarantined_where_it_killed_too_many(self) -> None:
         watch = Watch(handler=FailedList())
         tokens = stranger(watch.broker, "far:1:jobs", dead_after=25.0, requeues={"job": 2})
         watch.broker.push("jobs", [b'{"class":"job","args":[1],"taskq:crashes":2}'])
-        watch.broker.reserve("far:1:jobs", ["jobs"], tokens.next())
+        [held] = watch.broker.reserve("far:1:jobs", ["jobs"], tokens.next()).jobs
+        crashes.begins(watch.broker, envelope.decode(held.body), held)
         watch.look()
         watch.passes(30.0)
         watch.look()

@@ -445,7 +445,7 @@ class TestOutage:
     def test_that_does_not_end_leaves_what_is_in_hand_to_recovery(self) -> None:
         def cut() -> None:
             bench.broker.away = True
-            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGQUIT)
 
         bench = Bench(cut, patience=0.1)
         bench.push("cut")

@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
-from taskq import events
+from taskq import crashes, events
 from taskq.errors import BrokerRefused, BrokerUnavailable
+from taskq.performing import prepare
 from taskq.records import Reservation, Token
+from taskq.worker.control import Manners
 from taskq.worker.outage import GaveUp
-from tests.support.bench import Bench, CutBroker, payload, stranger
+from tests.support.bench import Bench, CutBroker, held, payload, stranger
 
 PID = os.getpid()
 
@@ -236,19 +238,33 @@ class TestGivingUp:
             with pytest.raises(GaveUp):
                 bench.seat.reserve(["jobs"])
 
-    @pytest.mark.parametrize("number", [signal.SIGQUIT, signal.SIGTERM])
-    def test_but_goes_on_saying_what_became_of_a_job_however_long_ago_it_was_told_to_stop(self, number: int) -> None:
+    def test_but_goes_on_saying_what_became_of_a_job_however_long_ago_quit_stopped_it(self) -> None:
         with Bench(patience=5.0) as bench:
             bench.seat.register()
             bench.push("job", 1)
             [job] = bench.seat.reserve(["jobs"]).jobs
-            signal.raise_signal(number)
+            signal.raise_signal(signal.SIGQUIT)
             bench.control.listen()
             assert bench.control.stopped_at is not None
             bench.control.stopped_at -= 3600.0
             bench.broker.away = 4
             assert bench.seat.finish(job)
             assert bench.broker.stats().processed == 1
+
+    @pytest.mark.parametrize("left", [True, False], ids=["left", "over"])
+    def test_by_term_it_has_what_is_left_of_the_jobs_time_and_none_of_its_own(self, left: bool) -> None:
+        with Bench(patience=3600.0, manners=Manners(shutdown_timeout=5.0 if left else -60.0)) as bench:
+            bench.seat.register()
+            bench.push("job", 1)
+            [job] = bench.seat.reserve(["jobs"]).jobs
+            signal.raise_signal(signal.SIGTERM)
+            bench.control.listen()
+            bench.broker.away = 4 if left else True
+            if left:
+                assert bench.seat.finish(job)
+            else:
+                with pytest.raises(GaveUp):
+                    bench.seat.finish(job)
 
     def test_and_gives_up_after_its_patience(self) -> None:
         with Bench(patience=0.1) as bench:
@@ -272,6 +288,35 @@ class TestGivingUp:
             with pytest.raises(GaveUp):
                 bench.seat.finish(job)
             assert bench.control.status == 128 + signal.SIGINT
+
+
+class TestBegins:
+    """Where a job begins that was in hand before when its process died."""
+
+    SUSPECTED = b'{"class":"job","args":[1],"taskq:crashes":1}'
+
+    def test_is_noted_once_the_broker_is_there(self) -> None:
+        with Bench() as bench:
+            task = prepare(held(self.SUSPECTED), bench.tools)
+            assert not crashes.had_begun(bench.broker, task.payload, task.reservation)
+            bench.broker.away = 2
+            bench.seat.begins(task)
+            assert crashes.had_begun(bench.broker, task.payload, task.reservation)
+
+    def test_asks_nothing_for_any_other(self) -> None:
+        with Bench() as bench:
+            bench.broker.away = True
+            for body in (payload("job", 1), b'{"class":"job","args":[1],"id":7}', b"no payload"):
+                bench.seat.begins(prepare(held(body), bench.tools))
+
+    def test_a_broker_that_takes_no_notes_is_worked_for_all_the_same(self) -> None:
+        """It is full, say, and drained by its workers; none of them waits for it."""
+        with Bench() as bench:
+            task = prepare(held(self.SUSPECTED), bench.tools)
+            bench.broker.refusing = True
+            bench.seat.begins(task)
+            bench.broker.refusing = False
+            assert not crashes.had_begun(bench.broker, task.payload, task.reservation)
 
 
 class TestLeave:

@@ -30,6 +30,10 @@ class TestReadable:
         os.close(pipes[0][1])
         assert readable([pipes[0][0]], math.inf) == {pipes[0][0]}
 
+    def test_waits_for_longer_than_the_system_knows_how(self, pipes: list[tuple[int, int]]) -> None:
+        os.close(pipes[0][1])
+        assert readable([pipes[0][0]], 1e12) == {pipes[0][0]}
+
     def test_has_those_that_can_be_read(self, pipes: list[tuple[int, int]]) -> None:
         os.write(pipes[1][1], b"!")
         assert readable([reader for reader, _ in pipes], 60.0) == {pipes[1][0]}

@@ -23,18 +23,9 @@ from taskq_web.shown import size
 from taskq_web.visit import Refused, Visit
 
 __all__ = [
-    "WORDS",
-    "Row",
-    "filter_of",
-    "is_large",
-    "is_too_much",
-    "remove",
-    "retry",
-    "row_of",
-    "show",
-    "tells_apart",
-    "told",
-]
+    "WORDS", "Row", "filter_of", "is_large", "is_too_much", "kind_of", "remove", "retry", "row_of", "show",
+    "tells_apart", "told",
+]  # fmt: skip
 
 WORDS: Final = ("class", "exception", "queue", "text", "since", "until", "retried", "group", "list")
 """The words of a filter, in a page's address as in the options of the commands."""
@@ -97,6 +88,7 @@ def show(visit: Visit) -> Response:
         ],
         wanted=wanted,
         words=words_of(visit),
+        kind=kind_of(visit, page.jobs[0]) if wanted.group is not None and page.jobs else None,
         lists=[one for one in failures.lists() if one.queue is not None or one.count],
         problem=problem,
         first=not cursor,
@@ -127,6 +119,13 @@ def filter_of(visit: Visit) -> FailureFilter:
 def words_of(visit: Visit) -> Mapping[str, str]:
     """The words of the filter, as they were typed."""
     return {word: visit.query.get(word) for word in WORDS if visit.query.get(word) or word == "list" in visit.query}
+
+
+def kind_of(visit: Visit, failed: FailedJob) -> str:
+    """The kind of a failure in words, as the table of kinds has it: whoever acts on all of it sees what it is."""
+    job = failed.payload.job if failed.payload is not None else "unreadable"
+    message = folded(visit.app.showing.briefly(failed).error)
+    return f"{job}, {failed.exception or 'no exception'}: {message}"
 
 
 def row_of(visit: Visit, failed: FailedJob, *, whole: bool = False) -> Row:

@@ -20,7 +20,7 @@ from taskq.failed_filter import ALL, FailureFilter
 from taskq.failed_jobs import Tally
 from taskq.failed_search import Bounds, FailurePage
 from taskq_web.access import Role
-from taskq_web.pages.failed import filter_of, told, words_of
+from taskq_web.pages.failed import filter_of, kind_of, told, words_of
 from taskq_web.parameters import Parameters
 from taskq_web.shown import exact
 from taskq_web.visit import Refused, Visit
@@ -160,6 +160,12 @@ def _wanted(visit: Visit) -> FailureFilter:
     return replace(said, since=_whole(said.since), until=_whole(said.until))
 
 
+def _kind(visit: Visit, wanted: FailureFilter) -> str:
+    """What the group is, of the newest one of it; empty where a short look finds none."""
+    found = visit.app.failures.page(wanted, "", 1, bounds=Bounds(entries=10_000, seconds=_FIRST)).jobs
+    return kind_of(visit, found[0]) if found else ""
+
+
 def _whole(moment: float | None) -> float | None:
     return None if moment is None else float(round(moment))
 
@@ -174,4 +180,6 @@ def _progress(visit: Visit, stage: str, verb: str, so_far: _Progress, said_so: s
     for word, moment in (("since", wanted.since), ("until", wanted.until)):
         if moment is not None:
             words[word], facts[word] = f"{moment:.0f}", exact(moment)
+    if wanted.group is not None and (kind := _kind(visit, wanted)):
+        facts["group"] = kind
     return visit.render("sweep.html", stage=stage, verb=verb, words=words, facts=facts, so_far=so_far, said_so=said_so)

@@ -184,8 +184,10 @@
   function ticked() {
     const all = boxes(), on = all.filter((box) => box.checked);
     each("[data-ticked]", main, (el) => say(el, on.length ? on.length + " selected" : "None selected"));
-    each("button[data-needs-ticks]", main, (el) => { el.disabled = !on.length; });
-    each("summary[data-needs-ticks]", main, (el) => el.setAttribute("aria-disabled", !on.length));
+    each("[data-needs-ticks]", main, (el) => {
+      if (el.tagName === "BUTTON") el.disabled = !on.length;
+      else on.length ? el.removeAttribute("aria-disabled") : el.setAttribute("aria-disabled", "true");
+    });
     each("[data-tick-all]", main, (el) => {
       el.hidden = false;
       el.checked = all.length > 0 && on.length === all.length;
@@ -229,6 +231,8 @@
 
   // ---- copying
   main.addEventListener("click", async (event) => {
+    const closed = event.target.closest("details:not([open])>[aria-disabled]");
+    if (closed) event.preventDefault();
     const button = event.target.closest("[data-copy]");
     if (!button) return;
     try { await navigator.clipboard.writeText($(button.dataset.copy).textContent); say(button, "Copied"); tell("Copied."); }

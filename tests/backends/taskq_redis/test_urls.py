@@ -110,6 +110,7 @@ def test_failed_max_may_stand_in_the_url() -> None:
         ("redis://host:99999", ["port between 1 and 65535"]),
         ("redis://host?namespce=x", ['"namespce"', "Did you mean namespace?"]),
         ("redis://host?socket_timeout=soon&failed_max=0", ['"socket_timeout"', '"failed_max"']),
+        ("redis://host?socket_timeout=1e12", ['"socket_timeout"']),
         ("redis://host?ssl_ca_certs=x", ['"ssl_ca_certs"']),
         ("unix://host/path", ["unix:///run/redis.sock"]),
         ("unix://", ["unix:///run/redis.sock"]),
