@@ -79,7 +79,7 @@ class Inline:
         self._tell = tell
         self._ear = ear
         self.give_up: Callable[[Task, float], NoReturn] | None = None
-        self._heart = Heart(seat, beside=self._look_after_job)
+        self._heart = Heart(seat, beside=self._look_after_job, fds=lambda: control.fds if self._busy else ())
         hand.watch = self._heart.nudge
         self._busy = False
         self._task: Task | None = None

@@ -99,6 +99,9 @@ class Ear:
         if _POKE is not None:
             self._handlers[_POKE] = self._feel
         self._heard: deque[int] = deque()
+        # Of a signal: 1 where the bell has told of it and its handler not yet,
+        # -1 where its handler has and the bell not yet.
+        self._ahead: dict[int, int] = {}
         self._former: dict[int, object] = {}
         self._former_wakeup = -1
         self._bell = -1
@@ -155,15 +158,34 @@ class Ear:
             signal.pthread_kill(threading.main_thread().ident or 0, _POKE)
 
     def heard(self) -> list[int]:
-        """The signals since the last look, in order. Quiets `fd`."""
+        """The signals since the last look, in order. Quiets `fd`. One thread at a time.
+
+        Handlers run where Python runs in the main thread. A job there may be in C, and not come back from it: then
+        another thread hears by the bell, which rings in C, and the handler says nothing new when it runs at last.
+        """
+        rung = b""
         try:
-            while os.read(self.fd, 512):
-                pass
+            while some := os.read(self.fd, 512):
+                rung += some
         except BlockingIOError:
             pass
-        heard = []
+        heard, ahead = [], self._ahead
         while self._heard:
-            heard.append(self._heard.popleft())
+            number = self._heard.popleft()
+            told = ahead.get(number, 0)
+            ahead[number] = told - 1
+            if told <= 0:
+                heard.append(number)
+        here = threading.current_thread() is threading.main_thread()
+        for number in rung:
+            told = ahead.get(number, 0)
+            if told < 0:
+                ahead[number] = told + 1
+            elif not here and _handler_of(number) == self._hear:  # else a job has it for itself
+                heard.append(number)
+                ahead[number] = 1
+        # Where the handlers have run, nothing that the bell told is to come: of several signals one call may come.
+        self._ahead = {number: max(told, -1) for number, told in ahead.items() if told < 0 or (told and not here)}
         return heard
 
     def _hear(self, number: int, frame: FrameType | None) -> None:

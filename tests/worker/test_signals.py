@@ -53,6 +53,32 @@ class TestHeard:
             timer.join()
             assert ear.heard() == [signal.SIGUSR1]
 
+    def test_another_thread_hears_what_comes_while_the_main_one_is_in_c_and_each_is_told_once(self) -> None:
+        heard: list[list[int]] = []
+        reader, writer = os.pipe()
+        more = 300_000  # bytes, than a pipe holds
+
+        def listen() -> None:
+            left = more - len(os.read(reader, 1))  # from here on the main thread is in its call, until all is read
+            for number in (signal.SIGTERM, signal.SIGUSR1):
+                signal.pthread_kill(threading.get_ident(), number)  # its handler is the main thread's to run
+                readable([ear.fd], 30.0)
+                heard.append(ear.heard())
+            while left:
+                left -= len(os.read(reader, left))
+
+        with Ear() as ear:
+            thread = threading.Thread(target=listen)
+            thread.start()
+            os.write(writer, bytes(more))
+            thread.join()
+            assert heard == [[signal.SIGTERM], [signal.SIGUSR1]]
+            assert ear.heard() == []  # though the handlers have run by now
+            signal.raise_signal(signal.SIGTERM)
+            assert ear.heard() == [signal.SIGTERM]
+        os.close(reader)
+        os.close(writer)
+
     def test_loses_nothing_where_a_thousand_come(self) -> None:
         with Ear() as ear:
             for _ in range(100_000):
