@@ -6,6 +6,7 @@ This module knows packed bytes and answers, not what they mean.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import threading
 import time
@@ -33,6 +34,9 @@ from taskq_redis.wire import Connection, Version, Wire, pack
 __all__ = ["SKIP", "Connect", "Links", "own_connection_ids", "pack_script"]
 
 _IDLE = 1.0  # seconds a kept connection may be old before it is looked at: one look costs 3 us, a call 90
+_KNOWN = 1.0  # seconds for which Redis is believed to know a script: after a flush another worker may load the others
+_RUSH = 0.0002  # seconds: what is told in less than that after the last is kept by the system, which has it each time
+_TOGETHER = 16  # that Redis is woken up for at once: that takes longer than to write one, and than Redis needs for it
 _KEPT = 32  # idle connections at most; one a thread is what there is
 
 
@@ -61,7 +65,7 @@ def _with_text(script: Script, packed: bytes) -> bytes:
 
 
 class _Link:
-    __slots__ = ("__weakref__", "connection", "id", "new", "used", "wire")
+    __slots__ = ("__weakref__", "connection", "held", "id", "idle", "new", "used", "wire")
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -69,6 +73,8 @@ class _Link:
         self.id: int | None = None  # what Redis calls it; asked for only where a worker needs it
         self.new = True
         self.used = time.monotonic()
+        self.idle = math.inf  # seconds between the last two uses
+        self.held = 0  # how many were told that the system may keep
 
     def stale(self) -> bool:
         """Whether the other end is gone, or it holds an answer that nobody waits for."""
@@ -87,7 +93,7 @@ class Links:
         self._idle: deque[_Link] = deque()
         self._open_ones: set[weakref.ref[_Link]] = set()
         self._identified = False
-        self._known: set[bytes] = set()  # the scripts that are told without an answer, and that Redis knows
+        self._known: dict[bytes, float] = {}  # until when Redis knows a script that is told without an answer
         self._skips: bool | None = None
         self._closed = False
         _everywhere.add(weakref.ref(self, _everywhere.discard))
@@ -184,23 +190,27 @@ class Links:
     def tell(self, script: Script, packed: bytes) -> None:
         """Call a script without waiting for its answer. It may be lost, and nobody hears how it went.
 
+        When this returns the system has it, and the death of this process does not take it away.
+
         Args:
             script: the script.
             packed: the call, as `pack_script` makes it, behind a `SKIP`: of a process that dies with an answer unread
                 Redis may not see what it sent last.
         """
-        if script.sha not in self._known:
+        if time.monotonic() >= self._known.get(script.sha, 0.0):
             with contextlib.suppress(BrokerError):
                 self.run(script, packed.removeprefix(SKIP))  # only an answer tells whether Redis knows the script
                 if self._takes_skip():
-                    self._known.add(script.sha)
+                    self._known[script.sha] = time.monotonic() + _KNOWN
             return
         try:
             link = self._take()
         except BrokerError:
             return
+        more = link.idle < _RUSH and link.held + 1 < _TOGETHER
+        link.held = link.held + 1 if more else 0
         try:
-            link.wire.send(packed)
+            link.wire.send(packed, more=more)
         except BaseException as error:
             link.connection.disconnect()
             if not isinstance(error, RedisError | OSError):
@@ -262,8 +272,8 @@ class Links:
             except IndexError:
                 return self._open()
             now = time.monotonic()
-            idle, link.used = now - link.used, now
-            if idle < _IDLE or not link.stale():
+            link.idle, link.used = now - link.used, now
+            if link.idle < _IDLE or not link.stale():
                 return link
             link.connection.disconnect()
 

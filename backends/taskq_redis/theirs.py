@@ -94,7 +94,7 @@ class _Through:
     def __init__(self, connection: Any) -> None:
         self._connection = connection
 
-    def send(self, packed: bytes) -> None:
+    def send(self, packed: bytes, *, more: bool = False) -> None:  # more or not, it goes out now
         with _as_ours():
             self._connection.send_packed_command((packed,), check_health=False)
 

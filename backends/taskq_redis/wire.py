@@ -74,8 +74,14 @@ class Connection(Protocol):
 class Wire(Protocol):
     """The way over one. What it raises is a `RedisError` or the system's; then nobody knows what is under way on it."""
 
-    def send(self, packed: bytes) -> None:
-        """Write it all."""
+    def send(self, packed: bytes, *, more: bool = False) -> None:
+        """Write it all.
+
+        Args:
+            packed: what.
+            more: more follows soon: the system may keep this until then, for 0.2 s at most. It is as safe there from
+                the death of this process as what is under way; only who reads hears of it later.
+        """
         ...
 
     def read(self, *, soon: bool = False) -> Any:
@@ -92,6 +98,7 @@ class Wire(Protocol):
 
 
 # Not everywhere there.
+_MORE: Final[int] = getattr(socket, "MSG_MORE", 0)
 _let_others: Final[Callable[[], None]] = getattr(os, "sched_yield", lambda: None)
 
 
@@ -119,9 +126,9 @@ class Plain:
         self._rests, self._next_rests = 0, 1
         self._reader = hiredis.Reader(protocolError=Cut, replyError=answered, notEnoughData=_NOT_YET)
 
-    def send(self, packed: bytes) -> None:
+    def send(self, packed: bytes, *, more: bool = False) -> None:
         try:
-            self._send(packed)
+            self._send(packed, _MORE if more else 0)
         except BlockingIOError:
             raise Late("writing") from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -11,8 +12,9 @@ import redis
 from taskq.errors import BrokerUnavailable
 from taskq.records import Reservation, Stats
 from taskq.testing.contract.broker.holder import Holder
-from taskq_redis import RedisBroker, open_broker
+from taskq_redis import RedisBroker, link, open_broker
 from taskq_redis.testing import RedisServer
+from taskq_redis.wire import Plain
 
 ID = "host:1:q"
 FIVE = [b'{"class":"N","args":[%d]}' % number for number in range(5)]
@@ -95,6 +97,40 @@ def test_a_note_on_a_connection_that_was_cut_is_lost_and_says_nothing(broker: Re
         finished = broker.finish(jobs[4], token)
     assert finished
     assert broker.stats() == Stats(processed=5, failed=0)
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_for_notes_that_come_fast_redis_is_woken_up_now_and_then(
+    fast: bool, broker: RedisBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holder, jobs = batch(broker)
+    broker.note(jobs[1])
+    sent: list[bool] = []
+    send = Plain.send
+
+    def note_it(line: Plain, packed: bytes, *, more: bool = False) -> None:
+        sent.append(more)
+        send(line, packed, more=more)
+
+    monkeypatch.setattr(Plain, "send", note_it)
+    monkeypatch.setattr(link, "_RUSH", math.inf if fast else 0.0)
+    monkeypatch.setattr(link, "_TOGETHER", 3)
+    for job in (*jobs[2:], jobs[4], jobs[4], jobs[4]):
+        broker.note(job)
+    assert sent == ([True, True, False] * 2 if fast else [False] * 6)
+    assert in_hand(holder) == FIVE[4]
+    assert broker.stats() == Stats(processed=4, failed=0)
+
+
+def test_a_note_is_answered_now_and_then_for_a_flush_that_nobody_saw(
+    broker: RedisBroker, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holder, jobs = batch(broker)
+    monkeypatch.setattr(link, "_KNOWN", 0.0)
+    broker.note(jobs[1])
+    client.script_flush()
+    broker.note(jobs[2])
+    assert in_hand(holder) == FIVE[2]
 
 
 def test_notes_are_answered_where_redis_will_not_be_told_to_be_quiet(

@@ -52,7 +52,7 @@ def test_the_last_words_of_the_dead_are_heard_before_it_is_buried(client: redis.
                 link = broker._links._idle[-1]
                 # Redis reads 16 kB a turn: what comes behind so much is read some turns later than the judge's call.
                 send = link.wire.send
-                link.wire.send = lambda packed: (  # type: ignore[method-assign,assignment]
+                link.wire.send = lambda packed, **_: (  # type: ignore[method-assign,assignment]
                     # An answer to one who is gone would end the connection before all was read (Redis 6.2).
                     send(pack(b"CLIENT", b"REPLY", b"OFF") + pack(b"SET", b"big", b"x" * 150_000) + packed),
                     os.write(mouth, b"!"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from taskq_redis.errors import Answered, Cut, Late, Unserved
 from taskq_redis.testing import RedisServer
 from taskq_redis.theirs import Theirs
 from taskq_redis.wire import Connection, Plain, Wire, pack
+from tests.support.workers import wait_until
 
 pytestmark = pytest.mark.redis
 
@@ -99,6 +101,30 @@ def test_after_an_answer_that_did_not_come_soon_the_next_one_is_slept_for(line: 
 def test_what_redis_does_not_take_is_offered_until_the_limit(line: Wire, own: RedisServer) -> None:
     with own.frozen(), pytest.raises(Late):
         line.send(pack(b"ECHO", b"x" * 50_000_000))
+
+
+def test_what_more_is_to_follow_goes_out_by_itself_where_nothing_does(line: Wire, own: RedisServer) -> None:
+    line.send(pack(b"SET", b"kept", b"1"), more=True)
+    with own.client() as client:
+        wait_until(lambda: client.get("kept") == b"1")
+
+
+def test_what_more_was_to_follow_outlives_its_process(own: RedisServer) -> None:
+    script = f"""
+import os, signal
+from taskq_redis.direct import Direct, Server
+from taskq_redis.link import SKIP
+from taskq_redis.wire import pack
+connection = Direct(Server(port={own.port}))
+connection.connect()
+wire = connection.wire()
+for number in range(100):
+    wire.send(SKIP + pack(b"INCR", b"told"), more=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert subprocess.run([sys.executable, "-c", script], timeout=60).returncode == -signal.SIGKILL
+    with own.client() as client:
+        wait_until(lambda: client.get("told") == b"100")
 
 
 def test_the_other_end_gone_is_told(line: Wire, own: RedisServer) -> None:
