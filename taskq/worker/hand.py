@@ -23,6 +23,7 @@ class Hand:
     """What one worker holds ahead. `look` may be called from another thread than the rest.
 
     Attributes:
+        seconds: that a job takes, as far as can be told; None where nothing is known.
         watch: called when somebody is to begin calling `look`, while a job may be in hand; again when that said None.
     """
 
@@ -48,7 +49,7 @@ class Hand:
         self._clock = clock
         self.watch: Callable[[], None] = lambda: None
         self._ahead: deque[Reservation] = deque()
-        self._seconds: float | None = None  # that a job takes, as far as can be told
+        self.seconds: float | None = None
         self._begun = 0
         self._watched = False
         self._seen, self._seen_at = -1, 0.0
@@ -65,10 +66,10 @@ class Hand:
     @property
     def limit(self) -> int:
         """How many jobs to take now."""
-        if self._most == 1 or self._seconds is None:
+        if self._most == 1 or self.seconds is None:
             return 1
         most = self._most if self._jobs is None else min(self._most, self._jobs - self._begun)
-        return max(1, min(most, int(_BATCH / max(self._seconds, 1e-6))))
+        return max(1, min(most, int(_BATCH / max(self.seconds, 1e-6))))
 
     def take(self, jobs: Sequence[Reservation]) -> Reservation:
         """Hold what a reserve answered; the first of it begins."""
@@ -98,8 +99,8 @@ class Hand:
     def ran(self, seconds: float) -> None:
         """Learn how long a job took. A long one counts at once, short ones by and by."""
         if self._most > 1:
-            known = self._seconds
-            self._seconds = seconds if known is None or seconds > known else 0.8 * known + 0.2 * seconds
+            known = self.seconds
+            self.seconds = seconds if known is None or seconds > known else 0.8 * known + 0.2 * seconds
 
     def lost(self) -> None:
         """Somebody else has what was held: none of it begins here."""

@@ -9,6 +9,7 @@ import atexit
 import contextlib
 import enum
 import json
+import mmap
 import os
 import sys
 from collections.abc import Callable
@@ -89,6 +90,7 @@ def runner(
         entitle: with None, sets the title of a process that stands by.
         run_at_exit: whether the interpreter's `atexit` functions run (Resque's RUN_AT_EXIT_HOOKS).
     """
+    learned = memoryview(mmap.mmap(-1, 8)).cast("d")  # the seconds that a job takes: all that fork from here share it
 
     def run(orders: int, say: Say) -> int:
         tie()
@@ -98,10 +100,12 @@ def runner(
         with Ear() as ear:
             # All that can be made ready now is: what is left for after the baton, jobs wait for.
             worker, execution = _ready(parent, leg, manners, ear, orders, say)
-            worker.seat.stand_by()
+            worker.seat.stand_by(ahead=worker.hand.most > 1)
+            execution.start()
             if not _baton(orders):
                 return 0
             ear.heard()  # signals meant nothing so far
+            worker.hand.seconds = learned[0] or None
             try:
                 word = _run(worker, execution)
             except Unseated:
@@ -115,7 +119,10 @@ def runner(
                 parent.tell(events.Warned(str(error)))
                 word = None
             if word is not None:
+                execution.beat_no_more()  # another one makes the worker's calls from now on
+                learned[0] = worker.hand.seconds or 0.0
                 say(word.line())
+            execution.stop()
         parent.tools.hooks.tell_quietly("flush")
         if run_at_exit:
             atexit._run_exitfuncs()  # noqa: SLF001 - os._exit runs none, and there is no public way to
@@ -162,11 +169,8 @@ def _ready(parent: Worker, leg: Leg, manners: Manners, ear: Ear, orders: int, sa
 def _run(worker: Worker, execution: _Runs) -> Word:
     if not worker.seat.introduce():
         raise Unseated
-    execution.start()
-    try:
-        take_turns(worker)
-    finally:
-        execution.stop()
+    execution.beat()
+    take_turns(worker)
     if worker.control.stopping:
         return Word.STOPPED
     return Word.LEG_OVER if not worker.lasts() else Word.EMPTY
@@ -186,6 +190,14 @@ class _Runs(Inline):
         super().__init__(tools, seat, hand, control, ear)
         self._say = say
         self.begun = 0
+
+    def beat(self) -> None:
+        """Beat from now on: when the next one is due was changed."""
+        self._heart.nudge()
+
+    def beat_no_more(self) -> None:
+        """No beat is on its way when this returns. To `stop` takes longer."""
+        self._heart.let_go(self._seat)
 
     def perform(self, task: Task) -> Outcome:
         """Perform it here."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -301,17 +302,30 @@ class Seat:
             else:
                 self._pay_what_is_owed()
 
-    def stand_by(self) -> None:
-        """In a child that will run: connect now. One try: whatever is wrong is found out when it runs."""
+    def stand_by(self, *, ahead: bool) -> None:
+        """In a child that will run: connect now. One try: whatever is wrong is found out when it runs.
+
+        No beat is due until it introduces itself.
+
+        Args:
+            ahead: it will hold jobs ahead. So it notes one that there is not, which changes nothing: how the broker is
+                told without its answer is learned by the first one.
+        """
+        self.next_beat = math.inf
         with contextlib.suppress(TaskqError):
             self._broker.heartbeat(self.id, self._tokens.process, speaks=False)
+            if ahead:
+                self._broker.note(Reservation(self.id, "", b"", f"{Token(self._tokens.process, 0)}:0000", 0.0))
 
     def introduce(self) -> bool:
         """In a child that has this place on loan: have the broker know its connections. False where it lost the place.
 
+        From now on it beats.
+
         Raises:
             GaveUp: the worker was told to end while the broker was away.
         """
+        self.next_beat = time.monotonic() + self._beat
         return self._ask(lambda: self._broker.heartbeat(self.id, self._tokens.process))
 
     def holds(self) -> bool:

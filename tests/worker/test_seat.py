@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import signal
 import threading
@@ -341,6 +342,20 @@ class TestLeave:
             bench.control.listen()
             bench.broker.away = True
             assert not bench.seat.leave()
+
+
+def test_in_a_child_that_stands_by_no_beat_is_due_until_it_introduces_itself() -> None:
+    with Bench() as bench:
+        bench.seat.register()
+        bench.push("note")
+        held = bench.seat.reserve(["jobs"]).jobs
+        lent = bench.seat.lend(bench.control, bench.seat.outage, bench.told)
+        lent.stand_by(ahead=True)
+        assert lent.next_beat == math.inf
+        assert bench.seat.next_beat < math.inf
+        assert bench.seat.held() == held != ()
+        assert lent.introduce()
+        assert lent.next_beat < math.inf
 
 
 def test_a_heart_may_beat_beside_every_other_call() -> None:
