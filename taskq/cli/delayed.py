@@ -66,7 +66,7 @@ def list_(job: str | None, queue: str | None, since: str | None, skip: int, limi
     elif found:
         show(
             [
-                Column("when"), Column("in", right=True, spare=True), Column("queue"),
+                Column("when"), Column("in", right=True, spare=True), Column("queue", cut=True),
                 Column("job", style="name", named=True),
                 Column("arguments", cut=True),
             ],
