@@ -41,6 +41,7 @@ __all__ = [
 
 _CHUNK: Final = 250  # entries read at once: a megabyte or less, nearly always
 _MARK: Final = 12  # hex digits of a cursor's mark
+_SPACES: Final = b" \t\n\r"
 _NEAR: Final = 1000  # entries before its place in which the one that a cursor names is looked for
 _STALE: Final = 500  # entries in a row that are too old, or too young, after which no other is expected
 _DISORDER: Final = 3600.0  # seconds by which entries may lie out of order: clocks and zones of many hosts
@@ -435,8 +436,9 @@ def _found_again(broker: Broker, one: FailedList, position: int, wanted: str) ->
 
 
 def _marked(entry: bytes) -> str:
-    # Retried since, it is still the one that was seen.
-    return mark(failed_entry.before_retry(entry), _MARK)
+    # Retried since, it is still the one that was seen, and also where others wrote white space between its members,
+    # which a retry takes out.
+    return mark(failed_entry.before_retry(entry.translate(None, _SPACES)), _MARK)
 
 
 def _cursor(towards: str, stored: StoredFailure) -> str:

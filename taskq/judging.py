@@ -99,7 +99,7 @@ class Judge:
         if seen is None or seen.state != info.raw:
             seen = self._seen[info.id] = _Seen(info.raw, now)
         silent = float("inf") if info.heartbeat is None else self._now() - info.heartbeat - _WRITTEN
-        why = "no heartbeat" if info.heartbeat is None else f"no heartbeat for {silent:.0f} s"
+        why = "no heartbeat" if info.heartbeat is None else f"no heartbeat for {_span(silent)}"
         if as_ruby and info.heartbeat is not None and silent > DEAD_AT_START:
             return Verdict(why)
         dead_after = DEAD_AT_START if registration is None else registration.dead_after
@@ -127,3 +127,10 @@ class Judge:
     def forget_others(self, ids: Container[str]) -> None:
         """Forget how workers were seen that are not among these."""
         self._seen = {worker: seen for worker, seen in self._seen.items() if worker in ids}
+
+
+def _span(seconds: float) -> str:
+    """How long a worker was silent, for people: in seconds for an hour, then in hours, from two days on in days."""
+    if seconds < 3600.0:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 3600.0:.1f} h" if seconds < 2 * 86_400.0 else f"{seconds / 86_400.0:.0f} days"

@@ -84,7 +84,7 @@ def web(
         signal.signal(signal.SIGTERM, _end)
         if Capability.SHARED not in app.broker.capabilities:
             complain(
-                f"{app.broker.address} is this process's own: no worker and no application enqueues into it. "
+                f"No other process reaches {app.broker.address}, neither a worker nor an application. "
                 "What several processes of one machine share: --broker sqlite:///taskq.db"
             )
         try:

@@ -120,8 +120,8 @@ def iso(seconds: float) -> str:
 
 
 def exact(seconds: float) -> str:
-    """Unix seconds as people read them: `2026-11-28 11:55:02 UTC`."""
-    return iso(seconds).replace("T", " ").replace("Z", " UTC") or "no time"
+    """Unix seconds as people read them: `2026-11-28 11:55:02 UTC`; as a number where no calendar goes so far."""
+    return iso(seconds).replace("T", " ").replace("Z", " UTC") or f"{seconds:.15g}"
 
 
 def rate(number: float) -> str:

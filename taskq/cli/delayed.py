@@ -66,7 +66,7 @@ def list_(job: str | None, queue: str | None, since: str | None, skip: int, limi
     elif found:
         show(
             [
-                Column("when"), Column("in", right=True, spare=True), Column("queue"),
+                Column("when"), Column("in", right=True, spare=True), Column("queue", cut=True),
                 Column("job", style="name", named=True),
                 Column("arguments", cut=True),
             ],
@@ -231,9 +231,17 @@ def _row(each: DelayedJob, now: float) -> Sequence[str]:
 def _described(each: DelayedJob) -> dict[str, object]:
     return {
         "at": each.at,
-        "time": datetime.fromtimestamp(each.at, UTC).isoformat(),
+        "time": _iso(each.at),
         "queue": each.queue or None,
         "job": each.payload.job if each.payload is not None else None,
         "args": each.shown if each.payload is not None else None,
         "problem": each.problem or None,
     }
+
+
+def _iso(at: float) -> str | None:
+    """The time in ISO 8601; None beyond the years that have one, where a stranger's job may wait."""
+    try:
+        return datetime.fromtimestamp(at, UTC).isoformat()
+    except (OverflowError, ValueError, OSError):
+        return None

@@ -1,4 +1,4 @@
-"""Groups of commands about one thing, `list` being meant where none is typed: `taskq failed` is `taskq failed list`."""
+"""Groups of commands: an error names the one that was typed; of those about one thing `list` may be left out."""
 
 from __future__ import annotations
 
@@ -7,12 +7,27 @@ from click.shell_completion import CompletionItem
 
 from taskq.errors import nearest
 
-__all__ = ["ListedGroup"]
+__all__ = ["ListedGroup", "NamingGroup"]
 
 _DEFAULT = "list"
 
 
-class ListedGroup(click.Group):
+class NamingGroup(click.Group):
+    """A group whose errors name the command that they are of; click forgets to where a value is missing."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """As click."""
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as wrong:
+            if wrong.ctx is None and ctx.invoked_subcommand is not None:
+                command = self.get_command(ctx, ctx.invoked_subcommand)
+                if command is not None:
+                    wrong.ctx = click.Context(command, ctx, ctx.invoked_subcommand)
+            raise
+
+
+class ListedGroup(NamingGroup):
     """A group whose command `list` may be left out, also before its options: `taskq failed --json`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -25,7 +40,8 @@ class ListedGroup(click.Group):
         typed = args[place] if place < len(args) else "-"
         # A shell that completes has not seen the end of it: what comes next may be another command.
         unfinished = ctx.resilient_parsing and place >= len(args)
-        if typed.startswith("-") and typed not in ctx.help_option_names and not unfinished:
+        lacks_value = place > len(args)  # it would take `list` for that
+        if typed.startswith("-") and typed not in ctx.help_option_names and not unfinished and not lacks_value:
             args = [*args[:place], _DEFAULT, *args[place:]]
         return super().parse_args(ctx, args)
 
@@ -50,7 +66,7 @@ class ListedGroup(click.Group):
         return found
 
     def _behind_own_options(self, ctx: click.Context, args: list[str]) -> int:
-        """The place of the first word that is no option of the group itself, nor the value of one."""
+        """The place of the first word that is no option of the group itself, nor the value of one, missing or not."""
         takes_value = {
             name: isinstance(parameter, click.Option) and not parameter.is_flag
             for parameter in self.get_params(ctx)
@@ -66,4 +82,4 @@ class ListedGroup(click.Group):
                 place += 1
             else:
                 place += 2 if takes_value[name] and not equals else 1
-        return min(place, len(args))
+        return place

@@ -16,6 +16,7 @@ from typing import Any, Final, NoReturn
 import click
 
 from taskq.cli import endings
+from taskq.cli.groups import NamingGroup
 from taskq.cli.output import complain, say
 from taskq.cli.session import Session, common, examples
 from taskq.errors import ConfigurationError, Problem, nearest
@@ -43,7 +44,7 @@ COMMANDS: Final = {
 }
 
 
-class _Program(click.Group):
+class _Program(NamingGroup):
     """The outermost group. Its commands are found by name; its end is an exit code and a few lines."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -11,7 +11,7 @@ import math
 import sys
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import click
@@ -58,7 +58,8 @@ class Column:
     Attributes:
         name: its heading.
         right: whether its values stand at its right edge: numbers.
-        cut: whether its values may be cut where the terminal is too narrow for them all.
+        cut: whether its values may be cut where the terminal is too narrow for them all. One that is wider than the
+            whole terminal is cut in any case.
         style: how its values look.
         spare: whether it is left out where the terminal is too narrow for all; the last such column first.
         named: whether its values are names, which people are to see also where they are blank.
@@ -126,7 +127,7 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[str]], width: int) 
 def _made(
     columns: Sequence[Column], rows: Iterable[Sequence[str]], room: int | None, *, whole: bool = True
 ) -> tuple[Table, int]:
-    """A table, and how wide it is; what may not be cut is whole, even where it has no room."""
+    """A table, and how wide it is; what may not be cut is whole where the terminal has a line for it alone."""
     from rich import box
     from rich.cells import cell_len
     from rich.table import Table
@@ -140,6 +141,10 @@ def _made(
         for place, column in enumerate(columns)
     ]
     if room is not None:
+        # Of a name of 100 kB, a stranger's, there would be no more to see if it were whole: it wraps over all else.
+        columns = [
+            replace(column, cut=column.cut or width > room) for column, width in zip(columns, wanted, strict=True)
+        ]
         kept = _kept(columns, wanted, room)
         columns, wanted = [columns[place] for place in kept], [wanted[place] for place in kept]
         filled = [[cells[place] for place in kept] for cells in filled]

@@ -53,7 +53,7 @@ def list_(as_json: bool) -> None:
                     name,
                     cut=name in {"name", "when", "job", "arguments"},
                     style="name" if name == "name" else "",
-                    spare=name in {"arguments", "queue", "last", "of"},
+                    spare=name in {"when", "arguments", "queue", "last", "of"},
                 )
                 for name in columns
             ],

@@ -46,6 +46,15 @@ def test_list_by_pages_and_by_what_is_meant(full: Shop) -> None:
     assert (nothing.exit_code, nothing.stderr) == (3, "None of the delayed jobs is like that.\n")
 
 
+def test_a_time_that_no_calendar_has_is_none_in_json(full: Shop) -> None:
+    full.app.broker.schedule(99_999_999_999_999, "low", [b'{"class":"Far","args":[]}'])
+    listed = full.run("delayed", "list", "--json")
+    assert listed.exit_code == 0
+    *others, last = [json.loads(line) for line in listed.stdout.splitlines()]
+    assert (last["job"], last["at"], last["time"]) == ("Far", 99_999_999_999_999, None)
+    assert len([each for each in others if each["time"]]) == 4
+
+
 def test_run_and_remove_by_class_arguments_and_time(full: Shop) -> None:
     one = full.run("delayed", "run", "--class", "send", "--args", '["a", "private"]')
     assert (one.exit_code, one.stdout) == (0, "Enqueued 1 delayed job.\n")

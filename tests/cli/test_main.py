@@ -106,6 +106,22 @@ def test_a_mistyped_command_is_answered_with_the_nearest(mistyped: list[str], me
     assert len(result.stderr.splitlines()) <= 4
 
 
+@pytest.mark.parametrize(
+    ("typed", "command"),
+    [
+        (["enqueue", "Job", "--queue"], "taskq enqueue"),
+        (["failed", "list", "--class"], "taskq failed list"),
+        (["failed", "--class"], "taskq failed list"),
+        (["failed", "-b"], "taskq failed"),
+        (["--app"], "taskq"),
+    ],
+)
+def test_a_value_that_is_missing_is_said_of_the_command_that_was_typed(typed: list[str], command: str) -> None:
+    result = run(*typed)
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (2, f"Try: {command} --help")
+    assert result.stderr.startswith(f"{command}: Option '{typed[-1]}' requires an argument")
+
+
 def test_a_mistyped_option_is_answered_with_the_nearest() -> None:
     result = run("worker", "--bust")
     assert result.exit_code == 2

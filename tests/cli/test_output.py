@@ -104,6 +104,20 @@ def test_a_narrow_terminal_has_the_columns_that_matter(
     assert (len(lines), {len(line) for line in lines} <= {int(width)}) == (3, True)
 
 
+@pytest.mark.parametrize("long", ["host:1:" + "queue," * 20, "L" * 100_000])
+def test_what_is_wider_than_the_terminal_is_cut_and_what_has_a_line_is_whole(
+    long: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output, "on_terminal", lambda: True)
+    monkeypatch.setenv("COLUMNS", "40")
+    output.show([Column("worker"), Column("state")], [(long, "working"), ("host:2:emails", "idle")])
+    lines = capsys.readouterr().out.splitlines()
+    assert (len(lines), max(map(len, lines))) == (4, 40)
+    assert "host:2:emails" in lines[3]
+    output.show([Column("worker"), Column("state")], [("w" * 38, "working")])
+    assert "w" * 38 in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     "value",
     [

@@ -9,6 +9,7 @@ import taskq
 from taskq import failed_entry
 from taskq.broker import Requeued
 from taskq.errors import InvalidPayload
+from taskq.failed_filter import FailureFilter
 from taskq.failure_handler import Failure
 from taskq.records import ErrorRecord
 from taskq.testing.contract.broker.holder import Holder
@@ -180,6 +181,18 @@ def test_requeue_all_takes_the_oldest_first_and_each_once(shop: Shop) -> None:
     assert shop.app.failures.requeue_all() == 0
     assert shop.app.failures.requeue_all(again=True) == 5
     assert shop.app.failures.count() == 5
+
+
+def test_requeue_all_counts_those_that_others_wrote_with_spaces_once_each(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("taskq.failed_jobs._PAGE", 2)
+    for number in range(7):
+        payload = {"class": "Job", "args": [number]}
+        written = {"failed_at": "now", "payload": payload, "exception": "E", "error": "boom", "queue": "a"}
+        shop.fail("a", b"{}", entry=json.dumps(written).encode())
+    tally = shop.app.failures.requeue_matching(FailureFilter())
+    assert (tally.done, tally.already, tally.matched, tally.searched, tally.total) == (7, 0, 7, 7, 7)
 
 
 def test_requeue_all_of_a_queue_leaves_the_others(shop: Shop) -> None:

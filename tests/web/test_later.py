@@ -123,6 +123,15 @@ class TestDelayed:
         assert browser.act("/delayed/clear", {"sure": "clear"}) == "Removed 1 delayed job: all there were."
         assert app.delayed.count() == 0
 
+    def test_a_time_beyond_the_calendar_is_a_number_and_its_page_is_there(self, app: TaskQ, browser: Browser) -> None:
+        app.broker.schedule(99_999_999_999_999, "emails", [b'{"class":"send_email","args":["a@example.com"]}'])
+        [link] = [each["href"] for each in Page(browser.page("/delayed")).all("a") if "?at=" in each.get("href", "")]
+        one = browser.page(link)
+        assert "a@example.com" in one
+        assert "99999999999999</time>" in one
+        [now] = actions(one, "/delayed/now")
+        assert browser.act(now) == "The job is in its queue."
+
     @pytest.mark.parametrize("at", ["nan", "inf", "1e400", "x", "", "-1e300"])
     def test_a_time_that_is_none_is_refused(self, at: str, app: TaskQ, browser: Browser) -> None:
         app.enqueue("send_email", "a@example.com")

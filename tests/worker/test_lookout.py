@@ -93,6 +93,14 @@ class TestSilence:
         assert watch.broker.workers() == []
         assert watch.told.of(events.Recovered) == [events.Recovered("far:1:jobs", "no heartbeat for 26 s", "")]
 
+    @pytest.mark.parametrize(("silent", "said"), [(3500, "3499 s"), (7492, "2.1 h"), (40 * 86_400, "40 days")])
+    def test_is_told_in_a_unit_that_a_person_needs_not_work_out(self, silent: float, said: str) -> None:
+        watch = Watch()
+        stranger(watch.broker, "far:1:jobs", dead_after=25.0)
+        watch.passes(silent)
+        watch.look(at_start=True)
+        assert watch.told.of(events.Recovered) == [events.Recovered("far:1:jobs", f"no heartbeat for {said}", "")]
+
     def test_is_looked_at_when_it_becomes_too_long_not_at_the_beat_after_that(self) -> None:
         watch = Watch()
         stranger(watch.broker, "far:1:jobs", dead_after=25.0)

@@ -36,6 +36,7 @@ _SLICE: Final = 0.7  # seconds that one request of long work takes
 _FIRST: Final = 0.02  # and the one that opens its page, which is to be there at once
 _STEP: Final = 500  # jobs or times between two looks at the clock
 _WORD: Final = "clear"
+_FAR: Final = 2.0**53  # seconds: beyond, not each has a number of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +242,6 @@ def _seconds(text: str) -> float:
         said = float(text)
     except ValueError:
         said = math.nan
-    if not math.isfinite(said) or abs(said) > 1e12:
+    if not math.isfinite(said) or abs(said) > _FAR:
         raise Refused(HTTPStatus.BAD_REQUEST, f"{text[:60]!r} is no time.", advice="Begin with the first: Delayed.")
     return said
