@@ -31,11 +31,21 @@ _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _BETWEEN: Final = re.compile(r"[\W_]+")
 # A quotation mark with the backslashes before it. It is looked for where they begin: of many each would be tried else.
 _QUOTE: Final = re.compile(r"""(?<!\\)\\*["']""")
-# As JSON and Python write it, or Ruby.
-_MEMBER: Final = re.compile(rf"""(?P<quote>{_QUOTE.pattern})(?P<name>[^"'\\\n]{{1,200}})(?P=quote)\s*(?::|=>)\s*""")
-_NOTHING: Final = ("null", "None", '""', "''", "[]", "{}")
-_PLAIN: Final = re.compile(r"""[^\s,}\]"'\\]+""")
-_PARAMETER: Final = re.compile(r"([?&])([\w.\[\]-]{1,100})=([^&\s#\"'<>]+)")
+_ESCAPED: Final = re.compile(r"\\{1,32}u([0-9a-fA-F]{4})")
+# As JSON and Python write it, or Ruby; or bare, as in `:token => 1`, `token: "..."` and `--token=...`. A bare name with
+# a colon is what prose has too, `token: expired`: it counts where a text or an object follows.
+_MEMBER: Final = re.compile(
+    rf"""(?P<quote>{_QUOTE.pattern})(?P<name>(?:[^"'\\\n]|{_ESCAPED.pattern}){{1,200}})(?P=quote)\s*(?::|=>)\s*"""
+    r"""|(?<![\w?&])(?<!\w-)(?P<bare>[^\W\d][\w-]{0,199})(?:\\*["'])?"""
+    r"""(?:(?P<pair>[ ]?=[ ]?)(?![=>~\s])|\s*=>\s*|\s*:\s*(?=\\*["'])|\s*:\s+(?=[\[{]))"""
+)
+_NOTHING: Final = ("null", "None", "nil", '""', "''", "[]", "{}")
+_PLAIN: Final = re.compile(r"""[^\s,(){}\[\]"'\\]+""")
+# Behind `name=` a comma, an ampersand or a bracket may be of the value, but where the next pair or the end follows.
+_PAIRED: Final = re.compile(r"""(?:[^\s,;&(){}\[\]"'\\]|[,;&)}\]](?!\s|$|[\w.%-]{1,40}=|[,;&(){}\[\]"'\\]))+""")
+_DEPTH: Final = {"[": 1, "{": 1, "(": 1, "]": -1, "}": -1, ")": -1}
+_PREFIX: Final = re.compile(r"""[bBrRuUfF]{1,2}(?=["'])""")
+_PARAMETER: Final = re.compile(r"([?&])([\w.\[\]-]{1,100})=([^&\s#\"'<>\\]+)")
 _CREDENTIALS: Final = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]*://)([^\s/@:\"'<>]*):([^\s/@\"'<>]+)@")
 
 
@@ -60,7 +70,13 @@ class Quoted:
                 text, slashes = json.loads(f'"{text}"'), slashes // 2
             return json.loads(text)
         except (ValueError, TypeError, RecursionError):
-            return self.text.strip("\\\"'")
+            return self.said
+
+    @property
+    def said(self) -> str:
+        """Its text without the quotation marks around it, and without a letter that Python writes before them."""
+        prefix = _PREFIX.match(self.text)
+        return self.text[prefix.end() if prefix is not None else 0 :].strip("\\\"'")
 
 
 def hidden(rule: str, value: object) -> str:
@@ -122,13 +138,14 @@ class Masks:
             return {key: self._under(key, item, hide) for key, item in cast("dict[object, object]", value).items()}
         if kind is list or kind is tuple:
             return [self.shown(item, hide) for item in cast("Sequence[object]", value)]
-        if kind is str and (":" in cast("str", value) or "=>" in cast("str", value)):
+        if kind is str and (":" in cast("str", value) or "=" in cast("str", value)):
             return self.text(cast("str", value), hide)
         return value
 
     def _without_credentials(self, text: str, hide: Hide) -> str:
         """A text without the passwords of the addresses in it, and without their parameters that mean a secret."""
-        text = _CREDENTIALS.sub(partial(_without_password, hide), text)
+        if "://" in text:
+            text = _CREDENTIALS.sub(partial(_without_password, hide), text)
         if "=" not in text:
             return text
 
@@ -141,7 +158,8 @@ class Masks:
     def text(self, text: str, hide: Hide = hidden) -> str:
         """A text without what stands behind a name that means a secret: be it JSON, cut off, or none but in part.
 
-        It is looked through once, whatever is in it, and what is not hidden stays as it is, byte for byte.
+        So is what Python and Ruby write, `name=value`, and the parameters and passwords of addresses. It is looked
+        through once, whatever is in it, and what is not hidden stays as it is, byte for byte.
 
         Args:
             text: what somebody wrote.
@@ -150,17 +168,17 @@ class Masks:
         parts: list[str] = []
         done = 0
         for found in _MEMBER.finditer(text):
-            rule = self.rule(found["name"]) if found.start() >= done else ""
+            rule = self.rule(_name_of(found)) if found.start() >= done else ""
             if not rule:
                 continue
-            ends = _value_end(text, found.end())
+            ends = _value_end(text, found.end(), _PLAIN if found["pair"] is None else _PAIRED)
             said = text[found.end() : ends]
             if said and said.replace("\\", "") not in _NOTHING:
-                quote = found["quote"]
+                quote = found["quote"] or ""
                 parts += [text[done : found.end()], f"{quote}{hide(rule, Quoted(said, quote))}{quote}"]
                 done = ends
         text = "".join(parts) + text[done:]
-        return self._without_credentials(text, hide) if "://" in text else text
+        return self._without_credentials(text, hide)
 
     def named(self, name: str, value: object, hide: Hide = hidden) -> object:
         """The value as it may be shown under this name."""
@@ -173,21 +191,40 @@ class Masks:
         return self.shown(value, hide)
 
 
-def _value_end(text: str, start: int) -> int:
-    """Where a value ends that begins there: at its closing quote or bracket, at the end where it was cut off."""
-    quote = _QUOTE.match(text, start)
+def _name_of(found: re.Match[str]) -> str:
+    """The name that was found, with the letters that are escaped in it."""
+    return found["bare"] or _ESCAPED.sub(lambda escaped: chr(int(escaped[1], 16)), found["name"])
+
+
+def _value_end(text: str, start: int, plain: re.Pattern[str]) -> int:
+    """Where a value ends that begins there: at its closing quote or bracket, at the end where it was cut off.
+
+    A letter before the quote is of it, and a name before a parenthesis: b'...', Secret('...'), <Secret '...'>.
+    """
+    place = start
+    found = plain.match(text, start)
+    if found is not None:
+        place = found.end()
+        if found[0].startswith("<"):
+            return max(place, text.find(">", start) + 1)
+        prefix = _PREFIX.match(text, start)
+        if text[place : place + 1] != "(" and (prefix is None or prefix.end() != place):
+            return place
+    quote = _QUOTE.match(text, place)
     if quote is not None:
         return _quote_end(text, quote.end(), quote[0])
-    if text[start : start + 1] not in {"[", "{"}:
-        plain = _PLAIN.match(text, start)
-        return start if plain is None else plain.end()
-    depth, place = 0, start
+    return _bracket_end(text, place) if text[place : place + 1] in {"[", "{", "("} else place
+
+
+def _bracket_end(text: str, place: int) -> int:
+    """Behind the bracket that closes the one that is there."""
+    depth = 0
     while place < len(text):
         quote = _QUOTE.match(text, place)
         if quote is not None:
             place = _quote_end(text, quote.end(), quote[0])
             continue
-        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(text[place], 0)
+        depth += _DEPTH.get(text[place], 0)
         place += 1
         if depth == 0:
             return place
@@ -231,7 +268,7 @@ def strings(value: object) -> Iterable[str]:
     elif isinstance(value, str):
         yield value
     elif isinstance(value, Quoted):
-        yield value.text.strip("\\\"'")
+        yield value.said
         yield from strings(value.value)
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
         yield str(value)
