@@ -140,11 +140,15 @@ class _Spot:
 def lists_of(broker: Broker, place: str | None = None) -> Sequence[FailedList]:
     """The failed lists, the common one first, or only that one which `place` names (see `FailureFilter`)."""
     queues: Sequence[str | None]
-    # A long name that is gone since stands for itself: such a list is empty.
-    queues = (
-        (None, *broker.failed_queues()) if place is None else (whole(place, broker.failed_queues) or place or None,)
-    )
+    queues = (None, *broker.failed_queues()) if place is None else (_named_list(broker, place) or None,)
     return [FailedList(queue, broker.failure_count(queue=queue)) for queue in queues]
+
+
+def _named_list(broker: Broker, place: str) -> str:
+    """The list that is meant by its name, or by a digest of that; one that is gone since stays what it is: empty."""
+    found = whole(place, broker.failed_queues) or place
+    # A list may be called what is the digest of another: then it is meant itself.
+    return place if found != place and place in broker.failed_queues() else found
 
 
 def top(broker: Broker, place: str | None = None) -> str:

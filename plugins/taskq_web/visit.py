@@ -17,7 +17,7 @@ from werkzeug.wrappers import Request, Response
 
 from taskq import TaskqError
 from taskq.broker import Capability
-from taskq.short_names import short, whole
+from taskq.short_names import LONG, short, whole
 from taskq_web.access import Role, Visitor
 from taskq_web.parameters import Parameters, address
 from taskq_web.rendering import template
@@ -153,11 +153,10 @@ class Visit:
 
     def url(self, path: str, **parameters: object) -> str:
         """The address of a page, wherever the dashboard is mounted. Long names stand there shortened."""
-        said = {
-            key: short(str(value)) if key in _NAMES and value is not None else value
-            for key, value in parameters.items()
-        }
-        return address(self.request.root_path.rstrip("/"), path, said)
+        return self._address(path, _shortened(parameters))
+
+    def _address(self, path: str, parameters: Mapping[str, object]) -> str:
+        return address(self.request.root_path.rstrip("/"), path, parameters)
 
     def named(self, parameter: str, names: Callable[[], Iterable[str]], what: str) -> str:
         """The name that a parameter of the address says.
@@ -179,11 +178,11 @@ class Visit:
 
     def here(self, **changed: object) -> str:
         """The address of this page, with some parameters changed; None takes one out."""
-        # An empty field of a form says nothing; but the list without a name is the common one.
-        kept: dict[str, object] = {
-            name: self.query.get(name) for name in self.query if self.query.get(name) or name == "list"
-        }
-        return self.url(self.request.path, **{**kept, **changed})
+        # An empty field of a form says nothing; but a queue may have no name, and a list without one is the common one.
+        kept = {name: self.query.get(name) for name in self.query if self.query.get(name) or name in _NAMES}
+        # What it has of a long name is a digest already: one of that would mean nothing.
+        kept |= {name: short(said) for name, said in kept.items() if name in _NAMES and len(said) > LONG}
+        return self._address(self.request.path, {**kept, **_shortened(changed)})
 
     def render(self, name: str, /, *, status: HTTPStatus = HTTPStatus.OK, **values: object) -> Response:
         """A page made of a template, or of it what a live page needs."""
@@ -256,6 +255,12 @@ class Visit:
             answer.set_data(body)
         answer.headers["X-Taskq-Now"] = f"{self.clock:.3f}"
         return answer
+
+
+def _shortened(parameters: Mapping[str, object]) -> dict[str, object]:
+    return {
+        key: short(str(value)) if key in _NAMES and value is not None else value for key, value in parameters.items()
+    }
 
 
 def _tabs(visit: Visit) -> Sequence[tuple[str, str, str]]:

@@ -4,7 +4,7 @@ import json
 import re
 import time
 from html import unescape
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import pytest
 from werkzeug.test import Client
@@ -12,6 +12,7 @@ from werkzeug.test import Client
 from taskq import TaskQ
 from taskq.failed_search import Bounds
 from taskq.registry import Registry
+from taskq.short_names import short
 from taskq_web import Dashboard, Role
 from taskq_web.parameters import address
 from tests.web.conftest import Browser, Working
@@ -54,6 +55,38 @@ def of_newest(app: TaskQ, path: str) -> str:
 
 
 class TestTheList:
+    def test_one_of_a_long_name_is_filtered_paged_and_retried(
+        self, app: TaskQ, browser: Browser, worker: Working
+    ) -> None:
+        long = "emails-" * 100
+        queues = {"long": long, "short": short(long)}  # which is called as the digest of the other
+        for which, queue in queues.items():
+            for number in range(21):
+                app.enqueue_to(queue, "send_email", f"{number}@{which}.example")
+                worker.fail(queue, by_queue=True)
+        listed = [path for path in links(browser.page("/failed"), "/failed") if "list=~" in unquote(path)]
+        assert len(set(listed)) == 2
+        seen = set()
+        for path in listed:
+            page = browser.page(path)
+            [which] = {which for which in queues if f"@{which}.example" in page}
+            [mine] = [each["href"] for each in Page(page).all("a") if each.get("aria-current") == "true"]
+            [field] = [each["value"] for each in Page(page).all("input") if each.get("name") == "list"]
+            assert path == mine == address("", "/failed", {"list": field})
+            assert len(rows(browser.page(f"{path}&text={which}.example"))) == 20
+            [older] = [each for each in links(page, "/failed") if "cursor=" in each]
+            assert len(rows(browser.page(older))) == 1
+            [group, *_] = [each for each in links(page, "/failed") if "group=" in each]
+            [sweep] = [each for each in links(browser.page(group), "/failed/all") if "do=retry" in each]
+            counted = browser.page(sweep)
+            assert "<b>21</b> failures are meant" in counted
+            [retry] = [form["action"] for form in Page(counted).all("form") if "all/retry" in form.get("action", "")]
+            fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', counted))
+            browser.act(retry, {"total": "21", "matched": "21", "top": unescape(fields["top"])})
+            assert app.size(queues[which]) == 21
+            seen.add(which)
+        assert seen == {"long", "short"}
+
     def test_nothing_failed(self, browser: Browser) -> None:
         page = browser.page("/failed")
         assert "Nothing failed" in page

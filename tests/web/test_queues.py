@@ -11,6 +11,7 @@ from werkzeug.test import Client
 
 from taskq import BrokerUnavailable, TaskQ
 from taskq.broker import Capability
+from taskq.short_names import short
 from taskq.testing import stores
 from taskq_web import Dashboard, everybody
 from taskq_web.parameters import address
@@ -32,10 +33,11 @@ def test_the_overview_tells_what_there_is(app: TaskQ, browser: Browser) -> None:
     assert "No worker serves" not in page
 
 
-def test_a_queue_is_read_page_by_page(app: TaskQ, browser: Browser) -> None:
+@pytest.mark.parametrize("queue", ["emails", "", "emails-" * 100])
+def test_a_queue_is_read_page_by_page(app: TaskQ, browser: Browser, queue: str) -> None:
     for number in range(60):
-        app.enqueue("send_email", f"{number:02}@example.com")
-    seen, path = [], "/queue?name=emails"
+        app.enqueue_to(queue, "send_email", f"{number:02}@example.com")
+    seen, path = [], address("", "/queue", {"name": short(queue)})
     while path:
         page = browser.page(path)
         seen += re.findall(r"(\d\d)@example.com", page)

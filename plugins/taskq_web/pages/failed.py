@@ -17,6 +17,7 @@ from taskq.failed_entry import FailedJob, before_retry
 from taskq.failed_filter import FailureFilter, folded
 from taskq.failed_jobs import Tally
 from taskq.failed_search import Bounds
+from taskq.short_names import whole
 from taskq.showing import LARGE, ShownFailure
 from taskq_web.frames import first_of
 from taskq_web.shown import size
@@ -117,8 +118,11 @@ def filter_of(visit: Visit) -> FailureFilter:
 
 
 def words_of(visit: Visit) -> Mapping[str, str]:
-    """The words of the filter, as they were typed."""
-    return {word: visit.query.get(word) for word in WORDS if visit.query.get(word) or word == "list" in visit.query}
+    """The words of the filter, as they were typed; the list by its name, for which the address may have a digest."""
+    said = {word: visit.query.get(word) for word in WORDS if visit.query.get(word) or word == "list" in visit.query}
+    if listed := said.get("list"):
+        said["list"] = whole(listed, visit.app.broker.failed_queues) or listed
+    return said
 
 
 def kind_of(visit: Visit, failed: FailedJob) -> str:
