@@ -425,12 +425,17 @@ def _with_args(body: bytes, args: str) -> bytes:
 
 def placeholder(value: object) -> str:
     """What in a value stands for something masked, `[secret: password]`, and is no value itself; empty if nothing."""
-    if isinstance(value, Mapping):
-        return next((found for each in value.items() for part in each if (found := placeholder(part))), "")
-    if isinstance(value, (list, tuple)):
-        return next((found for each in value if (found := placeholder(each))), "")
-    match = _PLACEHOLDER.search(value) if isinstance(value, str) else None
-    return match[0] if match is not None else ""
+    left = [value]  # and no recursion: what was typed may be nested deeper than that goes
+    while left:
+        one = left.pop()
+        if isinstance(one, str):
+            if (found := _PLACEHOLDER.search(one)) is not None:
+                return found[0]
+        elif isinstance(one, Mapping):
+            left += [part for each in one.items() for part in each]
+        elif isinstance(one, (list, tuple)):
+            left += one
+    return ""
 
 
 def _revealed(value: object, kept: Mapping[str, object]) -> object:

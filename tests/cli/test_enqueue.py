@@ -38,6 +38,7 @@ def test_arguments_are_json_or_texts(shop: Shop) -> None:
         ('{"a": [Infinity]}', "Infinity is a number that JSON cannot carry."),
         ('[{"a": 1, "b": 2, "a": 3}]', 'The key "a" is there twice in one object.'),
         ('["[secret]"]', "[secret] stands for what is masked: type the value itself."),
+        ("[" * 900 + "]" * 900, "more than 97 levels deep"),
         ("as [secret 2: token]", "[secret 2: token] stands for what is masked: type the value itself."),
     ],
 )
