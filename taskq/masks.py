@@ -37,12 +37,14 @@ _ESCAPED: Final = re.compile(r"\\{1,32}u([0-9a-fA-F]{4})")
 _MEMBER: Final = re.compile(
     rf"""(?P<quote>{_QUOTE.pattern})(?P<name>(?:[^"'\\\n]|{_ESCAPED.pattern}){{1,200}})(?P=quote)\s*(?::|=>)\s*"""
     r"""|(?<![\w?&])(?<!\w-)(?P<bare>[^\W\d][\w-]{0,199})(?:\\*["'])?"""
-    r"""(?:(?P<pair>[ ]?=[ ]?)(?![=>~\s])|\s*=>\s*|\s*:\s*(?=\\*["'])|\s*:\s+(?=[\[{]))"""
+    r"""(?:(?P<pair>[ ]?=[ ]?)(?![=>~\s])|\s*=>\s*|\s*:\s*(?=\\*["'])|\s*:\s+(?=[\[{])"""
+    r"""|\s*:\s*(?=(?:Bearer|Basic)\s))"""
 )
 _NOTHING: Final = ("null", "None", "nil", '""', "''", "[]", "{}")
 _PLAIN: Final = re.compile(r"""[^\s,(){}\[\]"'\\]+""")
 # Behind `name=` a comma, an ampersand or a bracket may be of the value, but where the next pair or the end follows.
 _PAIRED: Final = re.compile(r"""(?:[^\s,;&(){}\[\]"'\\]|[,;&)}\]](?!\s|$|[\w.%-]{1,40}=|[,;&(){}\[\]"'\\]))+""")
+_HEADER: Final = re.compile(r"""(?:Bearer|Basic)\s+[^\s,;"'\\]+""")  # as HTTP has it: Authorization: Bearer ...
 _DEPTH: Final = {"[": 1, "{": 1, "(": 1, "]": -1, "}": -1, ")": -1}
 _PREFIX: Final = re.compile(r"""[bBrRuUfF]{1,2}(?=["'])""")
 _PARAMETER: Final = re.compile(r"([?&])([\w.\[\]-]{1,100})=([^&\s#\"'<>\\]+)")
@@ -201,6 +203,9 @@ def _value_end(text: str, start: int, plain: re.Pattern[str]) -> int:
 
     A letter before the quote is of it, and a name before a parenthesis: b'...', Secret('...'), <Secret '...'>.
     """
+    header = _HEADER.match(text, start)
+    if header is not None:
+        return header.end()
     place = start
     found = plain.match(text, start)
     if found is not None:

@@ -132,6 +132,7 @@ def test_what_is_hidden_is_hidden_however_an_error_quotes_it(app: taskq.TaskQ, q
         ("Server=x;Password=leak&me;Database=y", "Server=x;Password=*;Database=y"),
         ("Config(token='leakme', user='ada', pwd=leakme)", "Config(token=*, user='ada', pwd=*)"),
         (r"""{"run":"./x --token=\"leakme\" -v"}""", r"""{"run":"./x --token=* -v"}"""),
+        ("GET / Authorization: Bearer leakme, X: 1", "GET / Authorization: *, X: 1"),
         ("a=1&token=leakme&b=2", "a=1&token=*&b=2"),
         ("invalid token: expired; password == None", "invalid token: expired; password == None"),
         ("see https://x.example/a?page=1&token=leakme#b", "see https://x.example/a?page=1&token=*#b"),
