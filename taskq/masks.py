@@ -46,6 +46,7 @@ _PLAIN: Final = re.compile(r"""[^\s,(){}\[\]"'\\]+""")
 _PAIRED: Final = re.compile(r"""(?:[^\s,;&(){}\[\]"'\\]|[,;&)}\]](?!\s|$|[\w.%-]{1,40}=|[,;&(){}\[\]"'\\]))+""")
 _HEADER: Final = re.compile(r"""(?:Bearer|Basic)\s+[^\s,;"'\\]+""")  # as HTTP has it: Authorization: Bearer ...
 _DEPTH: Final = {"[": 1, "{": 1, "(": 1, "]": -1, "}": -1, ")": -1}
+_REPR: Final = 1_000  # characters of a `<Secret ...>`; many that no `>` ends are not each looked through to the end
 _PREFIX: Final = re.compile(r"""[bBrRuUfF]{1,2}(?=["'])""")
 _PARAMETER: Final = re.compile(r"([?&])([\w.\[\]-]{1,100})=([^&\s#\"'<>\\]+)")
 _CREDENTIALS: Final = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]*://)([^\s/@:\"'<>]*):([^\s/@\"'<>]+)@")
@@ -211,7 +212,7 @@ def _value_end(text: str, start: int, plain: re.Pattern[str]) -> int:
     if found is not None:
         place = found.end()
         if found[0].startswith("<"):
-            return max(place, text.find(">", start) + 1)
+            return max(place, text.find(">", start, start + _REPR) + 1)
         prefix = _PREFIX.match(text, start)
         if text[place : place + 1] != "(" and (prefix is None or prefix.end() != place):
             return place
