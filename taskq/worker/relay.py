@@ -190,9 +190,8 @@ class Relay:
             one.since = time.monotonic()
             self._worker.seat.speaks = False
             self._worker.tell(events.Forked(one.offspring.pid))
-            one.offspring.tell(BATON)
-            if control.paused:
-                _order(one, signal.SIGUSR2)
+            # In one: between two it might take a job. It looks for orders before its first.
+            one.offspring.tell(BATON + (bytes([signal.SIGUSR2]) if control.paused else b""))
         if self._standby is None and self._running is not None:
             self._standby = self._forked()
 

@@ -177,6 +177,12 @@ class TestTurns:
         assert [tell_turn(broker, "t", now + 1, 2, 10.0) - now for _ in range(5)] == pytest.approx([1, 1, 11, 11, 21])
         assert tell_turn(broker, "t", now + 50, 2, 10.0) - now == pytest.approx(50)
 
+    def test_who_reckons_a_moment_later_when_a_place_is_free_is_told_of_no_other_turn(self) -> None:
+        broker = MemoryBroker()
+        now = broker.now()
+        told = [tell_turn(broker, "t", now + 100 + late, 2, 100.0) - now for late in (0, 0.005, 0.01)]
+        assert told == pytest.approx([100, 100, 200])
+
     def test_are_not_told_for_ever_ahead(self) -> None:
         broker = MemoryBroker()
         now = broker.now()
