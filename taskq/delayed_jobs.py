@@ -232,11 +232,7 @@ class Delayed:
 
     def count(self) -> int:
         """How many jobs wait. All times are looked at, page by page."""
-        jobs, after = self.count_some(None, _PAGE)
-        while after is not None:
-            more, after = self.count_some(after, _PAGE)
-            jobs += more
-        return jobs
+        return self._total(None, None, None)
 
     def count_some(self, after: float | None = None, times: int = _PAGE) -> tuple[int, float | None]:
         """How many jobs wait for some `times` times behind one, and behind which time to go on; None: those were all.
@@ -434,7 +430,7 @@ class Delayed:
             cursor = following and following._replace(skip=following.skip - gone.count(following.since))
         return tally
 
-    def _total(self, at: float | None, tell: Tell, stop: Stop | None) -> int:
+    def _total(self, at: float | None, tell: Tell | None, stop: Stop | None) -> int:
         """How many are there to be looked at, as far as it is known by the time somebody says to stop."""
         if at is not None:
             return next((jobs for time, jobs in self._broker.scheduled_times(at, 1) if time == at), 0)
@@ -442,7 +438,8 @@ class Delayed:
         while after is not None and not (stop is not None and stop()):
             more, after = self.count_some(after, _PAGE)
             jobs += more
-            tell(DelayedTally(total=jobs))
+            if tell is not None:
+                tell(DelayedTally(total=jobs))
         return jobs
 
     def _matching(self, meant: DelayedFilter) -> Callable[[ScheduledJob], bool]:

@@ -9,6 +9,7 @@ import pytest
 
 from taskq.worker.offspring import Offspring
 from taskq.worker.relay import Relay, _Runner
+from taskq.worker.runner import BATON
 from tests.support.bench import Bench, failed_jobs, payload
 
 
@@ -41,3 +42,23 @@ def test_one_that_may_have_begun_dies_with_its_child_and_goes_back_only_where_it
         assert [each.payload.args[0] for each in found if each.payload] == failed
         assert all("ann" not in each.error for each in found)
         assert bench.broker.peek("jobs", 0, 9) == [payload("job", number) for number in (2, 3) if number not in failed]
+
+
+class Noting(Dead):
+    def __init__(self) -> None:
+        self.told: list[bytes] = []
+
+    def tell(self, order: bytes) -> None:
+        self.told.append(order)
+
+
+def test_a_paused_workers_next_child_gets_the_baton_and_the_pause_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two writes it could take a job."""
+    with Bench(job) as bench:
+        bench.seat.register()
+        bench.control.paused = True
+        relay, child = Relay(bench.worker, bench.control, lambda orders, say: 0), Noting()
+        monkeypatch.setattr(relay, "_forked", lambda: None)  # who stands by next is not what this is about
+        relay._standby = _Runner(cast("Offspring", child))
+        relay._have_one_run()
+        assert child.told == [BATON + bytes([signal.SIGUSR2])]
