@@ -70,9 +70,13 @@ def run(
             if ordered is None:
                 status = 0
                 return  # type: ignore[misc]  # into `finally`
-            os.close(task)
+            reservation, waits = ordered
             _write(pipe, handover.TAKEN)  # before: another child performs it. After: nobody else does.
-            task = performing.prepare(ordered, tools)
+            if waits and not os.read(task, 1):  # the parent has given up, and so it does not begin
+                status = 0
+                return  # type: ignore[misc]  # into `finally`
+            os.close(task)
+            task = performing.prepare(reservation, tools)
             entitle(task)
         if term_child:
             _heed_term()

@@ -48,6 +48,7 @@ class Child:
         orders: where it is told what to do; None where it will not be told any more.
         taken: whether it has its job: it was made with it, or said that it has it.
         unsent: what it is still to be told.
+        first: what is to be done once it has its job, before it begins; None where nothing is, or it is done.
         said: what was read so far.
         ended: why we ended it, if we did.
         by: who cancelled its job; empty where nobody did.
@@ -69,6 +70,7 @@ class Child:
     orders: int | None
     taken: bool
     unsent: memoryview = _NOTHING
+    first: Callable[[], None] | None = None
     said: bytearray = field(default_factory=bytearray)
     ended: Ended = ""
     by: str = ""
@@ -83,9 +85,15 @@ class Child:
     termed: bool = False
     dead: bool = False
 
-    def hand(self, order: bytes) -> None:
-        """Tell it its one job, as far as its pipe takes that at once; `tell_more` has the rest."""
+    def hand(self, order: bytes, first: Callable[[], None] | None = None) -> None:
+        """Tell it its one job, as far as its pipe takes that at once; `tell_more` has the rest.
+
+        Args:
+            order: that job. Where it says that the child waits, there is something to be done `first`.
+            first: called once it has the job; then it is told to begin.
+        """
         self.unsent = memoryview(order)
+        self.first = first
         self.tell_more()
 
     def tell_more(self) -> None:
@@ -98,7 +106,23 @@ class Child:
             except BrokenPipeError:
                 break
         self.unsent = _NOTHING
-        self.dismiss()
+        if self.first is None or self.dead:
+            self.dismiss()
+
+    def begin_if_taken(self) -> None:
+        """Do what comes first, where the child has its job by now and waits for that; then tell it to begin.
+
+        Raises:
+            GaveUp: by what comes first. The child ends, and has begun nothing.
+        """
+        if self.first is None or not self.taken:
+            return
+        first, self.first = self.first, None
+        try:
+            first()
+            self.hand(handover.BEGIN)
+        finally:
+            self.dismiss()
 
     def limit(self, seconds: float, grace: float) -> None:
         """Its job may take so long, once it has it. The child raises the exception; after the grace it is killed."""
@@ -245,6 +269,7 @@ class Children:
                 ready = readable(fds, pause)
             if child.pipe in ready and (said := child.read()) is not None:
                 return said
+            child.begin_if_taken()
             if child.death is None or child.death in ready:
                 ended = self.bury(child)
                 if ended is not None:
@@ -268,9 +293,10 @@ class Children:
             return ended
         with contextlib.suppress(OSError):
             os.killpg(child.pid, signal.SIGKILL)  # what a dead child left running
-        if not child.taken:
+        if not child.taken or child.first is not None:
+            missed = "began" if child.taken else "had it"
             how = f"signal {ended.signal}" if ended.signal is not None else f"status {ended.status}"
-            return NotBegun(f"process {child.pid} that was to perform it ended with {how} before it had it")
+            return NotBegun(f"process {child.pid} that was to perform it ended with {how} before it {missed}")
         return performing.crashed(task, ended, tools, time.monotonic() - began)
 
     def see_out(self, child: Child | None) -> None:

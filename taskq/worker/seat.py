@@ -239,6 +239,10 @@ class Seat:
         self._ask(lambda: self._broker.hear_out(self.id), in_hand=True)
         return self.reserve(()).jobs
 
+    def suspects(self, task: Task) -> bool:
+        """Whether `begins` may have something to note."""
+        return task.payload is not None and bool(task.payload.extra)
+
     def begins(self, task: Task) -> None:
         """Note that a job begins which was in hand before when its process died; else nothing is asked.
 
@@ -250,7 +254,7 @@ class Seat:
             with contextlib.suppress(BrokerInTrouble, BrokerRefused):  # full, say: it is to be drained all the same
                 crashes.begins(self._broker, task.payload, task.reservation)
 
-        if task.payload is not None and task.payload.extra:
+        if self.suspects(task):
             self._ask(note, in_hand=True)
 
     def note(self, reservation: Reservation) -> None:

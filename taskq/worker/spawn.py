@@ -143,7 +143,6 @@ class Spawn:
         """Perform it in an interpreter of its own, and watch."""
         if task.problem is not None:  # nothing of it will run, so nothing needs a process of its own
             return performing.perform(task, self._tools)
-        self._seat.begins(task)
         self._children.see_out(self._at_work)
         try:
             if self._tools.hooks.listens("before_fork"):
@@ -190,7 +189,11 @@ class Spawn:
     def _hand_to(self, child: Child, task: Task) -> Outcome:
         """Have it perform, and the next one start meanwhile."""
         self._at_work = child
-        child.hand(handover.order(task.reservation))
+        if self._seat.suspects(task):
+            # Not before: an interpreter takes long to start, and who is killed meanwhile was not killed by this job.
+            child.hand(handover.order(task.reservation, waits=True), lambda: self._seat.begins(task))
+        else:
+            child.hand(handover.order(task.reservation))
         self._stand_by()
         return self._children.see_through(task, child, self._tools)
 

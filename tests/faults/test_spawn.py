@@ -183,3 +183,24 @@ def _kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:
         pass
+
+
+@pytest.mark.fault(1, model="spawn")
+def test_one_in_hand_while_its_interpreter_starts_is_not_suspected_of_the_deaths_of_its_workers(
+    worker: Start, app: taskq.TaskQ, journal: Journal, tmp_path: Path
+) -> None:
+    """Fault 1: an interpreter takes long to start, and kills hit that time as a rule; only the first counts."""
+    gate = tmp_path / "gate"
+    arguments = ("--spawn", "--on-crash", "requeue")
+    variables = {"TASKQ_TEST_GATE": str(gate), "TASKQ_TEST_JOURNAL": str(journal.path)}
+    fault_jobs.numbered.enqueue(1)
+    for _ in range(6):
+        running = worker(*arguments, app="tests.support.slow_start", env=variables)
+        running.started()
+        wait_until(lambda running=running: len(running.children()) == 2)  # type: ignore[misc]  # one for the job, and the next one
+        running.kill()
+    gate.touch()
+    assert worker(*arguments, "--burst", app="tests.support.slow_start", env=variables).ended() == 0
+    kept = balance(app.broker, journal, ["q"])
+    kept.assert_kept([1])
+    assert (kept.failed, kept.started[1], kept.ended[1]) == ([], 1, 1)

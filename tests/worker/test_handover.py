@@ -16,17 +16,18 @@ from tests.support.bench import held
     [b"", b'{"class":"job","args":["\xc3\xa9"]}', bytes(range(256)), b"a\nb\n", b"\xed\xa0\x80", b"x" * 1_000_000],
     ids=["none", "plain", "any bytes", "lines", "half a surrogate", "long"],
 )
-def test_a_job_comes_back_as_it_is(body: bytes) -> None:
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_job_comes_back_as_it_is(body: bytes, waits: bool) -> None:
     reservation = held(body, queue="q \u00e9 \n", worker="host:1:q")
     reader, writer = os.pipe()
 
     def write() -> None:
         with os.fdopen(writer, "wb") as pipe:
-            pipe.write(handover.order(reservation))
+            pipe.write(handover.order(reservation, waits=waits))
 
     thread = threading.Thread(target=write)
     thread.start()
-    assert handover.read(reader) == reservation
+    assert handover.read(reader) == (reservation, waits)
     thread.join()
     assert handover.read(reader) is None
     os.close(reader)
