@@ -202,9 +202,9 @@ class Control:
         while readable([pipe], 0):
             said = os.read(pipe, 64)
             if not said:
-                self._supervisor = None  # it is gone: end as by QUIT
+                self._supervisor = None
                 self._tell(events.Warned("The supervisor is gone; this worker ends when its job has."))
-                self._stop(None)
+                self._hear(signal.SIGQUIT)  # as if it had said so: children are handed on what is heard
                 return
             for number in said:
                 self._hear(number)

@@ -277,7 +277,7 @@ def test_kill_of_the_parent_alone_takes_the_child_with_it(
 
 
 @pytest.mark.fault(28)
-@in_every_model("fork")
+@in_every_model("fork", "children")
 def test_kill_of_the_supervisor_alone_ends_its_workers_as_by_quit(
     model: list[str], worker: Start, app: taskq.TaskQ, journal: Journal, tmp_path: Path
 ) -> None:

@@ -688,4 +688,4 @@ def test_workers_end_as_by_quit_when_their_supervisor_is_killed(journal: Journal
         assert journal.has(2, "started")
         process.kill()
     assert journal.has(2, "ended 0")
-    assert sorted(journal.lines()) == ["ended 0", "ended 0", "started", "started"]
+    assert sorted(journal.lines()) == ["SIGQUIT", "SIGQUIT", "ended 0", "ended 0", "started", "started"]
