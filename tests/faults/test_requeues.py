@@ -245,7 +245,7 @@ def test_a_deploy_under_load_loses_nothing_and_performs_each_at_least_once(
 ) -> None:
     """Fault 14: again and again all workers are told to end in mid job, and others start."""
     deploys = 40 if LONG else 3
-    count = deploys * (30 if "--spawn" not in model else 6)
+    count = deploys * (30 if "--spawn" not in model else 3)
     for number in range(count):
         numbered(model).enqueue(number, chance.choice([0.0, 0.01, 0.05, 0.4]))
     arguments = (*model, *REQUEUE, "--shutdown-timeout", "0.1")
