@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import enum
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -43,6 +43,7 @@ class Capability(enum.Enum):
     DELAY = "jobs that wait for a time"
     KEYS = "keys that change in one step, and expire"
     INSPECT = "keys that can be looked at one by one"
+    AHEAD = "jobs that are asked for while others are performed"
 
 
 class Requeued(enum.Enum):
@@ -197,6 +198,23 @@ class Broker(Protocol):
         Raises:
             NotRegistered: the worker is not registered under this token's process part; nothing was changed.
         """
+
+    def reserve_ahead(self, worker: str, queues: Sequence[str], token: Token, *, limit: int) -> Callable[[], Reserved]:
+        """Capability AHEAD: ask for up to `limit` jobs behind those the worker holds, and hear the answer later.
+
+        So the worker performs what it holds while the broker looks for more; of use where an answer is waited for. All
+        that is taken counts as held ahead; else it is taken as by `reserve`, by the same order, pauses and tokens.
+        Nothing is taken where no job is in hand. It is the one call that later ones of the same registration may
+        overtake: then it is late, and takes nothing. It raises nothing else: what is wrong is said with the answer.
+
+        Returns:
+            What waits for the answer: `jobs` are those that this call took. From any thread, once at a time; where it
+            raised `BrokerUnavailable` it may be called again. It raises `NotRegistered` as `reserve` does.
+
+        Raises:
+            NotSupported: the backend has nothing to gain by it.
+        """
+        raise NotSupported(self.name, Capability.AHEAD.value, "reserve(limit=...) takes several jobs at once.")
 
     @abstractmethod
     def wait(self, queues: Sequence[str] | None, timeout: float, interrupts: Sequence[int] = ()) -> bool:

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from taskq.broker import Broker, Capability, Requeued
-from taskq.errors import ConfigurationError, NotRegistered, NotSupported, Problem
+from taskq.errors import ConfigurationError, NotRegistered, NotSupported, Problem, TaskqError
 from taskq.records import (
     Again,
     Paused,
@@ -83,7 +83,7 @@ class MemoryBroker(Broker):
 
     name = "memory"
     address = "memory (this process)"
-    capabilities: frozenset[Capability] = frozenset({Capability.DELAY, Capability.KEYS})
+    capabilities: frozenset[Capability] = frozenset({Capability.DELAY, Capability.KEYS, Capability.AHEAD})
 
     def __init__(self, *, clock: Callable[[], float] | None = None, failed_max: int | None = None) -> None:
         """An empty store.
@@ -224,18 +224,43 @@ class MemoryBroker(Broker):
             return Reserved(settled=False)
         if held := seat.held():
             return Reserved(held, held=True)
+        taken = self._take(seat, queues, token, limit)
+        if taken:
+            seat.in_hand = taken[0]
+            seat.ahead.extend(taken[1:])
+        return Reserved(taken)
+
+    def _take(
+        self, seat: _Seat, queues: Sequence[str], token: Token, limit: int, *, ahead: bool = False
+    ) -> tuple[Reservation, ...]:
+        """Out of their queues; the first of them counts as started, if not all are held ahead."""
         taken: list[Reservation] = []
-        run_at = self.now()
+        worker, run_at = seat.registration.worker, self.now()
         for queue in queues:
             waiting = self._queues.get(queue)
             while waiting and len(taken) < limit and self._open(queue):
                 fence = f"{token}:{len(taken) + 1:04d}"
-                worker = seat.registration.worker
-                taken.append(Reservation(worker, queue, waiting.popleft(), fence, run_at, started=not taken))
-        if taken:
-            seat.in_hand = taken[0]
-            seat.ahead.extend(taken[1:])
-        return Reserved(tuple(taken))
+                started = not (taken or ahead)
+                taken.append(Reservation(worker, queue, waiting.popleft(), fence, run_at, started=started))
+        return tuple(taken)
+
+    def reserve_ahead(self, worker: str, queues: Sequence[str], token: Token, *, limit: int) -> Callable[[], Reserved]:
+        def answer() -> Reserved:
+            with self._held():
+                seat = self._seat(worker, token.process)
+                if seat is None:
+                    raise NotRegistered(worker)
+                if token.number > seat.last.number:
+                    seat.last = token
+                    taken = () if seat.in_hand is None else self._take(seat, queues, token, limit, ahead=True)
+                    seat.ahead.extend(taken)
+                return Reserved(tuple(job for job in seat.ahead if job.fence.startswith(str(token))))
+
+        try:
+            answer()
+        except TaskqError:
+            pass  # it is found out again by who waits for it
+        return answer
 
     def wait(self, queues: Sequence[str] | None, timeout: float, interrupts: Sequence[int] = ()) -> bool:
         wanted = None if queues is None else frozenset(queues)

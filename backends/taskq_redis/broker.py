@@ -10,7 +10,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from taskq import dates
@@ -78,7 +78,7 @@ class RedisBroker(DelayedJobs, PlainKeys):
     """A namespace of one Redis. Safe in threads and after a fork, where the child makes connections of its own."""
 
     name = "redis"
-    capabilities = frozenset({Capability.SHARED, Capability.DELAY, Capability.KEYS, Capability.INSPECT})
+    capabilities = frozenset(Capability) - {Capability.IN_TRANSACTION}
 
     def __init__(self, address: Address, *, namespace: str = NAMESPACE, failed_max: int | None = None) -> None:
         """Connects to nothing yet.
@@ -189,15 +189,10 @@ class RedisBroker(DelayedJobs, PlainKeys):
         settled: Reservation | None = None,
     ) -> Reserved:
         names = tuple(queues)
-        which = (worker, names, limit)
-        head, keys = self._reserves.get(which) or self._prepare(which)
         second = int(self.now())
         text = str(token)
         fence = b"" if settled is None else settled.fence.encode() or b"none"  # another program's has none
-        # The one call that every job makes: packed but for its end (35 us a job are at stake).
-        packed = b"%b$16\r\n%b\r\n$20\r\n%b\r\n$%d\r\n%b\r\n" % (
-            head, text.encode(), dates.run_at(second).encode(), len(fence), fence,
-        )  # fmt: skip
+        packed, keys = self._pack_reserve(worker, names, limit, text, second, fence)
         if self._wakeup.armed:
             self._wakeup.looking(keys)
         # Who does one job after the other waits for this answer once a job, and an idle one has just been woken for it;
@@ -211,6 +206,35 @@ class RedisBroker(DelayedJobs, PlainKeys):
         if answer[0] == -1:
             raise NotRegistered(worker)
         return self._held(worker, text, answer[1], answer[2:])
+
+    def reserve_ahead(self, worker: str, queues: Sequence[str], token: Token, *, limit: int) -> Callable[[], Reserved]:
+        names = tuple(queues)
+        second = int(self.now())
+        text = str(token)
+        packed, keys = self._pack_reserve(worker, names, limit, text, second, b"ahead")
+        wait = self._links.begin(_RESERVE, packed, keys=keys)
+
+        def answer() -> Reserved:
+            answered = wait()
+            if answered[0] == -1:
+                raise NotRegistered(worker)
+            if answered[0] == 2:  # asked again: what was taken then is part of what is held
+                ahead = [record.read(worker, one, started=False) for one in answered[2:]]
+                return Reserved(tuple(job for job in ahead if job.fence.startswith(text)))
+            return Reserved(tuple(self._jobs(worker, names, text, second, answered, started=False)))
+
+        return answer
+
+    def _pack_reserve(
+        self, worker: str, names: tuple[str, ...], limit: int, token: str, second: int, settled: bytes
+    ) -> tuple[bytes, list[bytes]]:
+        which = (worker, names, limit)
+        head, keys = self._reserves.get(which) or self._prepare(which)
+        # The one call that every job makes: packed but for its end (35 us a job are at stake).
+        packed = b"%b$16\r\n%b\r\n$20\r\n%b\r\n$%d\r\n%b\r\n" % (
+            head, token.encode(), dates.run_at(second).encode(), len(settled), settled,
+        )  # fmt: skip
+        return packed, keys
 
     def _prepare(self, which: tuple[str, tuple[str, ...], int]) -> tuple[bytes, list[bytes]]:
         """All of a reserve's bytes that are the same each time, and its keys."""
@@ -234,6 +258,22 @@ class RedisBroker(DelayedJobs, PlainKeys):
             if self._wakeup.armed:
                 self._wakeup.looked(True, 0)
             return Reserved((Reservation(worker, names[answer[1] - 1], answer[2], token + ":0001", float(second)),))
+        jobs = self._jobs(worker, names, token, second, answer)
+        if self._wakeup.armed:
+            self._wakeup.looked(bool(jobs), 0 if jobs else answer[-1])
+        return Reserved(tuple(jobs))
+
+    def _jobs(
+        self,
+        worker: str,
+        names: tuple[str, ...],
+        token: str,
+        second: int,
+        answer: Sequence[Any],
+        *,
+        started: bool = True,
+    ) -> list[Reservation]:
+        """What was taken; whether the first of them counts as started."""
         jobs: list[Reservation] = []
         for place in range(1, len(answer) - 1, 2):
             number, body = answer[place], answer[place + 1]
@@ -241,10 +281,9 @@ class RedisBroker(DelayedJobs, PlainKeys):
                 self._warn_of_wrong_type(self._keys.queue(names[-number - 1]), "this queue is passed over")
             else:
                 fence = f"{token}:{len(jobs) + 1:04d}"
-                jobs.append(Reservation(worker, names[number - 1], body, fence, float(second), started=not jobs))
-        if self._wakeup.armed:
-            self._wakeup.looked(bool(jobs), 0 if jobs else answer[-1])
-        return Reserved(tuple(jobs))
+                begun = started and not jobs
+                jobs.append(Reservation(worker, names[number - 1], body, fence, float(second), started=begun))
+        return jobs
 
     def _held(self, worker: str, token: str, in_hand: bytes | None, ahead: Sequence[bytes]) -> Reserved:
         jobs = [record.read(worker, one, started=False) for one in ahead]

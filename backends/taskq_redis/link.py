@@ -12,7 +12,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from taskq.errors import BrokerError, BrokerInTrouble
@@ -91,6 +91,7 @@ class Links:
         self._connect = connect
         self._place = place
         self._idle: deque[_Link] = deque()
+        self._aside: deque[_Link] = deque()  # idle too, kept for calls whose answer is waited for later
         self._open_ones: set[weakref.ref[_Link]] = set()
         self._identified = False
         self._known: dict[bytes, float] = {}  # until when Redis knows a script that is told without an answer
@@ -186,6 +187,57 @@ class Links:
             return self.ask(_with_text(script, packed), repeatable=repeatable)
         except Answered as error:
             raise self.explained(error, [(key, script.type_of(place)) for place, key in enumerate(keys)]) from None
+
+    def begin(self, script: Script, packed: bytes, *, keys: Sequence[bytes] = ()) -> Callable[[], Any]:
+        """Call a script that may be called again, and wait for its answer later. Does not raise.
+
+        It has a connection of its own until then: no other call waits for it, and nothing that is told waits with it.
+
+        Args:
+            script: the script.
+            packed: the call, as `pack_script` makes it.
+            keys: its keys, for the error where one is of the wrong type.
+
+        Returns:
+            What waits for the answer, and raises as `run` does. Where the answer was lost, it calls again.
+        """
+        link = self._sent_aside(packed)
+
+        def answer() -> Any:
+            nonlocal link
+            waited, link = link, None
+            if waited is not None:
+                try:
+                    answer = waited.wire.read()
+                except Answered:
+                    self._give(waited, self._aside)  # its text may not be known any more; called again it is told
+                except (RedisError, OSError) as error:
+                    self._dead(waited, error, "unknown", repeatable=True)
+                except BaseException:
+                    waited.connection.disconnect()
+                    raise
+                else:
+                    self._give(waited, self._aside)
+                    return answer
+            return self.run(script, packed, keys=keys)
+
+        return answer
+
+    def _kept_aside(self) -> _Link | None:
+        with contextlib.suppress(IndexError):
+            return self._aside.pop()
+        return None
+
+    def _sent_aside(self, packed: bytes) -> _Link | None:
+        link = None
+        try:
+            link = self._kept_aside() or self._open()
+            link.wire.send(packed)
+        except (BrokerError, RedisError, OSError):
+            if link is not None:
+                link.connection.disconnect()
+            return None
+        return link
 
     def tell(self, script: Script, packed: bytes) -> None:
         """Call a script without waiting for its answer. It may be lost, and nobody hears how it went.
@@ -301,12 +353,13 @@ class Links:
             raise translated(error, self._place, "no") from None
         return connection
 
-    def _give(self, link: _Link) -> None:
+    def _give(self, link: _Link, where: deque[_Link] | None = None) -> None:
+        kept = self._idle if where is None else where
         link.new = False
-        if self._closed or len(self._idle) >= _KEPT:
+        if self._closed or len(kept) >= _KEPT:
             link.connection.disconnect()
         else:
-            self._idle.append(link)
+            kept.append(link)
 
     def _dead(self, link: _Link, error: Exception, sent: Sent, *, repeatable: bool) -> None:
         """Return where the call may be sent again on another connection, else raise.
@@ -325,9 +378,10 @@ class Links:
 
     def drop(self) -> None:
         """Close every idle connection."""
-        while self._idle:
-            with contextlib.suppress(IndexError):
-                self._idle.pop().connection.disconnect()
+        for kept in (self._idle, self._aside):
+            while kept:
+                with contextlib.suppress(IndexError):
+                    kept.pop().connection.disconnect()
 
     def close(self) -> None:
         """Close every idle connection now, and those in use when they are given back."""
@@ -345,8 +399,8 @@ class Links:
 
     def forked(self) -> None:
         """In a forked child: begin with no connection."""
-        _inherited.append(self._idle)
-        self._idle = deque()
+        _inherited.extend((self._idle, self._aside))
+        self._idle, self._aside = deque(), deque()
         self._open_ones = set()
         self._identified = False
 

@@ -101,7 +101,7 @@ class SQLiteBroker(Broker):
     """A database that the processes of one machine share. Safe in threads and across forks."""
 
     name = "sqlite"
-    capabilities = frozenset(Capability) - {Capability.INSPECT}
+    capabilities = frozenset(Capability) - {Capability.INSPECT, Capability.AHEAD}
 
     def __init__(
         self, address: Address, *, failed_max: int | None = None, clock: Callable[[], float] = time.time

@@ -103,6 +103,22 @@ class Switched:
 
         return call
 
+    def reserve_ahead(self, *args: Any, **kwargs: Any) -> Callable[[], Reserved]:
+        """As `Broker.reserve_ahead`: it does not raise, and its answer may be lost."""
+        asked = None if self.away else self._broker.reserve_ahead(*args, **kwargs)
+
+        def answer() -> Reserved:
+            nonlocal asked
+            if self.away:
+                raise BrokerUnavailable(self._broker.address, "the test's outage()", sent="no")
+            asked = asked or self._broker.reserve_ahead(*args, **kwargs)
+            reserved = asked()
+            if self.deaf:
+                raise BrokerUnavailable(self._broker.address, "the test's outage(answers=True)", sent="unknown")
+            return reserved
+
+        return answer
+
     def now(self) -> float:
         """As `Broker.now`, by the kit's clock."""
         return self._broker.now() + self._clock.ahead
@@ -130,6 +146,12 @@ class Picking:
         for queue in queues:
             self._set_aside(queue)
         return self._broker.reserve(worker, queues, *args, **kwargs)
+
+    def reserve_ahead(self, worker: str, queues: Sequence[str], *args: Any, **kwargs: Any) -> Callable[[], Reserved]:
+        """As `Broker.reserve_ahead`, of the wanted jobs."""
+        for queue in queues:
+            self._set_aside(queue)
+        return self._broker.reserve_ahead(worker, queues, *args, **kwargs)
 
     def _set_aside(self, queue: str) -> None:
         waiting = self._broker.peek(queue, 0, self._broker.size(queue))

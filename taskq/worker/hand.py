@@ -11,12 +11,14 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from taskq.errors import BrokerUnavailable
 from taskq.records import Reservation
-from taskq.worker.seat import Seat
+from taskq.worker.seat import Ahead, Seat
 
 __all__ = ["Hand"]
 
 _BATCH: Final = 0.1  # seconds of work that a batch may hold, as far as can be told; and that a job may hold it up
+_WORTH: Final = 4  # jobs that a batch must have for some to be asked for before its last has begun
 
 
 class Hand:
@@ -49,6 +51,9 @@ class Hand:
         self._clock = clock
         self.watch: Callable[[], None] = lambda: None
         self._ahead: deque[Reservation] = deque()
+        self._asked: Ahead | None = None  # where more are on their way
+        self._more = 0  # how many
+        self._filled = False  # whether all came that were asked for last: there may be more
         self.seconds: float | None = None
         self._begun = 0
         self._watched = False
@@ -73,13 +78,17 @@ class Hand:
 
     def take(self, jobs: Sequence[Reservation]) -> Reservation:
         """Hold what a reserve answered; the first of it begins."""
+        self._filled = len(jobs) >= self.limit
         self._begun += 1
         if len(jobs) > 1:
-            self._ahead.extend(jobs[1:])
-            if not self._watched:
-                self._watched = True
-                self.watch()
+            self._hold(jobs[1:])
         return jobs[0]
+
+    def _hold(self, jobs: Sequence[Reservation]) -> None:
+        self._ahead.extend(jobs)
+        if not self._watched:
+            self._watched = True
+            self.watch()
 
     def begin(self) -> Reservation | None:
         """The next of those held, which begins now; None where none is left, or they are not this worker's any more."""
@@ -89,12 +98,50 @@ class Hand:
             if not self._ahead:  # given back this moment
                 return None
             if not self._seat.holds():
-                self._ahead.clear()
+                self.lost()
                 return None
             held = self._ahead.popleft()
             self._begun += 1
             self._seat.note(held)
         return held
+
+    def ask(self, queues: Callable[[], Sequence[str] | None]) -> None:
+        """Where half of a batch is left, ask for as many more: they are looked for while this half is performed.
+
+        Args:
+            queues: where to look, called where it comes to that; None: this is not the time.
+        """
+        if self._asked is not None or not self._filled:
+            return
+        limit = self.limit
+        more = limit - len(self._ahead) - 1
+        if limit < _WORTH or 2 * more < limit:
+            return
+        names = queues()
+        if names is not None:
+            with self._seat.turn:
+                self._more = more
+                self._asked = self._seat.reserve_ahead(names, more)
+
+    def fetch(self) -> Sequence[Reservation]:
+        """Hold what was asked for. What came.
+
+        Raises:
+            GaveUp: the worker was told to end while the broker was away.
+        """
+        if self._asked is None:
+            return ()
+        with self._seat.turn:
+            return self._fetch()
+
+    def _fetch(self, *, once: bool = False) -> Sequence[Reservation]:
+        if self._asked is None:
+            return ()
+        jobs = self._asked(once=once)
+        self._asked, self._filled = None, len(jobs) >= self._more
+        if jobs:
+            self._hold(jobs)
+        return jobs
 
     def ran(self, seconds: float) -> None:
         """Learn how long a job took. A long one counts at once, short ones by and by."""
@@ -105,6 +152,7 @@ class Hand:
     def lost(self) -> None:
         """Somebody else has what was held: none of it begins here."""
         self._ahead.clear()
+        self._asked = None
 
     def give_back(self) -> None:
         """Put what has not begun back to the front of its queues, in order.
@@ -113,6 +161,7 @@ class Hand:
             GaveUp: the worker was told to end while the broker was away; they are left to recovery.
         """
         with self._seat.turn:
+            self._fetch()
             jobs = tuple(self._ahead)
             self._ahead.clear()
             if jobs:
@@ -132,7 +181,7 @@ class Hand:
             return _BATCH
         if now < self._seen_at + _BATCH:
             return self._seen_at + _BATCH - now
-        if not self._ahead:
+        if not self._ahead and self._asked is None:
             self._watched = False
             if not self._ahead:  # else `take` may not have seen that nobody watches any more
                 return None
@@ -140,10 +189,22 @@ class Hand:
         # Where the worker is at the broker just now it is not in a job; and it may be there for as long as an outage.
         if self._seat.turn.acquire(blocking=False):
             try:
-                jobs = tuple(self._ahead)
-                if jobs and self._seen == self._begun:
-                    self._ahead.clear()
-                    self._seat.give_back(jobs, once=True)
+                if self._seen == self._begun:
+                    self._give_back_overdue()
             finally:
                 self._seat.turn.release()
         return _BATCH
+
+    def _give_back_overdue(self) -> None:
+        """One try. What was asked for goes back with what was held before it, for order's sake: so that is fetched."""
+        if self._asked is not None:
+            if self._seat.outage.since is not None:
+                return
+            try:
+                self._fetch(once=True)
+            except BrokerUnavailable:
+                return  # who asks next, or beats, finds out
+        jobs = tuple(self._ahead)
+        if jobs:
+            self._ahead.clear()
+            self._seat.give_back(jobs, once=True)

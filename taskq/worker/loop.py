@@ -121,10 +121,15 @@ def _next(worker: Worker) -> Task | None:
 
     One that was taken ahead of its turn comes before any look at the queues.
     """
-    held = worker.hand.begin()
+    hand, line = worker.hand, worker.line
+    held = hand.begin()
+    if held is None and (more := hand.fetch()):
+        worker.takings.took(more)
+        line.took(more[-1].queue)
+        held = hand.begin()
     if held is not None:
+        hand.ask(lambda: line.at_hand)
         return _make_ready(worker, held, ())
-    line = worker.line
     names = line.at_hand
     if names is None:
         names = worker.seat.look(line.names)
@@ -138,7 +143,7 @@ def _next(worker: Worker) -> Task | None:
         worker.tell(events.Empty(names, None if worker.burst else worker.interval, line.title))
         return None
     line.took(reserved.jobs[-1].queue)
-    return _make_ready(worker, worker.hand.take(reserved.jobs), names)
+    return _make_ready(worker, hand.take(reserved.jobs), names)
 
 
 def _make_ready(worker: Worker, held: Reservation, looked_at: tuple[str, ...]) -> Task:

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from taskq import crashes, events
 from taskq.broker import Broker, Capability
@@ -25,11 +25,27 @@ from taskq.records import Again, ProcessIdentity, Registration, Reservation, Res
 from taskq.worker.control import LAST_WORDS, Instructions
 from taskq.worker.outage import GaveUp, Outage
 
-__all__ = ["Seat", "Unseated"]
+__all__ = ["Ahead", "Seat", "Unseated"]
 
 T = TypeVar("T")
 
 _BEAT_AGAIN: Final = 1.0  # seconds to the next try of a heartbeat that the broker did not answer
+
+
+class Ahead(Protocol):
+    """Waits for the jobs that were asked for ahead."""
+
+    def __call__(self, *, once: bool = False) -> Sequence[Reservation]:
+        """They; none where this worker was taken for dead.
+
+        Args:
+            once: do not wait for a broker that is away: raise, and be called again.
+
+        Raises:
+            BrokerUnavailable: only with `once`.
+            GaveUp: the worker was told to end while the broker was away. Not with `once`.
+        """
+        ...
 
 
 class Unseated(Exception):
@@ -224,6 +240,31 @@ class Seat:
             self._tell_pruned()  # a heart beside this thread may have said it
             self.register()
             return replace(self.reserve(queues, limit=limit), settled=settled is None)
+
+    def reserve_ahead(self, queues: Sequence[str], limit: int) -> Ahead | None:
+        """Ask for up to `limit` jobs to be held behind what is held, without waiting for the answer.
+
+        Returns:
+            What waits for it; None where nothing was asked: the backend has nothing to gain by it, or something is
+            amiss that comes first.
+        """
+        if Capability.AHEAD not in self._broker.capabilities:
+            return None
+        if self.outage.since is not None or self._owed is not None or self._told_pruned:
+            return None
+        asked = time.monotonic()
+        answer = self._broker.reserve_ahead(self.id, queues, self._tokens.next(), limit=limit)
+
+        def jobs(*, once: bool = False) -> Sequence[Reservation]:
+            try:
+                reserved = answer() if once else self._ask(answer, in_hand=True)
+            except NotRegistered:
+                self._tell_pruned()
+                return ()
+            self._heard = max(self._heard, asked)
+            return reserved.jobs
+
+        return jobs
 
     @property
     def registration(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -295,6 +295,190 @@ class TestLooking:
             looked.join(20)
         assert not looked.is_alive()
         assert len(waiting(bench)) == 6
+
+
+class Asked(CutBroker):
+    """Remembers how many jobs were asked for, by `reserve` and ahead; an answer may come late."""
+
+    def __init__(self) -> None:
+        super().__init__(clock=Clock())
+        self.reserved: list[int] = []
+        self.ahead: list[int] = []
+        self.silent = 0  # answers that nobody hears
+
+    def reserve(
+        self,
+        worker: str,
+        queues: Sequence[str],
+        token: Token,
+        *,
+        limit: int = 1,
+        settled: Reservation | None = None,
+    ) -> Reserved:
+        self.reserved.append(limit)
+        return super().reserve(worker, queues, token, limit=limit, settled=settled)
+
+    def reserve_ahead(self, worker: str, queues: Sequence[str], token: Token, *, limit: int) -> Callable[[], Reserved]:
+        self.ahead.append(limit)
+        heard = super().reserve_ahead(worker, queues, token, limit=limit)
+
+        def answer() -> Reserved:
+            reserved = heard()
+            if self.silent:
+                self.silent -= 1
+                raise BrokerUnavailable("memory", "cut", sent="unknown")
+            return reserved
+
+        return answer
+
+
+class TestAskingAhead:
+    def hand(self, jobs: int = 20, taken: int = 8, *, leg: int | None = None) -> tuple[Bench, Hand, Clock]:
+        """One that holds a whole batch of short jobs, the first of them begun."""
+        clock = Clock()
+        bench = filled(jobs=jobs, broker=Asked())
+        hand = Hand(bench.seat, most=8, jobs=leg, clock=clock)
+        hand.ran(0.0001)
+        bench.seat.register()
+        hand.take(bench.seat.reserve(["jobs"], limit=taken).jobs)
+        return bench, hand, clock
+
+    def asks(self, hand: Hand, begins: int) -> None:
+        for _ in range(begins):
+            assert hand.begin() is not None
+            hand.ask(lambda: ["jobs"])
+
+    def of(self, bench: Bench) -> Asked:
+        assert isinstance(bench.broker, Asked)
+        return bench.broker
+
+    def test_more_are_there_before_the_last_has_begun_and_nothing_is_waited_for(self) -> None:
+        bench = filled(jobs=100, broker=Asked())
+        works(bench)
+        assert performed == list(range(100))
+        assert bench.broker.stats() == Stats(processed=100, failed=0)
+        assert self.of(bench).reserved[:3] == [1, 8, 8]  # the last of these came too late to find anything
+        assert sum(self.of(bench).ahead) >= 91
+
+    def test_no_more_are_held_than_may_be(self) -> None:
+        holds: list[int] = []
+
+        def counts() -> None:
+            [seen] = bench.broker.workers()
+            holds.append(len(seen.ahead) + 1)
+
+        bench = Bench(counts, prefetch=8, broker=Asked())
+        for _ in range(60):
+            bench.push("counts")
+        works(bench)
+        assert len(holds) == 60
+        assert max(holds) == 8
+        assert min(holds[9:50]) > 1
+
+    def test_it_asks_once_half_of_them_have_begun(self) -> None:
+        bench, hand, _ = self.hand()
+        self.asks(hand, 3)
+        assert self.of(bench).ahead == []
+        self.asks(hand, 1)
+        assert self.of(bench).ahead == [4]
+        self.asks(hand, 3)
+        assert self.of(bench).ahead == [4]
+        assert [job.body for job in hand.fetch()] == [payload("note", number) for number in range(8, 12)]
+        self.asks(hand, 1)
+        assert self.of(bench).ahead == [4, 4]
+
+    def test_it_does_not_ask_where_the_queues_had_no_more(self) -> None:
+        bench, hand, _ = self.hand(jobs=7)
+        self.asks(hand, 6)
+        assert self.of(bench).ahead == []
+        bench, hand, _ = self.hand(jobs=10)
+        self.asks(hand, 7)
+        assert len(hand.fetch()) == 2
+        self.asks(hand, 2)
+        assert self.of(bench).ahead == [4]
+        assert (hand.begin(), hand.fetch()) == (None, ())
+
+    def test_it_does_not_ask_where_who_looks_them_up_would_have_to(self) -> None:
+        bench, hand, _ = self.hand()
+        for _ in range(7):
+            hand.begin()
+            hand.ask(lambda: None)
+        assert self.of(bench).ahead == []
+
+    def test_it_does_not_ask_for_jobs_that_are_long(self) -> None:
+        bench, hand, _ = self.hand()
+        hand.ran(0.04)
+        self.asks(hand, 7)
+        assert self.of(bench).ahead == []
+
+    def test_one_that_is_to_end_asks_for_what_it_will_begin(self) -> None:
+        bench, hand, _ = self.hand(jobs=30, taken=8, leg=10)
+        self.asks(hand, 6)
+        assert self.of(bench).ahead == []  # two are left to it, and it holds one
+        bench, hand, _ = self.hand(jobs=30, taken=8, leg=14)
+        self.asks(hand, 7)
+        assert self.of(bench).ahead == [4]
+
+    def test_what_was_asked_for_goes_back_behind_what_was_held(self) -> None:
+        bench, hand, _ = self.hand()
+        self.asks(hand, 4)
+        hand.give_back()
+        assert waiting(bench) == [payload("note", number) for number in range(5, 20)]
+        assert (hand.begin(), hand.fetch()) == (None, ())
+
+    def test_an_overdue_job_holds_up_nothing_that_was_asked_for(self) -> None:
+        bench, hand, clock = self.hand()
+        self.asks(hand, 4)
+        hand.look()
+        clock.passes(0.11)
+        hand.look()
+        assert waiting(bench) == [payload("note", number) for number in range(5, 20)]
+        assert hand.begin() is None
+
+    def test_an_overdue_one_gives_back_nothing_until_it_knows_what_came(self) -> None:
+        bench, hand, clock = self.hand()
+        self.asks(hand, 4)
+        self.of(bench).silent = 1
+        hand.look()
+        clock.passes(0.11)
+        assert hand.look() == pytest.approx(0.1)
+        assert len(waiting(bench)) == 8
+        hand.look()
+        assert waiting(bench) == [payload("note", number) for number in range(5, 20)]
+
+    def test_an_answer_that_was_lost_is_asked_for_again(self) -> None:
+        bench, hand, _ = self.hand()
+        self.asks(hand, 7)
+        self.of(bench).silent = 2
+        with bench:
+            assert len(hand.fetch()) == 4
+        assert len(bench.told.of(events.BrokerLost)) == len(bench.told.of(events.BrokerBack)) == 1
+        self.asks(hand, 4)
+        assert len(waiting(bench)) == 4
+
+    def test_nothing_is_asked_ahead_while_the_broker_is_away(self) -> None:
+        bench, hand, _ = self.hand()
+        bench.outage.lost(BrokerUnavailable("memory", "cut", sent="no"))
+        self.asks(hand, 7)
+        assert self.of(bench).ahead == []
+
+    def test_one_that_was_taken_for_dead_begins_nothing_of_it(self) -> None:
+        bench, hand, _ = self.hand()
+        self.asks(hand, 4)
+        [seen] = bench.broker.workers()
+        assert bench.broker.recover(seen, b"{}")
+        assert len(waiting(bench)) == 15
+        bench.seat.beat()
+        assert (hand.begin(), hand.fetch()) == (None, ())
+
+    def test_who_hears_of_its_death_by_the_answer_begins_nothing(self) -> None:
+        bench, hand, _ = self.hand()
+        self.asks(hand, 4)
+        [seen] = bench.broker.workers()
+        assert bench.broker.recover(seen, b"{}")
+        assert hand.fetch() == ()
+        assert bench.told.of(events.Pruned) == [events.Pruned(bench.seat.id)]
+        assert hand.begin() is None
 
 
 class TestLosing:

@@ -2,7 +2,8 @@
 -- KEYS: 1 worker:ID, 2 ahead:ID, 3 token:ID, 4 workers, 5 pause-all-workers, 6 paused, 7 stat:processed,
 --   8 stat:processed:ID, then the queues.
 -- ARGV: worker's id, limit, where a queue's name begins in its key, per queue the beginning of a record
---   (`{"queue":NAME,"run_at":"`), token, run_at, the fence of the last job that ended well (empty: none did).
+--   (`{"queue":NAME,"run_at":"`), token, run_at, the fence of the last job that ended well (empty: none did;
+--   `ahead`: none did, and what is taken is held behind what is held, where a job is in hand).
 -- Returns: {-1} not registered under this token; {0} what was to be settled is not held: nothing changed;
 --   {1, n} nothing there, n workers are registered; {1, i, body, i, body...} taken from the i-th queue (-i and an empty
 --   body: that queue's key is no list, it was passed over); {2, record, records ahead...} what is held already.
@@ -47,7 +48,8 @@ elseif number == last then
 end
 
 -- How many are settled: those held before it as well. One job, in hand, is what nearly always is.
-local ended = settled == '' and 0 or in_hand == 1 and settled == fence and 1 or nil
+local behind_all = settled == 'ahead'
+local ended = (settled == '' or behind_all) and 0 or in_hand == 1 and settled == fence and 1 or nil
 if not ended and ahead > 0 then
 -- include: batch
   local at = standing_at(false, A, settled)
@@ -69,7 +71,9 @@ if ended > 0 then
   try('INCRBY', KEYS[7], by)
   try('INCRBY', KEYS[8], by)
 end
-if in_hand + ahead > 0 then
+if behind_all and in_hand == 0 then
+  return { 1, 0 }
+elseif in_hand + ahead > 0 and not behind_all then
   return held()
 end
 
@@ -87,7 +91,7 @@ while i <= queues and place < limit and not pause do
   elseif not (some_paused and call('SISMEMBER', KEYS[6], sub(queue, name_at)) == 1) then
     local begins, behind = ARGV[3 + i] .. run_at .. '","payload":', ',"fence":"' .. token
     -- What might yet raise comes before the pop: a job that is in the queue still is not lost.
-    if place == 0 then
+    if place == 0 and not behind_all then
       local body = try('LINDEX', queue, '0')
       if type(body) == 'string' then
         call('SET', W, begins .. shown(body) .. behind .. ':0001"}')
@@ -99,7 +103,7 @@ while i <= queues and place < limit and not pause do
     end
     -- The rest of a batch in few commands, for of one job each takes as long as all else. 100 are what `unpack` surely
     -- takes.
-    while place > 0 and place < limit do
+    while (place > 0 or behind_all) and place < limit do
       local bodies, records = try('LRANGE', queue, 0, math.min(limit - place, 100) - 1), {}
       if bodies.err then
         answer[#answer + 1], answer[#answer + 2] = -i, ''

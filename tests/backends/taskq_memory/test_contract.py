@@ -46,6 +46,7 @@ class Plain(MemoryBroker):
     swap_key = Broker.swap_key
     add_key = Broker.add_key
     await_key = Broker.await_key
+    reserve_ahead = Broker.reserve_ahead
 
     def release(self, *args: Any, at: float | None = None, **kwargs: Any) -> bool:
         if at is not None:

@@ -30,6 +30,7 @@ from taskq.records import (
     WorkerInfo,
 )
 from taskq.testing.contract.broker import (
+    Ahead,
     Capabilities,
     Connection,
     Conservation,
@@ -354,6 +355,64 @@ class WrongGreed(MemoryBroker):
             self._finish(seat, settled)
         seat.ahead.clear()
         return super()._reserve(seat, queues, token, limit, None)
+
+
+# ---- asking ahead
+
+
+@breaks(
+    Ahead,
+    """reserve_ahead_holds_behind_what_is_held reserve_ahead_looks_at_the_queues_in_order
+    reserve_ahead_is_performed_in_its_turn reserve_ahead_that_failed_ends_those_before_it
+    reserve_ahead_heard_again_is_the_same reserve_ahead_heard_after_a_later_call_is_the_same
+    reserve_ahead_takes_nothing_from_what_is_paused reserve_ahead_goes_back_in_order
+    reserve_ahead_of_a_dead_worker_goes_back_in_order""",
+)
+class WrongIdleness(MemoryBroker):
+    """It waits until nothing is held."""
+
+    def reserve_ahead(self, worker: str, queues: Sequence[str], token: Token, *, limit: int) -> Callable[[], Reserved]:
+        def answer() -> Reserved:
+            reserved = self.reserve(worker, queues, token, limit=limit)
+            return Reserved() if reserved.held else reserved
+
+        return answer
+
+
+@breaks(
+    Ahead,
+    """reserve_ahead_takes_nothing_where_nothing_is_in_hand reserve_ahead_heard_again_is_the_same
+    reserve_ahead_that_was_overtaken_takes_nothing reserve_ahead_heard_after_a_later_call_is_the_same
+    reserve_ahead_takes_nothing_from_what_is_paused reserve_ahead_of_one_not_registered_says_so""",
+)
+class WrongGrasp(MemoryBroker):
+    """Each time it is heard it takes, whoever asks, and whatever came before."""
+
+    def reserve_ahead(self, worker: str, queues: Sequence[str], token: Token, *, limit: int) -> Callable[[], Reserved]:
+        def answer() -> Reserved:
+            seat = self._seats[worker]
+            paused, self._paused = self._paused, set()
+            taken = self._take(seat, queues, token, limit, ahead=True)
+            self._paused = paused
+            seat.ahead.extend(taken)
+            return Reserved(taken)
+
+        return answer
+
+
+@breaks(Ahead, "reserve_ahead_holds_behind_what_is_held reserve_ahead_of_a_dead_worker_goes_back_in_order")
+class WrongFront(MemoryBroker):
+    """What is asked for ahead comes before what is held, and is said to have begun."""
+
+    def reserve_ahead(self, *args: Any, **kwargs: Any) -> Callable[[], Reserved]:
+        wait = super().reserve_ahead(*args, **kwargs)
+        for seat in self._seats.values():
+            seat.ahead.rotate(1)
+
+        def answer() -> Reserved:
+            return Reserved(tuple(replace(held, started=True) for held in wait().jobs))
+
+        return answer
 
 
 # ---- strict order
@@ -1148,7 +1207,7 @@ class WrongSilence(MemoryBroker):
 @breaks(
     Capabilities,
     """delay_is_refused_where_it_is_not_declared delay_that_is_not_declared_is_refused_in_settling
-    keys_are_refused_where_they_are_not_declared""",
+    keys_are_refused_where_they_are_not_declared ahead_is_refused_where_it_is_not_declared""",
 )
 class WrongModesty(MemoryBroker):
     """It says that it has nothing, and does all of it somehow."""

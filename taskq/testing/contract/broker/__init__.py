@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from taskq.testing.contract.broker.ahead import Ahead
 from taskq.testing.contract.broker.capabilities import Capabilities
 from taskq.testing.contract.broker.connection import Connection
 from taskq.testing.contract.broker.conservation import Conservation
@@ -24,6 +25,7 @@ from taskq.testing.contract.broker.waiting import Waiting
 from taskq.testing.contract.broker.workers import Workers
 
 __all__ = [
+    "Ahead",
     "BrokerContract",
     "Capabilities",
     "Connection",
@@ -55,6 +57,7 @@ class BrokerContract(
     ExactBytes,
     Paging,
     Reserving,
+    Ahead,
     StrictOrder,
     Exclusivity,
     Pausing,

@@ -231,6 +231,15 @@ class Capabilities(OnABroker):
         self.refused(broker, calls, Capability.KEYS)
         assert broker.foreign_key("a") is None
 
+    def test_ahead_is_refused_where_it_is_not_declared(self, broker: Broker, holder: Holder) -> None:
+        """And nothing is taken."""
+        if Capability.AHEAD in broker.capabilities:
+            pytest.skip(f"{broker.name} has AHEAD")
+        broker.push("q", [ONE, TWO])
+        holder.take("q")
+        self.refused(broker, [lambda: holder.reserve_ahead("q")], Capability.AHEAD)
+        assert (broker.size("q"), holder.ahead()) == (1, [])
+
     def refused(self, broker: Broker, calls: Sequence[Callable[[], object]], capability: Capability) -> None:
         """Each of these calls is refused for want of that."""
         for call in calls:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from taskq.broker import Broker
-from taskq.records import ProcessIdentity, Registration, Reservation, Reserved, Tokens, WorkerInfo
+from taskq.records import ProcessIdentity, Registration, Reservation, Reserved, Token, Tokens, WorkerInfo
 
 __all__ = ["FOUR", "ONE", "THREE", "TWO", "Holder", "job"]
 
@@ -56,6 +56,10 @@ class Holder:
         """Reserve from these queues, the last of `settled` and those before it having ended well."""
         last = settled[-1] if settled else None
         return self.broker.reserve(self.id, queues, self.tokens.next(), limit=limit, settled=last)
+
+    def reserve_ahead(self, *queues: str, limit: int = 9, token: Token | None = None) -> Callable[[], Reserved]:
+        """Ask for jobs ahead; what waits for the answer."""
+        return self.broker.reserve_ahead(self.id, queues, token or self.tokens.next(), limit=limit)
 
     def take(self, *queues: str) -> Reservation:
         """Reserve one job, which must be there."""

@@ -55,6 +55,7 @@ class Lives(RuleBasedStateMachine):
         self.queues: dict[str, list[bytes]] = {name: [] for name in self.names}
         self.paused: set[str] = set()
         self.delays = Capability.DELAY in broker.capabilities
+        self.asks_ahead = Capability.AHEAD in broker.capabilities
         self.delayed: list[tuple[float, str, bytes]] = []
         self.workers: list[_Worker] = []
         self.failures: list[bytes] = []
@@ -231,6 +232,26 @@ class Lives(RuleBasedStateMachine):
             assert not answer.held
         worker.held = list(answers[0].jobs)
         worker.begun = bool(taken)
+
+    @precondition(lambda self: self.asks_ahead and any(worker.held for worker in self.workers))
+    @rule(who=_PLACES, limit=_LIMITS, backwards=st.booleans(), overtaken=st.booleans(), times=_TIMES)
+    def reserve_ahead(self, who: int, limit: int, backwards: bool, overtaken: bool, times: int) -> None:
+        """More, behind what is held; its answer is heard again and again."""
+        worker, _ = self.one_held(who, 0)
+        names = self.names[::-1] if backwards else self.names
+        token = worker.holder.tokens.next()
+        if overtaken:
+            assert worker.holder.reserve().held
+        answer = worker.holder.reserve_ahead(*names, limit=limit, token=token)
+        answers = [answer() for _ in range(times)]
+        more: list[tuple[str, bytes]] = []
+        for name in names if worker.begun and not overtaken else ():
+            while self.queues[name] and len(more) < limit and name not in self.paused:
+                more.append((name, self.queues[name].pop(0)))
+        for heard in answers:
+            assert [(held.queue, held.body, held.started) for held in heard.jobs] == [(*one, False) for one in more]
+            assert [held.fence for held in heard.jobs] == [held.fence for held in answers[0].jobs]
+        worker.held += answers[0].jobs
 
     @precondition(lambda self: any(worker.held for worker in self.workers))
     @rule(who=_PLACES, at=_PLACES, times=_TIMES)
