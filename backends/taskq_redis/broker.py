@@ -212,6 +212,8 @@ class RedisBroker(DelayedJobs, PlainKeys):
         second = int(self.now())
         text = str(token)
         packed, keys = self._pack_reserve(worker, names, limit, text, second, b"ahead")
+        if self._wakeup.armed:
+            self._wakeup.looking(keys)  # who has a job does not wait: else what its doorbell hears would heap up
         wait = self._links.begin(_RESERVE, packed, keys=keys)
 
         def answer() -> Reserved:

@@ -192,6 +192,7 @@ class Links:
         """Call a script that may be called again, and wait for its answer later. Does not raise.
 
         It has a connection of its own until then: no other call waits for it, and nothing that is told waits with it.
+        That one is kept for the next; only the first waits for it to be opened.
 
         Args:
             script: the script.
@@ -223,15 +224,10 @@ class Links:
 
         return answer
 
-    def _kept_aside(self) -> _Link | None:
-        with contextlib.suppress(IndexError):
-            return self._aside.pop()
-        return None
-
     def _sent_aside(self, packed: bytes) -> _Link | None:
         link = None
         try:
-            link = self._kept_aside() or self._open()
+            link = self._take(self._aside)
             link.wire.send(packed)
         except (BrokerError, RedisError, OSError):
             if link is not None:
@@ -317,10 +313,11 @@ class Links:
 
     # ---- keeping
 
-    def _take(self) -> _Link:
+    def _take(self, where: deque[_Link] | None = None) -> _Link:
+        kept = self._idle if where is None else where
         while True:
             try:
-                link = self._idle.pop()
+                link = kept.pop()
             except IndexError:
                 return self._open()
             now = time.monotonic()

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from taskq.errors import BrokerUnavailable
+from taskq.errors import BrokerRefused, BrokerUnavailable
 from taskq.records import Reservation
 from taskq.worker.seat import Ahead, Seat
 
@@ -86,6 +86,9 @@ class Hand:
 
     def _hold(self, jobs: Sequence[Reservation]) -> None:
         self._ahead.extend(jobs)
+        self._have_watched()
+
+    def _have_watched(self) -> None:
         if not self._watched:
             self._watched = True
             self.watch()
@@ -122,12 +125,15 @@ class Hand:
             with self._seat.turn:
                 self._more = more
                 self._asked = self._seat.reserve_ahead(names, more)
+                if self._asked is not None:
+                    self._have_watched()
 
     def fetch(self) -> Sequence[Reservation]:
         """Hold what was asked for. What came.
 
         Raises:
             GaveUp: the worker was told to end while the broker was away.
+            BrokerUnavailable: the broker is away for longer than this worker, a burst, waits.
         """
         if self._asked is None:
             return ()
@@ -135,9 +141,10 @@ class Hand:
             return self._fetch()
 
     def _fetch(self, *, once: bool = False) -> Sequence[Reservation]:
-        if self._asked is None:
+        asked = self._asked
+        if asked is None:
             return ()
-        jobs = self._asked(once=once)
+        jobs = asked(once=once)
         self._asked, self._filled = None, len(jobs) >= self._more
         if jobs:
             self._hold(jobs)
@@ -151,8 +158,11 @@ class Hand:
 
     def lost(self) -> None:
         """Somebody else has what was held: none of it begins here."""
-        self._ahead.clear()
-        self._asked = None
+        with self._seat.turn:
+            self._ahead.clear()
+            if self._asked is not None:
+                self._asked = None
+                self._seat.forget_ahead()
 
     def give_back(self) -> None:
         """Put what has not begun back to the front of its queues, in order.
@@ -183,7 +193,7 @@ class Hand:
             return self._seen_at + _BATCH - now
         if not self._ahead and self._asked is None:
             self._watched = False
-            if not self._ahead:  # else `take` may not have seen that nobody watches any more
+            if not self._ahead and self._asked is None:  # else who has some may not have seen that nobody watches
                 return None
             self._watched = True
         # Where the worker is at the broker just now it is not in a job; and it may be there for as long as an outage.
@@ -197,14 +207,15 @@ class Hand:
 
     def _give_back_overdue(self) -> None:
         """One try. What was asked for goes back with what was held before it, for order's sake: so that is fetched."""
-        if self._asked is not None:
-            if self._seat.outage.since is not None:
-                return
-            try:
-                self._fetch(once=True)
-            except BrokerUnavailable:
-                return  # who asks next, or beats, finds out
-        jobs = tuple(self._ahead)
-        if jobs:
-            self._ahead.clear()
-            self._seat.give_back(jobs, once=True)
+        if self._asked is not None and self._seat.outage.since is not None:
+            return
+        try:
+            self._fetch(once=True)
+            jobs = tuple(self._ahead)
+            if jobs:
+                self._ahead.clear()
+                self._seat.give_back(jobs, once=True)
+        except BrokerUnavailable:
+            pass  # said by the seat; until it answers none of this is tried again
+        except BrokerRefused:
+            pass  # what this worker asks next says it, and ends it

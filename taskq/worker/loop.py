@@ -127,6 +127,8 @@ def _next(worker: Worker) -> Task | None:
         worker.takings.took(more)
         line.took(more[-1].queue)
         held = hand.begin()
+        if held is not None:
+            worker.settling.noted()  # no reserve comes to say it while there is always more
     if held is not None:
         hand.ask(lambda: line.at_hand)
         return _make_ready(worker, held, ())

@@ -42,7 +42,7 @@ class Ahead(Protocol):
             once: do not wait for a broker that is away: raise, and be called again.
 
         Raises:
-            BrokerUnavailable: only with `once`.
+            BrokerUnavailable: the broker did not answer, or for longer than a burst waits.
             GaveUp: the worker was told to end while the broker was away. Not with `once`.
         """
         ...
@@ -259,12 +259,22 @@ class Seat:
             try:
                 reserved = answer() if once else self._ask(answer, in_hand=True)
             except NotRegistered:
+                self.forget_ahead()
                 self._tell_pruned()
                 return ()
+            except BrokerUnavailable as error:
+                if once:
+                    self.outage.lost(error, (self, "ask ahead"), in_hand=True)
+                raise
+            self.forget_ahead()
             self._heard = max(self._heard, asked)
             return reserved.jobs
 
         return jobs
+
+    def forget_ahead(self) -> None:
+        """What was asked for ahead was answered, or is of no interest any more: no trouble of its own is left."""
+        self.outage.mended((self, "ask ahead"))
 
     @property
     def registration(self) -> str:
@@ -354,13 +364,16 @@ class Seat:
 
         Args:
             ahead: it will hold jobs ahead. So it notes one that there is not, which changes nothing: how the broker is
-                told without its answer is learned by the first one.
+                told without its answer is learned by the first one. And it asks for some from nowhere, too late.
         """
         self.next_beat = math.inf
         with contextlib.suppress(TaskqError):
             self._broker.heartbeat(self.id, self._tokens.process, speaks=False)
             if ahead:
-                self._broker.note(Reservation(self.id, "", b"", f"{Token(self._tokens.process, 0)}:0000", 0.0))
+                late = Token(self._tokens.process, 0)
+                self._broker.note(Reservation(self.id, "", b"", f"{late}:0000", 0.0))
+                if Capability.AHEAD in self._broker.capabilities:
+                    self._broker.reserve_ahead(self.id, (), late, limit=1)()
 
     def introduce(self) -> bool:
         """In a child that has this place on loan: have the broker know its connections. False where it lost the place.

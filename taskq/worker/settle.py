@@ -80,6 +80,10 @@ class Settling:
             return self._seat.reserve(queues, limit=limit)
         return reserved
 
+    def noted(self) -> None:
+        """A job that was held ahead has begun, which was noted: those before it are done."""
+        self._say_done(True)
+
     def finish(self) -> None:
         """Settle what ended well and give back what has not begun, without taking another job.
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from taskq import events
-from taskq.errors import BrokerUnavailable
+from taskq.errors import BrokerInTrouble, BrokerUnavailable
 from taskq.records import Reservation, Reserved, Stats, Token
 from taskq.worker.hand import Hand
 from taskq.worker.loop import work
@@ -305,6 +305,8 @@ class Asked(CutBroker):
         self.reserved: list[int] = []
         self.ahead: list[int] = []
         self.silent = 0  # answers that nobody hears
+        self.trouble = False  # whether it says why
+        self.heard: Callable[[], Reserved] = Reserved
 
     def reserve(
         self,
@@ -320,12 +322,14 @@ class Asked(CutBroker):
 
     def reserve_ahead(self, worker: str, queues: Sequence[str], token: Token, *, limit: int) -> Callable[[], Reserved]:
         self.ahead.append(limit)
-        heard = super().reserve_ahead(worker, queues, token, limit=limit)
+        self.heard = super().reserve_ahead(worker, queues, token, limit=limit)
 
         def answer() -> Reserved:
-            reserved = heard()
+            reserved = self.heard()
             if self.silent:
                 self.silent -= 1
+                if self.trouble:
+                    raise BrokerInTrouble("memory", "a key of the wrong type", sent="no")
                 raise BrokerUnavailable("memory", "cut", sent="unknown")
             return reserved
 
@@ -444,6 +448,9 @@ class TestAskingAhead:
         assert hand.look() == pytest.approx(0.1)
         assert len(waiting(bench)) == 8
         hand.look()
+        assert len(waiting(bench)) == 8
+        bench.seat.beat()  # which is answered: the broker is back
+        hand.look()
         assert waiting(bench) == [payload("note", number) for number in range(5, 20)]
 
     def test_an_answer_that_was_lost_is_asked_for_again(self) -> None:
@@ -479,6 +486,95 @@ class TestAskingAhead:
         assert hand.fetch() == ()
         assert bench.told.of(events.Pruned) == [events.Pruned(bench.seat.id)]
         assert hand.begin() is None
+
+    def test_who_asks_is_watched_though_nobody_watches_any_more(self) -> None:
+        bench, hand, clock = self.hand()
+        for _ in range(7):
+            hand.begin()
+        hand.look()
+        clock.passes(0.11)
+        assert hand.look() is None
+        nudges: list[int] = []
+        hand.watch = lambda: nudges.append(1)
+        hand.ask(lambda: ["jobs"])
+        assert nudges == [1]
+        hand.look()
+        assert len(waiting(bench)) == 12
+
+    def test_what_is_refused_says_nothing_of_what_was_asked_for_before(self) -> None:
+        bench, hand, clock = self.hand()
+        self.asks(hand, 4)
+        self.of(bench).silent = 1
+        hand.look()
+        clock.passes(0.11)
+        hand.look()
+        assert bench.outage.since is not None
+        hand.lost()
+        assert hand.fetch() == ()
+        with bench:
+            assert bench.seat.look(lambda: 1) == 1
+        assert bench.outage.since is None
+
+    def test_one_that_cannot_be_answered_is_tried_once(self) -> None:
+        bench, hand, clock = self.hand()
+        self.asks(hand, 4)
+        self.of(bench).silent = 9
+        self.of(bench).trouble = True
+        for _ in range(20):
+            hand.look()
+            clock.passes(0.11)
+        assert self.of(bench).silent == 8
+        assert [event.trouble for event in bench.told.of(events.BrokerLost)] == [True]
+        self.of(bench).silent = 0
+        with bench:
+            assert len(hand.fetch()) == 4
+        assert bench.outage.since is None
+
+    def test_one_that_is_refused_does_not_end_who_looks(self) -> None:
+        bench, hand, clock = self.hand()
+        self.asks(hand, 4)
+        hand.look()
+        clock.passes(0.11)
+        bench.broker.refusing = True
+        assert hand.look() == pytest.approx(0.1)
+        assert hand.look() == pytest.approx(0.1)
+
+    def test_who_looks_and_who_loses_do_not_meet(self) -> None:
+        bench, hand, clock = self.hand()
+        self.asks(hand, 4)
+        hand.look()
+        clock.passes(0.11)
+        loses = threading.Thread(target=hand.lost)
+
+        def answered() -> Reserved:
+            loses.start()
+            loses.join(0.05)
+            assert loses.is_alive()  # until this is over
+            return heard()
+
+        heard, self.of(bench).heard = self.of(bench).heard, answered
+        hand.look()
+        loses.join(20)
+        assert (hand.begin(), hand.fetch()) == (None, ())
+
+    def test_what_is_done_is_said_though_there_is_always_more(self) -> None:
+        unsaid: list[int] = []
+
+        def tell(event: events.Event) -> None:
+            if isinstance(event, events.Performed):
+                performed.append(event)
+                unsaid.append(len(performed) - len(bench.told.of(events.SettledJob)))
+
+        def nothing() -> None:
+            pass
+
+        bench = Bench(nothing, prefetch=8, tell=tell)
+        for _ in range(200):
+            bench.push("nothing")
+        works(bench)
+        assert len(unsaid) == 200
+        assert max(unsaid) <= 9
+        assert [event.settled.outcome for event in bench.told.of(events.SettledJob)] == ["done"] * 200
 
 
 class TestLosing:

@@ -114,6 +114,22 @@ def test_one_whose_answer_nobody_wants_leaves_no_connection_behind(broker: Redis
     assert holder.ahead() == [TWO, THREE, FOUR]
 
 
+def test_a_kept_connection_that_died_costs_no_time(
+    broker: RedisBroker, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holder = busy(broker)
+    holder.reserve_ahead(limit=1)()
+    before = connections(client)
+    holder.reserve_ahead(limit=1)()
+    client.client_kill_filter(_type="normal", skipme=True)
+    monkeypatch.setattr("taskq_redis.link._IDLE", 0.0)  # as if it had lain there for long
+    answer = holder.reserve_ahead("q", limit=1)
+    client.ping()
+    assert client.llen("resque:queue:q") == 2  # looked for already, and nobody has waited
+    assert [job.body for job in answer().jobs] == [TWO]
+    assert before.isdisjoint(connections(client) - {str(client.client_id())})
+
+
 def test_a_forked_child_takes_nothing_away(broker: RedisBroker) -> None:
     holder = busy(broker)
     answer = holder.reserve_ahead("q", limit=1)

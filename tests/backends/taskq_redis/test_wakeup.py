@@ -132,6 +132,10 @@ def test_the_doorbell_is_off_while_nobody_waits(
     assert trackers(client) == 0
     broker.wait(["q"], 5)
     assert trackers(client) == 1
+    holder.reserve_ahead("q")()
+    assert trackers(client) == 0
+    broker.wait(["q"], 5)
+    assert trackers(client) == 1
     broker.heartbeat(holder.id, holder.tokens.process)
     assert trackers(client) == 0
 
