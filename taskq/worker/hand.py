@@ -19,6 +19,8 @@ __all__ = ["Hand"]
 
 _BATCH: Final = 0.1  # seconds of work that a batch may hold, as far as can be told; and that a job may hold it up
 _WORTH: Final = 4  # jobs that a batch must have for some to be asked for before its last has begun
+_SOON: Final = 0.25  # of the time since they were asked for: who waits longer gains nothing over one that asks for all
+_RESTS: Final = 64  # batches at most for which nothing is asked ahead, where that was in vain time after time
 
 
 class Hand:
@@ -52,7 +54,8 @@ class Hand:
         self.watch: Callable[[], None] = lambda: None
         self._ahead: deque[Reservation] = deque()
         self._asked: Ahead | None = None  # where more are on their way
-        self._more = 0  # how many
+        self._more, self._asked_at = 0, 0.0  # how many, and since when
+        self._rests, self._next_rests = 0, 1
         self._filled = False  # whether all came that were asked for last: there may be more
         self.seconds: float | None = None
         self._begun = 0
@@ -79,6 +82,9 @@ class Hand:
     def take(self, jobs: Sequence[Reservation]) -> Reservation:
         """Hold what a reserve answered; the first of it begins."""
         self._filled = len(jobs) >= self.limit
+        if self._rests:
+            self._rests -= 1
+            self._filled = False
         self._begun += 1
         if len(jobs) > 1:
             self._hold(jobs[1:])
@@ -123,7 +129,7 @@ class Hand:
         names = queues()
         if names is not None:
             with self._seat.turn:
-                self._more = more
+                self._more, self._asked_at = more, self._clock()
                 self._asked = self._seat.reserve_ahead(names, more)
                 if self._asked is not None:
                     self._have_watched()
@@ -144,8 +150,13 @@ class Hand:
         asked = self._asked
         if asked is None:
             return ()
+        began = self._clock()
         jobs = asked(once=once)
-        self._asked, self._filled = None, len(jobs) >= self._more
+        in_vain = self._clock() - began > _SOON * (began - self._asked_at)
+        # Where others want the core that the broker is on, two small questions cost more than a large one.
+        self._rests = self._next_rests if in_vain else 0
+        self._next_rests = min(2 * self._next_rests, _RESTS) if in_vain else 1
+        self._asked, self._filled = None, len(jobs) >= self._more and not in_vain
         if jobs:
             self._hold(jobs)
         return jobs

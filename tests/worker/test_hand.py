@@ -302,11 +302,13 @@ class Asked(CutBroker):
 
     def __init__(self) -> None:
         super().__init__(clock=Clock())
+        self.passes: Callable[[float], None] = lambda seconds: None
         self.reserved: list[int] = []
         self.ahead: list[int] = []
         self.silent = 0  # answers that nobody hears
         self.trouble = False  # whether it says why
         self.heard: Callable[[], Reserved] = Reserved
+        self.takes = 0.0  # seconds until an answer is there
 
     def reserve(
         self,
@@ -325,6 +327,7 @@ class Asked(CutBroker):
         self.heard = super().reserve_ahead(worker, queues, token, limit=limit)
 
         def answer() -> Reserved:
+            self.passes(self.takes)
             reserved = self.heard()
             if self.silent:
                 self.silent -= 1
@@ -342,6 +345,7 @@ class TestAskingAhead:
         clock = Clock()
         bench = filled(jobs=jobs, broker=Asked())
         hand = Hand(bench.seat, most=8, jobs=leg, clock=clock)
+        self.of(bench).passes = clock.passes
         hand.ran(0.0001)
         bench.seat.register()
         hand.take(bench.seat.reserve(["jobs"], limit=taken).jobs)
@@ -358,6 +362,7 @@ class TestAskingAhead:
 
     def test_more_are_there_before_the_last_has_begun_and_nothing_is_waited_for(self) -> None:
         bench = filled(jobs=100, broker=Asked())
+        bench.hand._clock = Clock()  # by which nobody waits
         works(bench)
         assert performed == list(range(100))
         assert bench.broker.stats() == Stats(processed=100, failed=0)
@@ -372,6 +377,7 @@ class TestAskingAhead:
             holds.append(len(seen.ahead) + 1)
 
         bench = Bench(counts, prefetch=8, broker=Asked())
+        bench.hand._clock = Clock()
         for _ in range(60):
             bench.push("counts")
         works(bench)
@@ -555,6 +561,32 @@ class TestAskingAhead:
         loses.join(20)
         assert (hand.begin(), hand.fetch()) == (None, ())
 
+    def test_who_has_to_wait_for_them_takes_whole_batches_for_a_while(self) -> None:
+        bench, hand, clock = self.hand(jobs=5000)
+        broker = self.of(bench)
+
+        def batches_until_it_asks(waits: float) -> int:
+            """Fetch what was asked for, having waited so long; how many batches are taken in one, from then on."""
+            asked = len(broker.ahead)
+            broker.takes = waits
+            hand.fetch()
+            held = broker.takes = 0
+            while len(broker.ahead) == asked:
+                while (job := hand.begin()) is not None:
+                    clock.passes(0.0001)
+                    hand.ask(lambda: ["jobs"])
+                    last = job
+                if len(broker.ahead) == asked:
+                    hand.take(bench.seat.reserve(["jobs"], limit=8, settled=last).jobs)
+                    held += 1
+            return int(held)
+
+        self.asks(hand, 7)
+        clock.passes(0.0003)
+        assert [batches_until_it_asks(0.001) for _ in range(8)] == [2, 3, 5, 9, 17, 33, 65, 65]
+        assert batches_until_it_asks(0.00005) == 0  # nearly there when it was wanted
+        assert batches_until_it_asks(0.001) == 2
+
     def test_what_is_done_is_said_though_there_is_always_more(self) -> None:
         unsaid: list[int] = []
 
@@ -567,6 +599,7 @@ class TestAskingAhead:
             pass
 
         bench = Bench(nothing, prefetch=8, tell=tell)
+        bench.hand._clock = Clock()
         for _ in range(200):
             bench.push("nothing")
         works(bench)
