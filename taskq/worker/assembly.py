@@ -88,7 +88,7 @@ class Process:
 
     def hand(self, seat: Seat) -> Hand:
         """What the worker with this seat holds ahead."""
-        return Hand(seat, most=self.config.prefetch)
+        return Hand(seat, most=self.config.prefetch, asks=self.config.at_once == 1)
 
     def lookout(self, tell: events.Tell) -> Lookout:
         """A watch over other workers."""

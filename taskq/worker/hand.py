@@ -37,6 +37,7 @@ class Hand:
         *,
         most: int = 1,
         jobs: int | None = None,
+        asks: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Nothing is held yet.
@@ -45,11 +46,13 @@ class Hand:
             seat: the worker whose jobs they are.
             most: how many jobs it may hold at once, the one that is performed included.
             jobs: how many will begin here at all; None for any number.
+            asks: whether to ask ahead. Of several threads the others perform while one waits for its batch.
             clock: monotonic seconds.
         """
         self._seat = seat
         self._most = most
         self._jobs = jobs
+        self._asks = asks
         self._clock = clock
         self.watch: Callable[[], None] = lambda: None
         self._ahead: deque[Reservation] = deque()
@@ -64,7 +67,7 @@ class Hand:
 
     def lent(self, seat: Seat, jobs: int) -> Hand:
         """An empty one for a forked child that has the worker's place on loan, for so many jobs."""
-        return Hand(seat, most=self._most, jobs=jobs, clock=self._clock)
+        return Hand(seat, most=self._most, jobs=jobs, asks=self._asks, clock=self._clock)
 
     @property
     def most(self) -> int:
@@ -120,7 +123,7 @@ class Hand:
         Args:
             queues: where to look, called where it comes to that; None: this is not the time.
         """
-        if self._asked is not None or not self._filled:
+        if self._asked is not None or not self._filled or not self._asks:
             return
         limit = self.limit
         more = limit - len(self._ahead) - 1

@@ -14,7 +14,7 @@ from taskq.errors import BrokerInTrouble, BrokerUnavailable
 from taskq.records import Reservation, Reserved, Stats, Token
 from taskq.worker.hand import Hand
 from taskq.worker.loop import work
-from tests.support.bench import Bench, Clock, CutBroker, held, payload
+from tests.support.bench import Bench, Clock, CutBroker, SideBySide, held, payload
 
 performed: list[object] = []
 
@@ -356,7 +356,7 @@ class TestAskingAhead:
             assert hand.begin() is not None
             hand.ask(lambda: ["jobs"])
 
-    def of(self, bench: Bench) -> Asked:
+    def of(self, bench: Bench | SideBySide) -> Asked:
         assert isinstance(bench.broker, Asked)
         return bench.broker
 
@@ -414,6 +414,13 @@ class TestAskingAhead:
             hand.begin()
             hand.ask(lambda: None)
         assert self.of(bench).ahead == []
+
+    def test_one_of_several_threads_does_not_ask(self) -> None:
+        side = SideBySide(note, broker=Asked(), at_once=2, prefetch=8)
+        side.push("note", times=100)
+        assert not side.works()
+        assert len(performed) == 100
+        assert self.of(side).ahead == []
 
     def test_it_does_not_ask_for_jobs_that_are_long(self) -> None:
         bench, hand, _ = self.hand()
