@@ -54,12 +54,14 @@ class Audience:
 
         def tell(event: events.Event) -> None:
             kind = type(event)
-            if kind not in listeners:
-                listeners[kind] = self._listeners(kind, [its_moments], observers)
-            for listener in listeners[kind]:
+            hearing = listeners.get(kind)
+            if hearing is None:
+                hearing = self._listeners(kind, [its_moments], observers)
+                if kind is events.Registered:
+                    hearing = (*hearing, lambda _: self._registered())
+                listeners[kind] = hearing
+            for listener in hearing:
                 listener(event)
-            if kind is events.Registered:
-                self._registered()
 
         return tell
 

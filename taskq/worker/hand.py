@@ -59,7 +59,7 @@ class Hand:
         self._asked: Ahead | None = None  # where more are on their way
         self._more, self._asked_at = 0, 0.0  # how many, and since when
         self._rests, self._next_rests = 0, 1
-        self._filled = False  # whether all came that were asked for last: there may be more
+        self._ask_below = 0  # held ahead; 0 for never
         self.seconds: float | None = None
         self._begun = 0
         self._watched = False
@@ -84,14 +84,18 @@ class Hand:
 
     def take(self, jobs: Sequence[Reservation]) -> Reservation:
         """Hold what a reserve answered; the first of it begins."""
-        self._filled = len(jobs) >= self.limit
-        if self._rests:
-            self._rests -= 1
-            self._filled = False
+        self._reckon(filled=len(jobs) >= self.limit)
+        self._rests = max(self._rests - 1, 0)
         self._begun += 1
         if len(jobs) > 1:
             self._hold(jobs[1:])
         return jobs[0]
+
+    def _reckon(self, *, filled: bool) -> None:
+        """When to ask: at half of what may be held, where all came that was asked for last: there may be more."""
+        limit = self.limit
+        may = filled and self._asks and not self._rests and limit >= _WORTH
+        self._ask_below = limit // 2 if may else 0
 
     def _hold(self, jobs: Sequence[Reservation]) -> None:
         self._ahead.extend(jobs)
@@ -117,25 +121,24 @@ class Hand:
             self._seat.note(held)
         return held
 
-    def ask(self, queues: Callable[[], Sequence[str] | None]) -> None:
-        """Where half of a batch is left, ask for as many more: they are looked for while this half is performed.
+    @property
+    def low(self) -> bool:
+        """Whether it is time to `ask`: so little is left of a batch."""
+        return len(self._ahead) < self._ask_below and self._asked is None
 
-        Args:
-            queues: where to look, called where it comes to that; None: this is not the time.
-        """
-        if self._asked is not None or not self._filled or not self._asks:
+    def ask(self, queues: Sequence[str]) -> None:
+        """Ask for as many more as may be held: they are looked for while the rest is performed. What came: `fetch`."""
+        more = self.limit - len(self._ahead) - 1
+        if more < self._ask_below:  # jobs turned out to be longer
+            self._ask_below = 0
             return
-        limit = self.limit
-        more = limit - len(self._ahead) - 1
-        if limit < _WORTH or 2 * more < limit:
-            return
-        names = queues()
-        if names is not None:
-            with self._seat.turn:
-                self._more, self._asked_at = more, self._clock()
-                self._asked = self._seat.reserve_ahead(names, more)
-                if self._asked is not None:
-                    self._have_watched()
+        with self._seat.turn:
+            self._more, self._asked_at = more, self._clock()
+            self._asked = self._seat.reserve_ahead(queues, more)
+            if self._asked is None:
+                self._ask_below = 0
+            else:
+                self._have_watched()
 
     def fetch(self) -> Sequence[Reservation]:
         """Hold what was asked for. What came.
@@ -159,7 +162,8 @@ class Hand:
         # Where others want the core that the broker is on, two small questions cost more than a large one.
         self._rests = self._next_rests if in_vain else 0
         self._next_rests = min(2 * self._next_rests, _RESTS) if in_vain else 1
-        self._asked, self._filled = None, len(jobs) >= self._more and not in_vain
+        self._asked = None
+        self._reckon(filled=len(jobs) >= self._more)
         if jobs:
             self._hold(jobs)
         return jobs

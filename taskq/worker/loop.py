@@ -130,7 +130,8 @@ def _next(worker: Worker) -> Task | None:
         if held is not None:
             worker.settling.noted()  # no reserve comes to say it while there is always more
     if held is not None:
-        hand.ask(lambda: line.at_hand)
+        if hand.low and (more_from := line.at_hand) is not None:
+            hand.ask(more_from)
         return _make_ready(worker, held, ())
     names = line.at_hand
     if names is None:
