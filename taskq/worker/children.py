@@ -248,9 +248,12 @@ class Children:
         control = self._control
         while True:
             now = time.monotonic()
-            # This process may have been held up since it said that: it is not killed for a job that has ended.
-            if now >= min(child.kill_at, child.look_at) and (said := child.read()) is not None:
-                return said
+            # This process may have been held up: none is killed for a job that has ended, nor one that is dead.
+            if now >= min(child.kill_at, child.look_at):
+                if (said := child.read()) is not None:
+                    return said
+                if (ended := self.bury(child)) is not None:
+                    return ended
             pause = max(self._end_if_told(child, now) - now, 0.0)
             look_in = self._hand.look()
             if look_in is not None:

@@ -120,6 +120,11 @@ class Offspring:
             pass
         return said
 
+    def is_dead(self) -> bool:
+        """Whether it is dead; `ended` says how. False where the system cannot tell without that."""
+        looks = os.WEXITED | os.WNOWAIT | os.WNOHANG if hasattr(os, "waitid") else 0
+        return bool(looks) and os.waitid(os.P_PID, self.pid, looks) is not None
+
     def ended(self) -> int | None:
         """Its exit status, negative for a signal, once it is dead; None before. Said once; then `close` it."""
         pid, status = os.waitpid(self.pid, os.WNOHANG)

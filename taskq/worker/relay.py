@@ -261,7 +261,10 @@ class Relay:
         control, due = self._control, float("inf")
         stop_at = float("inf") if control.kill_at is None else control.kill_at
         for one in (*self._leaving, *([self._running] if self._running is not None else [])):
-            if one.gone_by <= now or (one in self._leaving and stop_at <= now):
+            over = one.gone_by <= now or (one in self._leaving and stop_at <= now)
+            if over and one.offspring.is_dead():  # while this process was held up; it is buried next
+                due = now
+            elif over:
                 if one.gone_by <= now:
                     self._worker.tell(events.Warned(children.hangs(one.offspring.pid)))
                 one.gone_by = float("inf")
@@ -322,7 +325,7 @@ class Relay:
         return None if seen is None else seen.job
 
     def _kill(self, one: _Runner, why: Ended) -> None:
-        if not one.ended:
+        if not one.ended and not one.offspring.is_dead():  # else it died by itself, while this process was held up
             one.ended = why
             said: Ended = "" if self._control.hurried else why
             grace = self._control.manners.grace

@@ -65,7 +65,7 @@ def test_redis_is_killed_under_load_and_the_same_worker_goes_on(
             back = time.monotonic()
             wait_until(lambda seen=seen: len(journal.counts("start")) > seen or not app.size("q"))  # type: ignore[misc]
             assert time.monotonic() - back < 2.0
-        wait_until(lambda: app.size("q") == 0)
+        wait_until(lambda: app.size("q") == 0, seconds=300)
         running.send(signal.SIGQUIT)
         assert running.ended() == 0
         assert running.log.count("is away") == running.log.count("is back after") >= 1

@@ -131,6 +131,26 @@ class TestWatch:
         [warned] = bench.told.of(events.Warned)
         assert warned.message.startswith(f"Child {child.pid} has not ended 0.05 s after its last job")
 
+    def test_one_that_ended_long_ago_is_not_named_by_a_parent_that_was_held_up(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(children_module, "FLUSHES", 0.0)  # as if a broker had been away for longer than that
+        children = Watched(bench)
+        child = children.make(says(DONE))
+        wait_until(lambda: not is_alive(child.pid))
+        assert children.watch(child) == Done(0.5)
+        children.see_out(child)
+        assert child.dead
+        assert bench.told.of(events.Warned) == []
+
+    def test_one_that_died_by_itself_did_not_die_of_its_time(self, bench: Bench) -> None:
+        children = Watched(bench)
+        child = children.make(dies_by(signal.SIGKILL))
+        wait_until(lambda: not is_alive(child.pid))
+        child.kill_at = 0.0
+        crash = ends(children, child)
+        assert (crash.signal, crash.ended) == (signal.SIGKILL, "")
+
     def test_words_that_come_in_pieces_are_whole_words(self, bench: Bench) -> None:
         children = Watched(bench)
         child = children.make(says(DONE[:5], DONE[5:], then=lives))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import signal
+import time
 from typing import Any, cast
 
 import pytest
 
+from taskq import events
 from taskq.worker.offspring import Offspring
 from taskq.worker.relay import Relay, _Runner
 from taskq.worker.runner import BATON
 from tests.support.bench import Bench, failed_jobs, payload
+from tests.support.workers import wait_until
 
 
 class Dead:
@@ -62,3 +65,23 @@ def test_a_paused_workers_next_child_gets_the_baton_and_the_pause_in_one(monkeyp
         relay._standby = _Runner(cast("Offspring", child))
         relay._have_one_run()
         assert child.told == [BATON + bytes([signal.SIGUSR2])]
+
+
+def test_a_child_that_died_by_itself_is_not_killed_by_a_parent_that_was_held_up() -> None:
+    with Bench(job) as bench:
+        bench.seat.register()
+        relay = Relay(bench.worker, bench.control, lambda orders, say: 0)
+        for leaves in (True, False):
+            child = Offspring.forked(lambda orders, say: 3)
+            wait_until(child.is_dead)
+            one = _Runner(child, since=0.0, gone_by=0.0)
+            relay._leaving = [one] if leaves else []
+            relay._running = None if leaves else one
+            relay._see_out(time.monotonic())
+            relay._kill(one, "timeout")
+            assert one.ended == ""
+            relay._bury()
+        assert [event.message for event in bench.told.of(events.Warned)] == [
+            f"Child {child.pid} ended with status 3 with no job in hand."
+        ]
+        assert bench.told.of(events.ChildEnding) == []
