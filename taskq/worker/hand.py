@@ -6,20 +6,22 @@ sized to what ran lately, and where a job is overdue all the same, what has not 
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from taskq.errors import BrokerRefused, BrokerUnavailable
+from taskq.errors import BrokerRefused
 from taskq.records import Reservation
-from taskq.worker.seat import Ahead, Seat
+from taskq.worker.seat import Ahead, Patience, Seat
 
 __all__ = ["Hand"]
 
 _BATCH: Final = 0.1  # seconds of work that a batch may hold, as far as can be told; and that a job may hold it up
 _WORTH: Final = 4  # jobs that a batch must have for some to be asked for before its last has begun
 _SOON: Final = 0.25  # of the time since they were asked for: who waits longer gains nothing over one that asks for all
+_AGAIN: Final = 1.0  # seconds until an answer that could not be heard is asked for again, while a job is overdue
 _RESTS: Final = 64  # batches at most for which nothing is asked ahead, where that was in vain time after time
 
 
@@ -58,6 +60,7 @@ class Hand:
         self._ahead: deque[Reservation] = deque()
         self._asked: Ahead | None = None  # where more are on their way
         self._more, self._asked_at = 0, 0.0  # how many, and since when
+        self._again_at = float("-inf")
         self._rests, self._next_rests = 0, 1
         self._ask_below = 0  # held ahead; 0 for never
         self.seconds: float | None = None
@@ -128,9 +131,9 @@ class Hand:
 
     def ask(self, queues: Sequence[str]) -> None:
         """Ask for as many more as may be held: they are looked for while the rest is performed. What came: `fetch`."""
-        more = self.limit - len(self._ahead) - 1
-        if more < self._ask_below:  # jobs turned out to be longer
-            self._ask_below = 0
+        limit = self.limit
+        more = limit - len(self._ahead) - 1
+        if limit < _WORTH or 2 * more < limit:  # jobs turned out to be longer than they were
             return
         with self._seat.turn:
             self._more, self._asked_at = more, self._clock()
@@ -150,14 +153,17 @@ class Hand:
         if self._asked is None:
             return ()
         with self._seat.turn:
-            return self._fetch()
+            return self._fetch("always")
 
-    def _fetch(self, *, once: bool = False) -> Sequence[Reservation]:
+    def _fetch(self, patience: Patience) -> Sequence[Reservation]:
+        """As `fetch`; where nothing is heard in so much patience, it stays asked."""
         asked = self._asked
         if asked is None:
             return ()
         began = self._clock()
-        jobs = asked(once=once)
+        jobs = asked(patience)
+        if jobs is None:
+            return ()
         in_vain = self._clock() - began > _SOON * (began - self._asked_at)
         # Where others want the core that the broker is on, two small questions cost more than a large one.
         self._rests = self._next_rests if in_vain else 0
@@ -178,9 +184,7 @@ class Hand:
         """Somebody else has what was held: none of it begins here."""
         with self._seat.turn:
             self._ahead.clear()
-            if self._asked is not None:
-                self._asked = None
-                self._seat.forget_ahead()
+            self._asked = None
 
     def give_back(self) -> None:
         """Put what has not begun back to the front of its queues, in order.
@@ -189,11 +193,18 @@ class Hand:
             GaveUp: the worker was told to end while the broker was away; they are left to recovery.
         """
         with self._seat.turn:
-            self._fetch()
-            jobs = tuple(self._ahead)
-            self._ahead.clear()
-            if jobs:
-                self._seat.give_back(jobs)
+            self._fetch("while away")
+            self._release()
+            if self._asked is not None:  # the broker cannot say; but if it had not taken them, now it is too late
+                self._fetch("while away")
+                self._asked = None  # what it took is answered to who reserves next, or found by recovery
+                self._release()
+
+    def _release(self, *, once: bool = False) -> None:
+        jobs = tuple(self._ahead)
+        self._ahead.clear()
+        if jobs:
+            self._seat.give_back(jobs, once=once)
 
     def look(self) -> float | None:
         """Give back where the job in hand is overdue.
@@ -218,22 +229,19 @@ class Hand:
         if self._seat.turn.acquire(blocking=False):
             try:
                 if self._seen == self._begun:
-                    self._give_back_overdue()
+                    self._give_back_overdue(now)
             finally:
                 self._seat.turn.release()
         return _BATCH
 
-    def _give_back_overdue(self) -> None:
+    def _give_back_overdue(self, now: float) -> None:
         """One try. What was asked for goes back with what was held before it, for order's sake: so that is fetched."""
-        if self._asked is not None and self._seat.outage.since is not None:
-            return
-        try:
-            self._fetch(once=True)
-            jobs = tuple(self._ahead)
-            if jobs:
-                self._ahead.clear()
-                self._seat.give_back(jobs, once=True)
-        except BrokerUnavailable:
-            pass  # said by the seat; until it answers none of this is tried again
-        except BrokerRefused:
-            pass  # what this worker asks next says it, and ends it
+        if self._asked is not None:
+            if now < self._again_at or self._seat.outage.since is not None:
+                return
+            self._fetch("none")
+            if self._asked is not None:
+                self._again_at = now + _AGAIN
+                return
+        with contextlib.suppress(BrokerRefused):  # what this worker asks next says it, and ends it
+            self._release(once=True)

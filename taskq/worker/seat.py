@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final, Protocol, TypeVar
+from typing import Final, Literal, Protocol, TypeAlias, TypeVar
 
 from taskq import crashes, events
 from taskq.broker import Broker, Capability
@@ -25,25 +25,27 @@ from taskq.records import Again, ProcessIdentity, Registration, Reservation, Res
 from taskq.worker.control import LAST_WORDS, Instructions
 from taskq.worker.outage import GaveUp, Outage
 
-__all__ = ["Ahead", "Seat", "Unseated"]
+__all__ = ["Ahead", "Patience", "Seat", "Unseated"]
 
 T = TypeVar("T")
 
 _BEAT_AGAIN: Final = 1.0  # seconds to the next try of a heartbeat that the broker did not answer
 
 
+Patience: TypeAlias = Literal["none", "while away", "always"]
+"""How long an answer is waited for: one try; until the broker is there; or until it can do what it is asked, too."""
+
+
 class Ahead(Protocol):
-    """Waits for the jobs that were asked for ahead."""
+    """Hears which jobs came of those that were asked for ahead."""
 
-    def __call__(self, *, once: bool = False) -> Sequence[Reservation]:
-        """They; none where this worker was taken for dead.
-
-        Args:
-            once: do not wait for a broker that is away: raise, and be called again.
+    def __call__(self, patience: Patience) -> Sequence[Reservation] | None:
+        """They; empty where this worker was taken for dead; None where nothing was heard in so much patience.
 
         Raises:
-            BrokerUnavailable: the broker did not answer, or for longer than a burst waits.
-            GaveUp: the worker was told to end while the broker was away. Not with `once`.
+            GaveUp: the worker was told to end while the broker was away.
+            BrokerUnavailable: the broker is away for longer than a burst waits.
+            BrokerRefused: it will not have us; only where the patience is "always".
         """
         ...
 
@@ -245,7 +247,7 @@ class Seat:
         """Ask for up to `limit` jobs to be held behind what is held, without waiting for the answer.
 
         Returns:
-            What waits for it; None where nothing was asked: the backend has nothing to gain by it, or something is
+            What hears it; None where nothing was asked: the backend has nothing to gain by it, or something is
             amiss that comes first.
         """
         if Capability.AHEAD not in self._broker.capabilities:
@@ -255,26 +257,32 @@ class Seat:
         asked = time.monotonic()
         answer = self._broker.reserve_ahead(self.id, queues, self._tokens.next(), limit=limit)
 
-        def jobs(*, once: bool = False) -> Sequence[Reservation]:
+        def once() -> Reserved | None:
             try:
-                reserved = answer() if once else self._ask(answer, in_hand=True)
+                return answer()
+            except (BrokerInTrouble, BrokerRefused):  # who is asked next says it
+                return None
+
+        def jobs(patience: Patience) -> Sequence[Reservation] | None:
+            try:
+                if patience == "none":
+                    reserved = once()
+                else:
+                    reserved = self._ask(answer if patience == "always" else once, in_hand=True)
             except NotRegistered:
-                self.forget_ahead()
                 self._tell_pruned()
                 return ()
             except BrokerUnavailable as error:
-                if once:
-                    self.outage.lost(error, (self, "ask ahead"), in_hand=True)
-                raise
-            self.forget_ahead()
+                if patience != "none":
+                    raise
+                self.outage.lost(error, in_hand=True)
+                return None
+            if reserved is None:
+                return None
             self._heard = max(self._heard, asked)
             return reserved.jobs
 
         return jobs
-
-    def forget_ahead(self) -> None:
-        """What was asked for ahead was answered, or is of no interest any more: no trouble of its own is left."""
-        self.outage.mended((self, "ask ahead"))
 
     @property
     def registration(self) -> str:

@@ -81,7 +81,7 @@ class Settling:
         return reserved
 
     def noted(self) -> None:
-        """A job that was held ahead has begun, which was noted: those before it are done."""
+        """A job that was held ahead has begun, which was noted: those before it are done, as far as is known here."""
         self._say_done(True)
 
     def finish(self) -> None:
@@ -90,9 +90,9 @@ class Settling:
         Raises:
             GaveUp: the worker was told to end while the broker was away.
         """
-        self._hand.give_back()
-        if self._done:
+        if self._done:  # first: what is held may have to wait for a broker that cannot say what else there is
             self._say_done(self._seat.finish(self._done[-1][0].reservation))
+        self._hand.give_back()
 
     def _carry_out(
         self, task: Task, cause: ErrorRecord | Crash, decision: Decision, seconds: float, failed_at: float

@@ -58,8 +58,14 @@ def works(bench: Bench) -> None:
         work(bench.worker)
 
 
-def filled(*written: object, jobs: int = 20, prefetch: int = 8, broker: CutBroker | None = None) -> Bench:
-    bench = Bench(note, *written, prefetch=prefetch, broker=broker)
+def filled(
+    *written: object,
+    jobs: int = 20,
+    prefetch: int = 8,
+    broker: CutBroker | None = None,
+    tell: events.Tell = lambda event: None,
+) -> Bench:
+    bench = Bench(note, *written, prefetch=prefetch, broker=broker, tell=tell)
     for number in range(jobs):
         bench.push("note", number)
     return bench
@@ -309,6 +315,8 @@ class Asked(CutBroker):
         self.trouble = False  # whether it says why
         self.heard: Callable[[], Reserved] = Reserved
         self.takes = 0.0  # seconds until an answer is there
+        self.late = False  # whether it has not heard of it before the answer is asked for
+        self.refused = [0]
 
     def reserve(
         self,
@@ -324,10 +332,15 @@ class Asked(CutBroker):
 
     def reserve_ahead(self, worker: str, queues: Sequence[str], token: Token, *, limit: int) -> Callable[[], Reserved]:
         self.ahead.append(limit)
-        self.heard = super().reserve_ahead(worker, queues, token, limit=limit)
+        asks = super().reserve_ahead
+        if not self.late:
+            self.heard = asks(worker, queues, token, limit=limit)
 
         def answer() -> Reserved:
             self.passes(self.takes)
+            self.refused[0] += self.refusing
+            if self.late and not self.silent:
+                self.heard = asks(worker, queues, token, limit=limit)
             reserved = self.heard()
             if self.silent:
                 self.silent -= 1
@@ -361,6 +374,12 @@ class TestAskingAhead:
         for _ in range(begins):
             assert hand.begin() is not None
             ask(hand)
+
+    def first(self, bench: Bench) -> Reservation:
+        """The one in hand."""
+        [seen] = bench.broker.workers()
+        assert seen.job is not None
+        return seen.job
 
     def of(self, bench: Bench | SideBySide) -> Asked:
         assert isinstance(bench.broker, Asked)
@@ -462,6 +481,7 @@ class TestAskingAhead:
         hand.look()
         assert len(waiting(bench)) == 8
         bench.seat.beat()  # which is answered: the broker is back
+        clock.passes(1.0)
         hand.look()
         assert waiting(bench) == [payload("note", number) for number in range(5, 20)]
 
@@ -513,41 +533,71 @@ class TestAskingAhead:
         hand.look()
         assert len(waiting(bench)) == 12
 
-    def test_what_is_refused_says_nothing_of_what_was_asked_for_before(self) -> None:
+    def test_one_that_cannot_be_answered_is_asked_for_once_a_second(self) -> None:
         bench, hand, clock = self.hand()
         self.asks(hand, 4)
-        self.of(bench).silent, self.of(bench).trouble = 1, True
-        hand.look()
-        clock.passes(0.11)
-        hand.look()
-        assert bench.outage.since is not None
-        hand.lost()
-        assert hand.fetch() == ()
-        assert bench.outage.since is None
-
-    def test_one_that_cannot_be_answered_is_tried_once(self) -> None:
-        bench, hand, clock = self.hand()
-        self.asks(hand, 4)
-        self.of(bench).silent = 9
-        self.of(bench).trouble = True
-        for _ in range(20):
+        self.of(bench).silent, self.of(bench).trouble = 99, True
+        for _ in range(30):
             hand.look()
+            bench.seat.beat()
             clock.passes(0.11)
-        assert self.of(bench).silent == 8
-        assert [event.trouble for event in bench.told.of(events.BrokerLost)] == [True]
+        assert self.of(bench).silent == 96
+        assert bench.outage.since is None  # nothing that others ask waits for it
+        assert len(waiting(bench)) == 8
         self.of(bench).silent = 0
-        with bench:
-            assert len(hand.fetch()) == 4
-        assert bench.outage.since is None
+        clock.passes(1.0)
+        hand.look()
+        assert waiting(bench) == [payload("note", number) for number in range(5, 20)]
+
+    @pytest.mark.parametrize("taken", [True, False], ids=["it had taken them", "it had not"])
+    def test_what_is_held_goes_back_though_the_broker_cannot_say_what_else_there_is(self, taken: bool) -> None:
+        bench, hand, _ = self.hand()
+        broker = self.of(bench)
+        broker.late = not taken
+        self.asks(hand, 4)
+        broker.silent, broker.trouble = 1, True
+        hand.give_back()
+        behind = [payload("note", number) for number in range(5, 20)]
+        assert sorted(waiting(bench)) == sorted(
+            behind
+        )  # in the wrong order, where it had taken them: that is the price
+        assert taken or waiting(bench) == behind
+        assert (hand.begin(), hand.fetch()) == (None, ())
+
+    def test_what_cannot_be_told_at_all_is_answered_to_the_next_reserve(self) -> None:
+        bench, hand, _ = self.hand()
+        self.asks(hand, 4)
+        self.of(bench).silent, self.of(bench).trouble = 2, True
+        hand.give_back()
+        assert len(waiting(bench)) == 11
+        jobs = bench.seat.reserve(["jobs"], limit=8, settled=self.first(bench)).jobs
+        assert [job.body for job in jobs] == [payload("note", number) for number in range(8, 12)]
+
+    def test_a_job_that_is_done_is_settled_and_the_worker_gone_though_nobody_says_what_was_asked_for(self) -> None:
+        def told(event: events.Event) -> None:
+            if isinstance(event, events.Performed) and len(bench.told.of(events.Performed)) == 20:
+                self.of(bench).silent, self.of(bench).trouble = 999, True
+                signal.raise_signal(signal.SIGTERM)
+
+        bench = filled(jobs=60, broker=Asked(), tell=told)
+        bench.hand._clock = Clock()
+        self.of(bench).late = True
+        works(bench)
+        assert bench.broker.stats() == Stats(processed=20, failed=0)
+        assert bench.broker.workers() == []
+        assert len(waiting(bench)) == 40
 
     def test_one_that_is_refused_does_not_end_who_looks(self) -> None:
         bench, hand, clock = self.hand()
         self.asks(hand, 4)
         hand.look()
         clock.passes(0.11)
-        bench.broker.refusing = True
-        assert hand.look() == pytest.approx(0.1)
-        assert hand.look() == pytest.approx(0.1)
+        self.of(bench).refusing = True
+        refused = self.of(bench).refused = [0]
+        for _ in range(30):
+            assert hand.look() == pytest.approx(0.1)
+            clock.passes(0.11)
+        assert refused == [3]
 
     def test_who_looks_and_who_loses_do_not_meet(self) -> None:
         bench, hand, clock = self.hand()
@@ -566,6 +616,67 @@ class TestAskingAhead:
         hand.look()
         loses.join(20)
         assert (hand.begin(), hand.fetch()) == (None, ())
+
+    def test_what_came_is_counted_as_taken_and_moves_the_line_on(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        bench = filled(jobs=100, broker=Asked())
+        bench.hand._clock = Clock()
+        moved: list[str] = []
+        monkeypatch.setattr(bench.worker.line, "took", moved.append)
+        works(bench)
+        assert bench.worker.takings._counts["jobs"] == 100
+        assert len(moved) >= len(self.of(bench).ahead)
+
+    def test_one_that_may_not_ask_has_children_that_may_not(self) -> None:
+        bench, _, clock = self.hand()
+        child = Hand(bench.seat, most=8, asks=False, clock=clock).lent(bench.seat, 100)
+        child.ran(0.0001)
+        child.take([held(payload("note"))] * 8)
+        assert not child.low
+        for _ in range(7):
+            child.begin()
+            assert not child.low
+
+    def test_nothing_is_asked_ahead_of_what_is_owed(self) -> None:
+        bench, hand, _ = self.hand()
+        first = self.first(bench)
+        self.of(bench).away = 1
+        bench.seat.give_back([first], once=True)
+        bench.outage.answered()
+        self.asks(hand, 7)
+        assert self.of(bench).ahead == []
+
+    def test_nothing_is_asked_by_one_that_was_taken_for_dead(self) -> None:
+        bench, hand, _ = self.hand()
+        [seen] = bench.broker.workers()
+        assert bench.broker.recover(seen, b"{}")
+        bench.seat.beat()
+        hand.ask(["jobs"])
+        assert self.of(bench).ahead == []
+
+    def test_an_answer_says_that_the_worker_is_known(self) -> None:
+        bench, hand, _ = self.hand()
+        self.asks(hand, 4)
+        bench.seat._heard = float("-inf")
+        assert hand.fetch()
+        assert bench.seat._heard > float("-inf")
+
+    def test_one_that_stands_by_asks_too_late_for_anything(self) -> None:
+        bench, _, _ = self.hand()
+        bench.seat.stand_by(ahead=False)
+        assert self.of(bench).ahead == []
+        bench.seat.stand_by(ahead=True)
+        assert self.of(bench).ahead == [1]
+        assert len(waiting(bench)) == 12
+
+    def test_a_backend_that_has_no_use_for_it_is_not_asked(self) -> None:
+        bench, hand, _ = self.hand()
+        self.of(bench).capabilities = frozenset()
+        for _ in range(4):
+            hand.begin()
+        for may in (True, False):
+            assert hand.low is may
+            hand.ask(["jobs"])
+        assert self.of(bench).ahead == []
 
     def test_who_has_to_wait_for_them_takes_whole_batches_for_a_while(self) -> None:
         bench, hand, clock = self.hand(jobs=5000)

@@ -180,6 +180,11 @@ class TestLines:
 
     def test_announce_what_a_second_signal_does_where_a_job_is_in_hand(self, tools: Tools) -> None:
         found = events.Found(task(tools, "Ok"), ("jobs",))
+        performed = events.Performed(found.task, Done(0.1))
+        assert lines_of(QUIET, found, performed, events.Stopping(8.0)) == []
+        assert lines_of(QUIET, found, performed, found, events.Stopping(8.0))[0].startswith(
+            "*** The job in hand has 8 s"
+        )
         assert lines_of(QUIET, found, events.Stopping(8.0), events.Stopping(0.0, again=True)) == [
             "*** The job in hand has 8 s to end; the same signal again ends it now (within a second it counts once).",
             "*** The job in hand is ended now.",
