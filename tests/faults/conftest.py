@@ -88,7 +88,7 @@ def _in_models(chosen: tuple[str, ...]) -> pytest.MarkDecorator:
 def fewer(model: Sequence[str], many: int) -> int:
     """So many jobs as take this way to run them about as long as `many` take the quick ones."""
     if "--spawn" in model:
-        return max(many // 40, 6)
+        return max(many // 80, 6)
     return many if {"--inline", "--threads", "--async", "--jobs-per-fork"} & set(model) else max(many // 5, 6)
 
 
