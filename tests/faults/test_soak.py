@@ -120,7 +120,7 @@ def test_nothing_grows(
     assert last.memory - first.memory < MEMORY_MOST
     assert last.descriptors <= first.descriptors + 2  # children come and go
     assert last.threads <= first.threads
-    assert max(each.zombies for each in samples) <= 1  # one that has just died
+    assert max(each.zombies for each in samples) <= 2  # one that has just died, and one that did while we looked
     assert last.keys <= first.keys
     with server.client() as client:
         assert [key for key in client.scan_iter() if b":worker:" in key or b":ahead:" in key] == []
