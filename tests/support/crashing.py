@@ -8,6 +8,7 @@ Whatever way a command takes, it leaves by the method of a plain wire that sends
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 from collections.abc import Callable
@@ -20,21 +21,20 @@ from tests.support.fault_jobs import *  # noqa: F403
 
 _when, _, _at = os.environ["TASKQ_TEST_CRASH"].partition(" ")
 _once = os.environ.get("TASKQ_TEST_CRASH_ONCE")
-_sent = 0
+_commands = itertools.count(1)  # whatever thread sends them
 _process = os.getpid()
 
 
 def _dying(send: Callable[..., None]) -> Callable[..., None]:
     def send_and_die(*args: Any, **kwargs: Any) -> None:
-        global _sent
         if (os.getpid() != _process) != bool(_once):
             send(*args, **kwargs)
             return
-        _sent += 1
-        if _when == "before" and _sent == int(_at):
+        number = next(_commands)
+        if _when == "before" and number == int(_at):
             _die()
         send(*args, **kwargs)
-        if _when == "after" and _sent == int(_at):
+        if _when == "after" and number == int(_at):
             _die()
 
     return send_and_die

@@ -138,7 +138,8 @@ class Proxy:
         cut_at_answer = False
         try:
             while True:
-                ready, _, _ = select.select(pair, [], [])
+                # Now and then it looks whether the sockets are closed: who closes them wakes nobody who waits on them.
+                ready, _, _ = select.select(pair, [], [], 1.0)
                 self._pass.wait()
                 if self._delay:
                     time.sleep(self._delay)
