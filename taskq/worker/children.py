@@ -252,7 +252,7 @@ class Children:
             if now >= min(child.kill_at, child.look_at):
                 if (said := child.read()) is not None:
                     return said
-                if (ended := self.bury(child)) is not None:
+                if now >= child.kill_at and (ended := self.bury(child)) is not None:
                     return ended
             pause = max(self._end_if_told(child, now) - now, 0.0)
             look_in = self._hand.look()

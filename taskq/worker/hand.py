@@ -90,6 +90,8 @@ class Hand:
         self._reckon(filled=len(jobs) >= self.limit)
         self._rests = max(self._rests - 1, 0)
         self._begun += 1
+        if not jobs[0].started:  # one of those that were held ahead of a job which has been settled by itself
+            self._seat.note(jobs[0])
         if len(jobs) > 1:
             self._hold(jobs[1:])
         return jobs[0]
@@ -137,7 +139,7 @@ class Hand:
             return
         with self._seat.turn:
             self._more, self._asked_at = more, self._clock()
-            self._asked = self._seat.reserve_ahead(queues, more)
+            self._asked, self._again_at = self._seat.reserve_ahead(queues, more), float("-inf")
             if self._asked is None:
                 self._ask_below = 0
             else:
@@ -193,6 +195,7 @@ class Hand:
             GaveUp: the worker was told to end while the broker was away; they are left to recovery.
         """
         with self._seat.turn:
+            self._seat.pay()
             self._fetch("while away")
             self._release()
             if self._asked is not None:  # the broker cannot say; but if it had not taken them, now it is too late
@@ -235,7 +238,10 @@ class Hand:
         return _BATCH
 
     def _give_back_overdue(self, now: float) -> None:
-        """One try. What was asked for goes back with what was held before it, for order's sake: so that is fetched."""
+        """One try. What was asked for goes back with what was held before it, in order.
+
+        So where nothing is heard of that, all of it stays, and a second later there is another try.
+        """
         if self._asked is not None:
             if now < self._again_at or self._seat.outage.since is not None:
                 return

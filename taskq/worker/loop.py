@@ -97,7 +97,12 @@ def take_turns(worker: Worker) -> None:
         if worker.control.paused:
             _pause(worker, alive)
             continue
-        task = _next(worker)  # a crash here leaves the job in hand: recovery fails or requeues it
+        try:
+            task = _next(worker)  # a crash here leaves the job in hand: recovery fails or requeues it
+        except GaveUp as gave_up:
+            if isinstance(gave_up.__cause__, BrokerInTrouble):
+                break  # it answers, and may settle a job though it cannot give out any
+            raise
         alive()
         if task is not None:
             worker.control.takes_kill()

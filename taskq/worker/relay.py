@@ -325,7 +325,8 @@ class Relay:
         return None if seen is None else seen.job
 
     def _kill(self, one: _Runner, why: Ended) -> None:
-        if not one.ended and not one.offspring.is_dead():  # else it died by itself, while this process was held up
+        # One that died by itself while this process was held up did so, but who cancelled its job has it so.
+        if not one.ended and (why == "cancel" or not one.offspring.is_dead()):
             one.ended = why
             said: Ended = "" if self._control.hurried else why
             grace = self._control.manners.grace

@@ -321,8 +321,18 @@ class Seat:
         self._broker.note(reservation)
 
     def finish(self, reservation: Reservation) -> bool:
-        """Settle a job as done. False where somebody else settled it, or (GaveUp aside) nobody heard."""
-        return self._change(lambda token: self._broker.finish(reservation, token), in_hand=True)
+        """Settle a job as done, before anything else that is owed. False where somebody else settled it.
+
+        Raises:
+            GaveUp: the worker was told to end while the broker was away.
+        """
+        with self.turn:
+            owed, self._owed = self._owed, None
+            try:
+                return self._change(lambda token: self._broker.finish(reservation, token), in_hand=True)
+            finally:
+                if owed is not None:  # with a newer token, for the old one is late now; fences keep it from being twice
+                    self._owed = owed[0], self._tokens.next()
 
     def fail(self, reservation: Reservation, entry: bytes, *, by_queue: bool, again: Again | None = None) -> bool:
         """Settle a job as failed; where `again` says how, it goes back as well."""
@@ -349,13 +359,13 @@ class Seat:
 
         Args:
             jobs: these.
-            once: do not wait for a broker that is away: it is asked again before anything else is.
+            once: do not wait for a broker that is away: it is asked again before anything else is but the end of a job.
 
         Raises:
             GaveUp: the worker was told to end while the broker was away. Not with `once`.
         """
         with self.turn:
-            self._pay_what_is_owed()
+            self.pay()
             self._owed = jobs, self._tokens.next()
             if once:
                 try:
@@ -363,7 +373,7 @@ class Seat:
                 except BrokerUnavailable as error:
                     self.outage.lost(error, (self, "give back"), in_hand=True)
             else:
-                self._pay_what_is_owed()
+                self.pay()
 
     def stand_by(self, *, ahead: bool) -> None:
         """In a child that will run: connect now. One try: whatever is wrong is found out when it runs.
@@ -418,16 +428,22 @@ class Seat:
     def _change(self, call: Callable[[Token], T], *, in_hand: bool) -> T:
         with self.turn:
             if self._owed is not None:
-                self._pay_what_is_owed()
+                self.pay()
             token = self._tokens.next()
             asked = time.monotonic()
             answer = self._ask(lambda: call(token), in_hand=in_hand)
             self._heard = asked
             return answer
 
-    def _pay_what_is_owed(self) -> None:
-        if self._owed is not None:
-            self._ask(self._give_back, in_hand=True)
+    def pay(self) -> None:
+        """Give back now what could not be given back before.
+
+        Raises:
+            GaveUp: the worker was told to end while the broker was away.
+        """
+        with self.turn:
+            if self._owed is not None:
+                self._ask(self._give_back, in_hand=True)
 
     def _give_back(self) -> None:
         assert self._owed is not None

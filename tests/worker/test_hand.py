@@ -6,11 +6,14 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
 from taskq import events
 from taskq.errors import BrokerInTrouble, BrokerUnavailable
+from taskq.outcome import Done
+from taskq.performing import prepare
 from taskq.records import Reservation, Reserved, Stats, Token
 from taskq.worker.hand import Hand
 from taskq.worker.loop import work
@@ -215,7 +218,7 @@ class TestGivingBack:
         assert performed == [*range(10), rest, *range(10, 14)]
         assert bench.broker.stats() == Stats(processed=15, failed=0)
 
-    def test_what_nobody_answered_to_is_asked_again_before_anything_else(self) -> None:
+    def test_what_nobody_answered_to_is_asked_again_before_anything_is_taken(self) -> None:
         bench = filled(jobs=5)
         with bench:
             bench.seat.register()
@@ -223,7 +226,23 @@ class TestGivingBack:
             bench.broker.away = 1
             bench.seat.give_back(jobs[1:], once=True)
             assert len(waiting(bench)) == 1
-            assert bench.seat.finish(jobs[0])
+            assert bench.seat.finish(jobs[0])  # it is done, whatever else cannot be
+            assert len(waiting(bench)) == 1
+            assert [job.body for job in bench.seat.reserve(["jobs"], limit=9).jobs] == [
+                payload("note", each) for each in range(1, 5)
+            ]
+        assert bench.broker.stats() == Stats(processed=1, failed=0)
+
+    def test_what_is_owed_is_paid_where_nothing_else_is_to_go_back(self) -> None:
+        bench = filled(jobs=5)
+        with bench:
+            bench.seat.register()
+            jobs = bench.seat.reserve(["jobs"], limit=4).jobs
+            bench.broker.away = 1
+            bench.seat.give_back(jobs[1:], once=True)
+            bench.settling.settle(prepare(jobs[0], bench.tools), Done(0.1), bench.broker.now)
+            bench.settling.finish()
+            assert bench.seat.leave()
         assert waiting(bench) == [payload("note", each) for each in range(1, 5)]
         assert bench.broker.stats() == Stats(processed=1, failed=0)
 
@@ -254,6 +273,7 @@ class TestGivingBack:
             broker.lose = True
             bench.seat.give_back(jobs[1:], once=True)
             assert bench.seat.finish(jobs[0])
+            bench.seat.pay()
         assert waiting(bench) == [payload("note", each) for each in range(1, 5)]
 
 
@@ -317,6 +337,7 @@ class Asked(CutBroker):
         self.takes = 0.0  # seconds until an answer is there
         self.late = False  # whether it has not heard of it before the answer is asked for
         self.refused = [0]
+        self.ends = False  # whether the worker is told to end when it is not answered
 
     def reserve(
         self,
@@ -344,6 +365,8 @@ class Asked(CutBroker):
             reserved = self.heard()
             if self.silent:
                 self.silent -= 1
+                if self.ends:
+                    signal.raise_signal(signal.SIGTERM)
                 if self.trouble:
                     raise BrokerInTrouble("memory", "a key of the wrong type", sent="no")
                 raise BrokerUnavailable("memory", "cut", sent="unknown")
@@ -572,6 +595,37 @@ class TestAskingAhead:
         assert len(waiting(bench)) == 11
         jobs = bench.seat.reserve(["jobs"], limit=8, settled=self.first(bench)).jobs
         assert [job.body for job in jobs] == [payload("note", number) for number in range(8, 12)]
+        assert hand.take(jobs).fence == self.first(bench).fence  # the broker sees it in hand
+
+    @pytest.mark.parametrize("prefetch", [1, 8], ids=["strict", "prefetch"])
+    def test_one_that_waits_for_a_broker_that_gives_out_none_settles_what_is_done_before_it_ends(
+        self, prefetch: int
+    ) -> None:
+        class Spoilt(Asked):
+            spoilt = False
+
+            def reserve(self, *args: Any, **kwargs: Any) -> Reserved:
+                if self.spoilt:
+                    signal.raise_signal(signal.SIGTERM)
+                    raise BrokerInTrouble("memory", "a key of the wrong type", sent="no")
+                return super().reserve(*args, **kwargs)
+
+        def told(event: events.Event) -> None:
+            if isinstance(event, events.Performed) and len(bench.told.of(events.Performed)) == 20:
+                broker.spoilt = broker.late = True
+                broker.silent, broker.trouble, broker.ends = 999, True, True
+
+        broker = Spoilt()
+        bench = filled(jobs=60, prefetch=prefetch, broker=broker, tell=told)
+        bench.hand._clock = Clock()
+        broker.late = True
+        with bench:
+            work(bench.worker)
+        done = len(bench.told.of(events.Performed))
+        assert done >= 20
+        assert bench.broker.stats() == Stats(processed=done, failed=0)
+        assert bench.broker.workers() == []
+        assert len(waiting(bench)) == 60 - done
 
     def test_a_job_that_is_done_is_settled_and_the_worker_gone_though_nobody_says_what_was_asked_for(self) -> None:
         def told(event: events.Event) -> None:
