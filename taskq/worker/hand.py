@@ -14,7 +14,7 @@ from typing import Final
 
 from taskq.errors import BrokerRefused
 from taskq.records import Reservation
-from taskq.worker.seat import Ahead, Patience, Seat
+from taskq.worker.seat import Ahead, Seat, Tries
 
 __all__ = ["Hand"]
 
@@ -157,13 +157,13 @@ class Hand:
         with self._seat.turn:
             return self._fetch("always")
 
-    def _fetch(self, patience: Patience) -> Sequence[Reservation]:
-        """As `fetch`; where nothing is heard in so much patience, it stays asked."""
+    def _fetch(self, tries: Tries) -> Sequence[Reservation]:
+        """As `fetch`; where nothing is heard in so many tries, it stays asked."""
         asked = self._asked
         if asked is None:
             return ()
         began = self._clock()
-        jobs = asked(patience)
+        jobs = asked(tries)
         if jobs is None:
             return ()
         in_vain = self._clock() - began > _SOON * (began - self._asked_at)
@@ -245,7 +245,7 @@ class Hand:
         if self._asked is not None:
             if now < self._again_at or self._seat.outage.since is not None:
                 return
-            self._fetch("none")
+            self._fetch("once")
             if self._asked is not None:
                 self._again_at = now + _AGAIN
                 return

@@ -25,27 +25,27 @@ from taskq.records import Again, ProcessIdentity, Registration, Reservation, Res
 from taskq.worker.control import LAST_WORDS, Instructions
 from taskq.worker.outage import GaveUp, Outage
 
-__all__ = ["Ahead", "Patience", "Seat", "Unseated"]
+__all__ = ["Ahead", "Seat", "Tries", "Unseated"]
 
 T = TypeVar("T")
 
 _BEAT_AGAIN: Final = 1.0  # seconds to the next try of a heartbeat that the broker did not answer
 
 
-Patience: TypeAlias = Literal["none", "while away", "always"]
-"""How long an answer is waited for: one try; until the broker is there; or until it can do what it is asked, too."""
+Tries: TypeAlias = Literal["once", "while away", "always"]
+"""How often an answer is asked for: once; while the broker is away; or always, until it can do what it is asked."""
 
 
 class Ahead(Protocol):
     """Hears which jobs came of those that were asked for ahead."""
 
-    def __call__(self, patience: Patience) -> Sequence[Reservation] | None:
-        """They; empty where this worker was taken for dead; None where nothing was heard in so much patience.
+    def __call__(self, tries: Tries) -> Sequence[Reservation] | None:
+        """They; empty where this worker was taken for dead; None where nothing was heard in so many tries.
 
         Raises:
             GaveUp: the worker was told to end while the broker was away.
             BrokerUnavailable: the broker is away for longer than a burst waits.
-            BrokerRefused: it will not have us; only where the patience is "always".
+            BrokerRefused: it will not have us; only where it is tried always.
         """
         ...
 
@@ -257,23 +257,21 @@ class Seat:
         asked = time.monotonic()
         answer = self._broker.reserve_ahead(self.id, queues, self._tokens.next(), limit=limit)
 
-        def once() -> Reserved | None:
+        def able() -> Reserved | None:
             try:
                 return answer()
             except (BrokerInTrouble, BrokerRefused):  # who is asked next says it
                 return None
 
-        def jobs(patience: Patience) -> Sequence[Reservation] | None:
+        def jobs(tries: Tries) -> Sequence[Reservation] | None:
             try:
-                if patience == "none":
-                    reserved = once()
-                else:
-                    reserved = self._ask(answer if patience == "always" else once, in_hand=True)
+                ask = answer if tries == "always" else able
+                reserved = ask() if tries == "once" else self._ask(ask, in_hand=True)
             except NotRegistered:
                 self._tell_pruned()
                 return ()
             except BrokerUnavailable as error:
-                if patience != "none":
+                if tries != "once":
                     raise
                 self.outage.lost(error, in_hand=True)
                 return None

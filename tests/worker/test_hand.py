@@ -323,13 +323,12 @@ class TestLooking:
         assert len(waiting(bench)) == 6
 
 
-class Asked(CutBroker):
+class Asked(Counting):
     """Remembers how many jobs were asked for, by `reserve` and ahead; an answer may come late."""
 
     def __init__(self) -> None:
-        super().__init__(clock=Clock())
+        super().__init__()
         self.passes: Callable[[float], None] = lambda seconds: None
-        self.reserved: list[int] = []
         self.ahead: list[int] = []
         self.silent = 0  # answers that nobody hears
         self.trouble = False  # whether it says why
@@ -338,18 +337,6 @@ class Asked(CutBroker):
         self.late = False  # whether it has not heard of it before the answer is asked for
         self.refused = [0]
         self.ends = False  # whether the worker is told to end when it is not answered
-
-    def reserve(
-        self,
-        worker: str,
-        queues: Sequence[str],
-        token: Token,
-        *,
-        limit: int = 1,
-        settled: Reservation | None = None,
-    ) -> Reserved:
-        self.reserved.append(limit)
-        return super().reserve(worker, queues, token, limit=limit, settled=settled)
 
     def reserve_ahead(self, worker: str, queues: Sequence[str], token: Token, *, limit: int) -> Callable[[], Reserved]:
         self.ahead.append(limit)
@@ -414,7 +401,7 @@ class TestAskingAhead:
         works(bench)
         assert performed == list(range(100))
         assert bench.broker.stats() == Stats(processed=100, failed=0)
-        assert self.of(bench).reserved[:3] == [1, 8, 8]  # the last of these came too late to find anything
+        assert self.of(bench).limits[:3] == [1, 8, 8]  # the last of these came too late to find anything
         assert sum(self.of(bench).ahead) >= 91
 
     def test_no_more_are_held_than_may_be(self) -> None:

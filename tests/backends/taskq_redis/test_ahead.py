@@ -10,6 +10,7 @@ import redis
 from taskq.errors import BrokerInTrouble, BrokerUnavailable
 from taskq.testing.contract.broker.holder import FOUR, ONE, THREE, TWO, Holder
 from taskq_redis import RedisBroker, open_broker
+from tests.backends.taskq_redis.test_fork import in_child
 from tests.support.proxy import Proxy
 
 pytestmark = pytest.mark.redis
@@ -130,16 +131,10 @@ def test_a_kept_connection_that_died_costs_no_time(
     assert before.isdisjoint(connections(client) - {str(client.client_id())})
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 def test_a_forked_child_takes_nothing_away(broker: RedisBroker) -> None:
     holder = busy(broker)
     answer = holder.reserve_ahead("q", limit=1)
-    child = os.fork()
-    if child == 0:
-        try:
-            del answer
-            os._exit(0 if broker.size("q") >= 0 else 2)
-        finally:
-            os._exit(1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert in_child(lambda: broker.size("q")) == 0
     assert [job.body for job in answer().jobs] == [TWO]
     assert [job.body for job in holder.reserve_ahead("q", limit=1)().jobs] == [THREE]
